@@ -1,0 +1,70 @@
+"""The backbones there are, and how each wants its pictures. Needs no torch; `network` builds them."""
+
+from dataclasses import dataclass
+
+from tellapart.errors import UsageError
+from tellapart.preprocess import Preprocessing
+
+_IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor: picture (N, 3, crop, crop) -> features (N, feature_dim).
+
+    Attributes:
+        name: as on the command line and in model.json.
+        title: as people write it.
+        feature_dim: number of features.
+        preprocessing: what its ImageNet weights were trained with.
+        weights_file: file name of its ImageNet weights; the part after the hyphen is the
+            beginning of the file's sha256.
+    """
+
+    name: str
+    title: str
+    feature_dim: int
+    preprocessing: Preprocessing
+    weights_file: str
+
+
+BACKBONES = {
+    b.name: b
+    for b in (
+        Backbone(
+            "resnet50",
+            "ResNet50",
+            2048,
+            Preprocessing(232, 224, "bilinear", _IMAGENET_MEAN, _IMAGENET_STD),
+            "resnet50-11ad3fa6.pth",
+        ),
+        Backbone(
+            "resnet18",
+            "ResNet18",
+            512,
+            Preprocessing(256, 224, "bilinear", _IMAGENET_MEAN, _IMAGENET_STD),
+            "resnet18-f37072fd.pth",
+        ),
+        Backbone(
+            "efficientnet_lite0",
+            "EfficientNet-Lite0",
+            1280,
+            Preprocessing(256, 224, "bicubic", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+            "efficientnet-lite0-57934424.pth",
+        ),
+    )
+}
+DEFAULT_BACKBONE = "resnet50"
+EMBEDDED_BACKBONE = "efficientnet_lite0"
+
+
+def find_backbone(name: str) -> Backbone:
+    """The backbone of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in BACKBONES:
+        raise UsageError(f"unknown backbone {name!r}", f"Use one of: {', '.join(BACKBONES)}")
+    return BACKBONES[name]

@@ -1,0 +1,222 @@
+"""A trained classifier as files: what is in them, writing them, and checking them on the way in.
+
+    model.json              BundleInfo
+    backbone.safetensors    the backbone's state dict
+    head.safetensors        weight (C, D), bias (C,), float32
+    labels.csv              index, class, slug
+    report/                 index.html and metrics.json
+
+Nothing here is pickled, and nothing here needs torch.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from tellapart.backbones import BACKBONES, Backbone
+from tellapart.errors import BundleError
+from tellapart.files import write_bytes, write_json
+from tellapart.names import ClassName
+from tellapart.preprocess import Preprocessing
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """The linear layer from features to logits, and its calibration.
+
+    probabilities = softmax((features @ weight.T + bias) / temperature)
+
+    Attributes:
+        weight: (C, D) float32.
+        bias: (C,) float32.
+        temperature: above 0 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    temperature: float = 1.0
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated class probabilities (N, C) of features (N, D): the one softmax there is."""
+        logits = (features @ self.weight.T + self.bias) / self.temperature
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return result
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """What model.json says.
+
+    Attributes:
+        classes: in class index order.
+        preprocessing: how a picture becomes the backbone's input.
+        backbone: its name, see `backbones`.
+        backbone_sha256: of backbone.safetensors; classifiers with the same one share a backbone.
+        head_sha256: of head.safetensors.
+        weights: where the backbone's weights came from.
+        temperature: see `Head`.
+        reject_threshold: top confidence below which the answer is "none of these"; None for never.
+        metrics: what the report says, by name.
+        dataset: name, digest and counts of what it was trained on.
+        training: the configuration, with the seed.
+        packages: versions of what computed it.
+        created: ISO 8601 in UTC.
+    """
+
+    classes: tuple[ClassName, ...]
+    preprocessing: Preprocessing
+    backbone: str
+    backbone_sha256: str
+    head_sha256: str
+    weights: str
+    temperature: float
+    reject_threshold: float | None
+    metrics: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    training: Mapping[str, Any]
+    packages: Mapping[str, str]
+    created: str
+    format: int = field(default=FORMAT)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Class names in class index order."""
+        return [c.name for c in self.classes]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of model.json."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "BundleInfo":
+        """Check and read the content of model.json.
+
+        Raises:
+            BundleError: it says what was expected and what was found.
+        """
+        found = value.get("format")
+        if found != FORMAT:
+            raise BundleError(f"model.json has format {found!r}, expected {FORMAT}", "Train it again or update")
+        try:
+            classes = tuple(ClassName(**c) for c in value["classes"])
+            preprocessing = Preprocessing.from_json(value["preprocessing"])
+            info = BundleInfo(**{**value, "classes": classes, "preprocessing": preprocessing})
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"model.json is not readable: {error}", "Train it again") from error
+        if info.backbone not in BACKBONES:
+            raise BundleError(f"backbone {info.backbone!r} is unknown, expected one of {', '.join(BACKBONES)}")
+        if not info.temperature > 0:
+            raise BundleError(f"temperature is {info.temperature}, expected above 0")
+        return info
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its folder, what it says, and its head. The backbone's file is checked, not read."""
+
+    path: Path
+    info: BundleInfo
+    head: Head
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone it was trained on."""
+        return BACKBONES[self.info.backbone]
+
+    @property
+    def backbone_file(self) -> Path:
+        """The backbone's state dict."""
+        return self.path / "backbone.safetensors"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report" / "index.html"
+
+
+def write_bundle(folder: Path, info: BundleInfo, backbone: bytes, head: Head) -> BundleInfo:
+    """Write all of a bundle but its report, and return `info` with the digests of what was written.
+
+    Args:
+        backbone: the serialized state dict (`network.serialize`).
+    """
+    head_data = save({"weight": head.weight.astype(np.float32), "bias": head.bias.astype(np.float32)})
+    values = info.to_json() | {
+        "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
+        "head_sha256": hashlib.sha256(head_data).hexdigest(),
+        "temperature": head.temperature,
+    }
+    checked = BundleInfo.from_json(json.loads(json.dumps(values)))
+    write_bytes(folder / "backbone.safetensors", backbone)
+    write_bytes(folder / "head.safetensors", head_data)
+    write_bytes(folder / "labels.csv", _labels(info).encode())
+    write_json(folder / "model.json", checked.to_json())
+    return checked
+
+
+def read_info(folder: Path) -> BundleInfo:
+    """Read model.json alone.
+
+    Raises:
+        BundleError: it is missing, unreadable or of another format.
+    """
+    path = folder / "model.json"
+    try:
+        return BundleInfo.from_json(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}", "Train it again") from error
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle and check digests, shapes and that the classes match the head.
+
+    Raises:
+        BundleError: what was expected and what was found.
+    """
+    info = read_info(folder)
+    for name, expected in (("backbone", info.backbone_sha256), ("head", info.head_sha256)):
+        _check_file(folder / f"{name}.safetensors", expected)
+    try:
+        tensors = load_file(folder / "head.safetensors")
+        head = Head(tensors["weight"], tensors["bias"], info.temperature)
+    except (SafetensorError, KeyError) as error:
+        raise BundleError(f"{folder}/head.safetensors cannot be read: {error}", "Train it again") from error
+    expected_shape = (len(info.classes), BACKBONES[info.backbone].feature_dim)
+    if head.weight.shape != expected_shape or head.bias.shape != expected_shape[:1]:
+        raise BundleError(
+            f"head.safetensors in {folder} has shape {head.weight.shape}, "
+            f"expected {expected_shape} for {len(info.classes)} classes and {info.backbone}",
+            "Train it again",
+        )
+    return Bundle(folder, info, head)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}", "Train it again") from error
+    if found != expected:
+        raise BundleError(f"{path} has sha256 {found[:12]}, expected {expected[:12]}", "Train it again")
+
+
+def _labels(info: BundleInfo) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "class", "slug"])
+    writer.writerows([i, c.name, c.slug] for i, c in enumerate(info.classes))
+    return text.getvalue()

@@ -1,0 +1,64 @@
+"""A loaded classifier: bytes in, calibrated probabilities out. Needs torch.
+
+The command line, evaluation and the Runner of the service all answer through this one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from tellapart.bundle import Bundle, BundleInfo, open_bundle
+from tellapart.errors import BundleError
+from tellapart.network import FeatureExtractor, load_module
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A bundle with its backbone in memory; several may share one extractor."""
+
+    bundle: Bundle
+    extractor: FeatureExtractor
+
+    @property
+    def info(self) -> BundleInfo:
+        """What model.json says."""
+        return self.bundle.info
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Calibrated probabilities (N, C) of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
+        return self.bundle.head.probabilities(self.extractor(pixels))
+
+
+class Loader:
+    """Loads classifiers and keeps one backbone in memory for all whose weights are the same."""
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device
+        self._extractors: dict[tuple[str, str], FeatureExtractor] = {}
+
+    def load(self, folder: Path) -> Classifier:
+        """Load the bundle in a folder.
+
+        Raises:
+            BundleError: what was expected and what was found.
+        """
+        bundle = open_bundle(folder)
+        key = (bundle.info.backbone_sha256, str(bundle.info.preprocessing))
+        if key not in self._extractors:
+            self._extractors[key] = self._extractor(bundle)
+        return Classifier(bundle, self._extractors[key])
+
+    def _extractor(self, bundle: Bundle) -> FeatureExtractor:
+        try:
+            module = load_module(bundle.backbone, load_file(bundle.backbone_file))
+        except (RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise BundleError(
+                f"{bundle.backbone_file} does not fit {bundle.info.backbone}: {reason}", "Train it again"
+            ) from error
+        return FeatureExtractor(module, bundle.info.preprocessing, self._device)

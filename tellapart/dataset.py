@@ -1,0 +1,153 @@
+"""A data set: a folder with its description, its manifest and its pictures.
+
+DATASET/dataset.json         name, ordered classes, sources asked, created, format version
+        manifest.sqlite      see `manifest`
+        images/<slug>/<sha256>.<ext>
+        cache/               derived; may be deleted at any time
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tellapart.errors import DataError, MissingError
+from tellapart.files import write_bytes, write_json
+from tellapart.manifest import Attempt, Manifest, now
+from tellapart.names import ClassName, parse_class_name
+from tellapart.pictures import Picture
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kept picture as training sees it: where it is, its class index, split and group."""
+
+    path: Path
+    class_index: int
+    sha256: str
+    split: str
+    group_id: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened data set; `create` and `open` make one.
+
+    Attributes:
+        root: the folder with dataset.json.
+        name: what people call it.
+        classes: in the order that gives class indices.
+        sources: names of the sources asked, in order.
+        folder: the plain folder of class folders it stands for, None for a folder of our own format.
+        created: when, ISO 8601 in UTC.
+    """
+
+    root: Path
+    name: str
+    classes: tuple[ClassName, ...]
+    sources: tuple[str, ...]
+    folder: Path | None = None
+    created: str = field(default_factory=now, compare=False)
+
+    @staticmethod
+    def create(
+        root: Path, name: str, classes: Sequence[ClassName], sources: Sequence[str], folder: Path | None = None
+    ) -> "Dataset":
+        """Make a data set, or open the one that is there, adding classes and sources that are new to it.
+
+        Classes keep their order, new ones come last; none is ever taken away here.
+        """
+        old = Dataset.open(root) if (root / "dataset.json").exists() else Dataset(root, name, (), ())
+        known = {c.slug for c in old.classes}
+        merged = old.classes + tuple(c for c in classes if c.slug not in known)
+        asked = tuple(dict.fromkeys([*old.sources, *sources]))
+        dataset = Dataset(root, old.name, merged, asked, folder, old.created)
+        if dataset != old:
+            write_json(root / "dataset.json", dataset._to_json())
+        return dataset
+
+    @staticmethod
+    def open(root: Path) -> "Dataset":
+        """Open a folder of our own format.
+
+        Raises:
+            MissingError: there is none.
+            DataError: dataset.json is unreadable or of a newer format.
+        """
+        path = root / "dataset.json"
+        try:
+            value = json.loads(path.read_text())
+            if value["format"] != FORMAT:
+                raise DataError(f"{path} has format {value['format']}, this program reads {FORMAT}", "Update it")
+            classes = tuple(ClassName(c["name"], c["slug"]) for c in value["classes"])
+            folder = Path(value["folder"]) if value.get("folder") else None
+            return Dataset(root, value["name"], classes, tuple(value["sources"]), folder, value["created"])
+        except FileNotFoundError:
+            raise MissingError(f"there is no data set in {root}", "Make one with: tellapart create") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is not readable: {error}", "Restore it or start a new data set") from error
+
+    @property
+    def manifest(self) -> Manifest:
+        """The record of every attempt."""
+        return Manifest(self.root / "manifest.sqlite")
+
+    @property
+    def cache(self) -> Path:
+        """Folder of derived data."""
+        return self.root / "cache"
+
+    def store(self, class_slug: str, picture: Picture, data: bytes) -> None:
+        """Write a picture's bytes, whole or not at all; the manifest row is the caller's."""
+        path = self.root / "images" / class_slug / f"{picture.sha256}.{picture.extension}"
+        if not path.exists():
+            write_bytes(path, data)
+
+    def image_path(self, attempt: Attempt) -> Path:
+        """Where the bytes of a kept attempt are."""
+        if self.folder is not None:
+            return Path(unquote(urlsplit(attempt.url).path))
+        return self.root / "images" / attempt.class_slug / f"{attempt.sha256}.{attempt.extension}"
+
+    def samples(self, attempts: Iterable[Attempt] | None = None) -> list[Sample]:
+        """The kept pictures with their class indices, in the manifest's order."""
+        index = {c.slug: i for i, c in enumerate(self.classes)}
+        kept = self.manifest.kept() if attempts is None else attempts
+        return [
+            Sample(self.image_path(a), index[a.class_slug], a.sha256, a.split, a.group_id or a.sha256)
+            for a in kept
+            if a.class_slug in index
+        ]
+
+    def digest(self) -> str:
+        """Identity of what training sees: classes, pictures, splits and groups."""
+        lines = [f"class {c.slug} {c.name}" for c in self.classes]
+        lines += sorted(f"{s.class_index} {s.sha256} {s.split} {s.group_id}" for s in self.samples())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def _to_json(self) -> dict[str, object]:
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "classes": [{"name": c.name, "slug": c.slug} for c in self.classes],
+            "sources": list(self.sources),
+            "folder": str(self.folder) if self.folder else None,
+            "created": self.created,
+        }
+
+
+def find_class(dataset: Dataset, text: str) -> ClassName:
+    """The data set's class of that name or slug.
+
+    Raises:
+        DataError: it has none such.
+    """
+    wanted = parse_class_name(text)
+    for c in dataset.classes:
+        if wanted.slug == c.slug:
+            return c
+    raise DataError(f"the data set {dataset.name} has no class {text!r}", "See its dataset.json")

@@ -1,0 +1,52 @@
+"""The exception tree. Each kind of error has one exit code of the command line.
+
+TellapartError          1   a failure that is ours
+  UsageError            2   wrong usage
+  DataError             3   bad input or data set
+    ImageError          3   one picture that cannot be used (see `images`)
+    BundleError         3   a classifier's files do not match what they say
+  SourceError           4   a source refused or is unreachable
+  MissingError          5   weights or a model not found
+"""
+
+
+class TellapartError(Exception):
+    """An error a person can act on: what went wrong and where, then what to do.
+
+    `str(error)` is always a single line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        self.what = " ".join(what.split())
+        self.fix = " ".join(fix.split())
+        super().__init__(f"{self.what}. {self.fix}" if self.fix else self.what)
+
+
+class UsageError(TellapartError):
+    """The command or its arguments are wrong."""
+
+    exit_code = 2
+
+
+class DataError(TellapartError):
+    """The input or the data set cannot be used as it is."""
+
+    exit_code = 3
+
+
+class BundleError(DataError):
+    """A classifier's files do not agree with its model.json."""
+
+
+class SourceError(TellapartError):
+    """A source refused, is unreachable, or had nothing."""
+
+    exit_code = 4
+
+
+class MissingError(TellapartError):
+    """Weights or a model are not there."""
+
+    exit_code = 5

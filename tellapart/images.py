@@ -1,0 +1,208 @@
+"""Bytes to pixels, once, under limits: the only place where a picture from outside is decoded.
+
+Collecting, training and the service all decode here, so what one of them accepts the
+others accept, and a picture means the same pixels everywhere.
+"""
+
+import hashlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pillow_heif
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tellapart.errors import DataError
+
+pillow_heif.register_heif_opener()
+Image.init()
+
+
+class ImageFault(StrEnum):
+    """Why a picture cannot be used; the values are the error codes of the service."""
+
+    EMPTY = "empty"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+
+
+class ImageError(DataError):
+    """One picture that cannot be used."""
+
+    def __init__(self, fault: ImageFault, what: str, fix: str = "") -> None:
+        super().__init__(what, fix)
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is decoded at most.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: width times height of the first frame.
+        max_side: longest side.
+    """
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+    max_side: int = 20_000
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What the header says: media type, file extension without dot, size as shown (after EXIF rotation)."""
+
+    mime: str
+    extension: str
+    width: int
+    height: int
+
+
+DEFAULT_LIMITS = Limits()
+SUPPORTED = {
+    "JPEG": ("image/jpeg", "jpg"),
+    "MPO": ("image/jpeg", "jpg"),
+    "PNG": ("image/png", "png"),
+    "WEBP": ("image/webp", "webp"),
+    "GIF": ("image/gif", "gif"),
+    "BMP": ("image/bmp", "bmp"),
+    "TIFF": ("image/tiff", "tif"),
+    "AVIF": ("image/avif", "avif"),
+    "HEIF": ("image/heif", "heic"),
+}
+_KINDS_WE_REFUSE = (b"<svg", b"%PDF", b"8BPS", b"PK\x03\x04", b"\x1aE\xdf\xa3", b"\x00\x00\x01\x00")
+_OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
+_ORIENTATION = 0x0112
+_TURNED = {5, 6, 7, 8}
+
+
+def decode(data: bytes, shorter_side: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """Decode the first frame to an upright RGB picture; transparency becomes white.
+
+    Args:
+        data: the file's bytes, any type in `SUPPORTED`, whatever its name was.
+        shorter_side: the caller needs no more than this many pixels on the shorter side; a
+            JPEG is then decoded at a fraction of its size where that still leaves enough.
+        limits: refused beyond these before pixels are decoded.
+
+    Raises:
+        ImageError: with the fault that says why.
+    """
+    with _open(data, limits) as image:
+        if shorter_side is not None:
+            _draft(image, shorter_side)
+        image.load()
+        return _to_rgb(_upright(image))
+
+
+def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
+    """Read a picture's header without decoding its pixels.
+
+    Raises:
+        ImageError: it is no picture we take, or it is beyond the limits.
+    """
+    with _open(data, limits) as image:
+        mime, extension = SUPPORTED[image.format or ""]
+        width, height = image.size
+        if image.getexif().get(_ORIENTATION) in _TURNED:
+            width, height = height, width
+        return ImageInfo(mime, extension, width, height)
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256: the identity of a picture's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+    """Open under limits, and turn whatever a decoder throws into an ImageError."""
+    if not data:
+        raise ImageError(ImageFault.EMPTY, "the file is empty", "Choose a picture")
+    if len(data) > limits.max_bytes:
+        raise _too_large(f"{len(data) / 2**20:.1f} MB", f"{limits.max_bytes / 2**20:.0f} MB")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_OPENABLE) as image:
+                _check(image, limits)
+                yield image
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise _unidentified(data) from None
+    except Image.DecompressionBombError:
+        raise _too_large("too many pixels", f"{limits.max_pixels / 1e6:.0f} megapixels") from None
+    except MemoryError:
+        raise _too_large("more data than memory", "less") from None
+    except Exception as error:  # a decoder may raise nearly anything on hostile bytes
+        raise ImageError(
+            ImageFault.TRUNCATED, f"the picture is damaged or cut off ({type(error).__name__})", "Send the whole file"
+        ) from error
+
+
+def _check(image: Image.Image, limits: Limits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+        raise _too_large(
+            f"{width} x {height} pixels", f"{limits.max_pixels / 1e6:.0f} megapixels and {limits.max_side} a side"
+        )
+
+
+def _unidentified(data: bytes) -> ImageError:
+    head = data[:512].lstrip()
+    if any(kind in head for kind in _KINDS_WE_REFUSE):
+        return _unsupported("this kind of file")
+    return ImageError(ImageFault.NOT_AN_IMAGE, "the file is not a picture", f"Use one of {_types()}")
+
+
+def _unsupported(kind: str) -> ImageError:
+    return ImageError(ImageFault.UNSUPPORTED_TYPE, f"{kind} is not supported", f"Use one of {_types()}")
+
+
+def _too_large(found: str, allowed: str) -> ImageError:
+    return ImageError(ImageFault.TOO_LARGE, f"the picture has {found}; at most {allowed} are taken", "Make it smaller")
+
+
+def _types() -> str:
+    return ", ".join(sorted({extension for _, extension in SUPPORTED.values()}))
+
+
+def _draft(image: Image.Image, shorter_side: int) -> None:
+    """Let the JPEG decoder skip detail that would be thrown away (it halves sizes in powers of two)."""
+    width, height = image.size
+    scale = shorter_side / min(width, height)
+    if image.format in ("JPEG", "MPO") and scale < 1 and image.mode in ("L", "RGB"):
+        image.draft(image.mode, (math.ceil(width * scale), math.ceil(height * scale)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_wide(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Gray pictures of more than 8 bits: 16-bit scales by its range, wider or float ones by their own."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+    low, high = (0.0, 65535.0)
+    if image.mode == "F" or values.min() < low or values.max() > high:
+        low, high = float(values.min()), float(values.max())
+    scaled = (values - low) * (255.0 / max(high - low, 1e-9))
+    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8), "L").convert("RGB")

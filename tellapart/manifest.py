@@ -1,0 +1,180 @@
+"""The manifest: one SQLite row for every attempt to get a picture, kept or not, with its reason."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tellapart.errors import DataError, TellapartError
+from tellapart.pictures import Picture, Reason, Status
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to get one picture for one class; (class_slug, url) is its identity.
+
+    `group_id`, `split` and `flags` are curation's: pictures of one group never stand in two
+    splits; `split` is "train", "val" or "test" ("" before curation); `given_split` is what
+    the folder it came from said.
+    """
+
+    url: str
+    class_slug: str
+    status: Status
+    reason: Reason
+    source: str = ""
+    query: str = ""
+    rank: int = 0
+    page_url: str = ""
+    sha256: str = ""
+    phash: str = ""
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    mime: str = ""
+    extension: str = ""
+    license: str = ""
+    license_url: str = ""
+    author: str = ""
+    attribution: str = ""
+    fetched_at: str = ""
+    detail: str = ""
+    group_id: str = ""
+    split: str = ""
+    given_split: str = ""
+    flags: str = ""
+
+    def with_picture(self, picture: Picture) -> "Attempt":
+        """The same attempt with what was found out about its picture."""
+        return replace(
+            self,
+            sha256=picture.sha256,
+            phash=picture.phash,
+            width=picture.width,
+            height=picture.height,
+            bytes=picture.bytes,
+            mime=picture.mime,
+            extension=picture.extension,
+        )
+
+
+_COLUMNS = [f.name for f in fields(Attempt)]
+_INTEGERS = {"rank", "width", "height", "bytes"}
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS attempts (
+    {", ".join(f"{c} {'INTEGER' if c in _INTEGERS else 'TEXT'} NOT NULL" for c in _COLUMNS)},
+    PRIMARY KEY (class_slug, url)
+);
+CREATE INDEX IF NOT EXISTS attempts_sha256 ON attempts (sha256);
+CREATE TABLE IF NOT EXISTS searches (
+    class_slug TEXT NOT NULL, source TEXT NOT NULL, query TEXT NOT NULL,
+    found INTEGER NOT NULL, finished_at TEXT NOT NULL,
+    PRIMARY KEY (class_slug, source, query)
+);
+PRAGMA user_version = 1;
+"""
+_FORMAT = 1
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second: the form of `fetched_at`."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Manifest:
+    """The attempts of one data set. Every method is one transaction; safe for threads and processes.
+
+    Raises:
+        DataError: the file is no manifest, or of a newer format.
+        TellapartError: the disk is full or the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._connect() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > _FORMAT:
+                raise DataError(
+                    f"{path} has manifest format {version}, this program reads {_FORMAT}", "Update this program"
+                )
+            if version < _FORMAT:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(_SCHEMA)
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Write attempts; one with the same class and URL replaces the earlier one."""
+        marks = ", ".join("?" * len(_COLUMNS))
+        rows = [tuple(getattr(a, c) for c in _COLUMNS) for a in attempts]
+        with self._connect() as db:
+            db.executemany(f"INSERT OR REPLACE INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)
+
+    def attempts(self, class_slug: str | None = None, status: Status | None = None) -> list[Attempt]:
+        """Attempts, filtered, in a fixed order (class, rank, URL)."""
+        wanted = {k: v for k, v in {"class_slug": class_slug, "status": status}.items() if v is not None}
+        where = " AND ".join(f"{column} = ?" for column in wanted) or "1"
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE {where} ORDER BY class_slug, rank, url"
+        with self._connect() as db:
+            return [_attempt(row) for row in db.execute(sql, tuple(wanted.values()))]
+
+    def kept(self, class_slug: str | None = None) -> list[Attempt]:
+        """The attempts whose pictures are in the data set."""
+        return self.attempts(class_slug, Status.KEPT)
+
+    def settled_urls(self, class_slug: str) -> set[str]:
+        """URLs that need no further try: all but the failed ones."""
+        sql = "SELECT url FROM attempts WHERE class_slug = ? AND status != ?"
+        with self._connect() as db:
+            return {url for (url,) in db.execute(sql, (class_slug, Status.FAILED))}
+
+    def counts(self) -> dict[str, Counter[Reason]]:
+        """How many attempts ended with each reason, per class slug."""
+        found: dict[str, Counter[Reason]] = {}
+        with self._connect() as db:
+            rows = db.execute("SELECT class_slug, reason, COUNT(*) FROM attempts GROUP BY class_slug, reason")
+            for class_slug, reason, count in rows:
+                found.setdefault(class_slug, Counter())[Reason(reason)] = count
+        return found
+
+    def assign(self, column: str, values: Mapping[str, str]) -> None:
+        """Set `split` or `group_id` of the kept pictures, by sha256."""
+        if column not in ("split", "group_id"):
+            raise ValueError(f"column {column!r} is not assigned by curation")
+        sql = f"UPDATE attempts SET {column} = ? WHERE sha256 = ? AND status = 'kept'"
+        with self._connect() as db:
+            db.executemany(sql, [(value, digest) for digest, value in values.items()])
+
+    def set_status(self, attempts: Iterable[Attempt], status: Status, reason: Reason) -> None:
+        """Take pictures out of the data set, or back in."""
+        sql = "UPDATE attempts SET status = ?, reason = ?, split = '' WHERE class_slug = ? AND url = ?"
+        with self._connect() as db:
+            db.executemany(sql, [(status, reason, a.class_slug, a.url) for a in attempts])
+
+    def finish_search(self, class_slug: str, source: str, query: str, found: int) -> None:
+        """Remember that a source was asked to the end for a query, and what it yielded."""
+        with self._connect() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", (class_slug, source, query, found, now())
+            )
+
+    def finished_searches(self) -> set[tuple[str, str, str]]:
+        """(class slug, source, query) of every search that was asked to the end."""
+        with self._connect() as db:
+            return set(db.execute("SELECT class_slug, source, query FROM searches"))
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30)) as db, db:
+                yield db
+        except sqlite3.DatabaseError as error:
+            if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
+                raise TellapartError(f"cannot write {self.path}: {error}", "Make room on the disk") from error
+            raise DataError(f"{self.path} cannot be used as a manifest: {error}", "Restore or delete it") from error
+
+
+def _attempt(row: tuple) -> Attempt:  # type: ignore[type-arg]
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Attempt(**values | {"status": Status(values["status"]), "reason": Reason(values["reason"])})

@@ -1,0 +1,101 @@
+"""Class names and the names of data sets and classifiers."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tellapart.errors import UsageError
+
+MIN_CLASSES = 2
+MAX_CLASSES = 1000
+MAX_NAME_LENGTH = 80
+
+_FORBIDDEN = set('/\\<>|"*?:`')
+_SAFE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class ClassName:
+    """A class as its author typed it, and the slug that stands for it in paths and URLs."""
+
+    name: str
+    slug: str
+
+
+def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
+    """Turn what was typed into class names with unique, path-safe slugs, in the order given.
+
+    A comma separates names inside one string, so `["cat,dog", "bird"]` is three classes.
+
+    Raises:
+        UsageError: fewer than 2 or more than 1000 names, a name with path or markup
+            characters, an over-long or empty one, or two names with the same slug.
+    """
+    classes = tuple(parse_class_name(part) for name in names for part in name.split(",") if part.strip())
+    _refuse_same_slug(classes)
+    if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
+        raise UsageError(
+            f"{len(classes)} class names given, expected {MIN_CLASSES} to {MAX_CLASSES}",
+            "Name at least two classes to tell apart, for example: cat dog",
+        )
+    return classes
+
+
+def parse_class_name(text: str) -> ClassName:
+    """One class name, white space folded and in Unicode form NFC, with its slug."""
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    bad = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c)[0] == "C"})
+    if bad:
+        shown = " ".join(repr(c) for c in bad)
+        raise UsageError(
+            f"class name {name[:MAX_NAME_LENGTH]!r} contains {shown}",
+            "Use letters, digits, spaces and simple punctuation",
+        )
+    if not name or name.startswith(".") or len(name) > MAX_NAME_LENGTH:
+        raise UsageError(
+            f"class name {name[:MAX_NAME_LENGTH]!r} is empty, starts with a dot or is too long",
+            f"Use 1 to {MAX_NAME_LENGTH} characters",
+        )
+    return ClassName(name, slugify(name))
+
+
+def slugify(name: str) -> str:
+    """A lower-case ASCII slug of letters, digits and hyphens.
+
+    Names with no ASCII letters or digits get a slug from their digest, so that every
+    script works: the slug is for paths, the name is what people see.
+    """
+    letters = unicodedata.normalize("NFKD", name)
+    slug = re.sub(r"[^a-z0-9]+", "-", letters.encode("ascii", "ignore").decode().lower()).strip("-")
+    lost = any(c.isalnum() and not c.isascii() for c in letters)
+    if slug and not lost:
+        return slug
+    digest = hashlib.sha256(name.casefold().encode()).hexdigest()[:10]
+    return f"{slug}-{digest}" if slug else f"class-{digest}"
+
+
+def check_name(name: str, what: str = "classifier") -> str:
+    """Check the name of a data set or classifier; it is used as a folder and in a BentoML tag.
+
+    Raises:
+        UsageError: anything but lower-case letters, digits, hyphens and underscores.
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} name {name[:MAX_NAME_LENGTH]!r} cannot be used",
+            "Use 1 to 63 lower-case letters, digits, hyphens or underscores, with a letter or digit at both ends",
+        )
+    return name
+
+
+def _refuse_same_slug(classes: tuple[ClassName, ...]) -> None:
+    seen: dict[str, str] = {}
+    for c in classes:
+        if c.slug in seen:
+            raise UsageError(
+                f"class names {seen[c.slug]!r} and {c.name!r} are the same once written as a folder name ({c.slug})",
+                "Rename or remove one of them",
+            )
+        seen[c.slug] = c.name

@@ -1,0 +1,120 @@
+"""Backbones as torch modules, and the one forward pass that training and serving share. Needs torch."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import timm
+import torch
+import torchvision
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from tellapart.backbones import Backbone
+from tellapart.errors import UsageError
+from tellapart.preprocess import Preprocessing
+
+Module = torch.nn.Module
+
+
+def build_module(backbone: Backbone) -> Module:
+    """The backbone without its classification layer, random weights, evaluation mode: (N, 3, H, W) -> (N, D)."""
+    if backbone.name == "efficientnet_lite0":
+        module: Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+    else:
+        module = torchvision.models.get_model(backbone.name, weights=None)
+        module.fc = torch.nn.Identity()
+    return module.eval()
+
+
+def serialize(module: Module) -> bytes:
+    """A module's state dict as safetensors; equal weights give equal bytes."""
+    return save({k: v.contiguous() for k, v in module.state_dict().items()})
+
+
+def digest(data: bytes) -> str:
+    """Hexadecimal sha256 of serialized weights."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pick_device(device: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda".
+
+    Raises:
+        UsageError: unknown, or a GPU was asked for and there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown device {device!r}", "Use auto, cpu or cuda")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UsageError("no GPU that this PyTorch can use", "Use --device cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def pick_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor computes in it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
+
+
+class FeatureExtractor:
+    """The forward pass of a backbone, the same for training, evaluation and serving.
+
+    Convolutions run in bfloat16 where the processor has it, channels last; normalisation
+    layers stay in float32. A picture's features do not depend on the batch it is in.
+
+    Attributes:
+        form: names what the numbers depend on ("bfloat16", "float32"), for cache keys.
+    """
+
+    def __init__(self, module: Module, preprocessing: Preprocessing, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
+        self.dtype = pick_dtype(self.device)
+        self.form = str(self.dtype).removeprefix("torch.")
+        self._module = _prepared(module, self.device, self.dtype)
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(preprocessing.mean, device=self.device).view(shape)
+        self._std = torch.tensor(preprocessing.std, device=self.device).view(shape)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
+        with torch.inference_mode():
+            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+            batch = ((batch.float() - self._mean) / self._std).to(self.dtype)
+            features = self._module(batch.contiguous(memory_format=torch.channels_last))
+            return features.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _prepared(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
+    module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d | torch.nn.Linear):
+            part.to(dtype)
+    return module
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "avx512_bf16" in _cpu_flags()
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def _cpu_flags() -> str:
+    try:
+        with open("/proc/cpuinfo") as info:
+            return next((line for line in info if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+def load_module(backbone: Backbone, state: Mapping[str, torch.Tensor]) -> Module:
+    """A backbone with the weights of a bundle.
+
+    Raises:
+        RuntimeError: the state dict does not fit.
+    """
+    module = build_module(backbone)
+    module.load_state_dict(dict(state))
+    return module

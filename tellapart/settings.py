@@ -1,0 +1,87 @@
+"""Settings: read once from the environment, passed on as one value.
+
+Every variable starts with TELLAPART_; nothing here has a secret as its default.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellapart.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how to reach them.
+
+    Attributes:
+        home: folder of data sets, caches and the web page's state (TELLAPART_HOME, ~/.tellapart).
+        host: address the servers listen on (TELLAPART_HOST, 127.0.0.1).
+        web_port: port of the web page (TELLAPART_WEB_PORT, 5000).
+        service_port: port of the service (TELLAPART_SERVICE_PORT, 3000).
+        service_url: where clients find the service (TELLAPART_SERVICE_URL, from the port).
+        token: bearer token the service asks for, "" for none (TELLAPART_TOKEN).
+        contact: how a web site's owner can reach who runs the collector (TELLAPART_CONTACT).
+        openverse_url: Openverse's API, replaceable for tests (TELLAPART_OPENVERSE_URL).
+        gallery_folder: pictures the demo gallery shows (TELLAPART_GALLERY).
+        chromium / chromedriver: the browser and its driver (TELLAPART_CHROMIUM, TELLAPART_CHROMEDRIVER).
+        cache_url: a Redis URL for the web cache, "" for files (TELLAPART_CACHE_URL).
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    web_port: int = 5000
+    service_port: int = 3000
+    service_url: str = "http://127.0.0.1:3000"
+    token: str = ""
+    contact: str = ""
+    openverse_url: str = "https://api.openverse.org/v1"
+    gallery_folder: Path = Path("/usr/share/tuxpaint/stamps")
+    chromium: Path = Path("/usr/bin/chromium")
+    chromedriver: Path = Path("/usr/bin/chromedriver")
+    cache_url: str = ""
+
+    @property
+    def datasets(self) -> Path:
+        """Folder of the data sets known by name."""
+        return self.home / "datasets"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of derived data that may be deleted at any time."""
+        return self.home / "cache"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings the environment asks for.
+
+    Raises:
+        UsageError: a port that is no port.
+    """
+
+    def text(name: str, default: str) -> str:
+        return environ.get(f"TELLAPART_{name}") or default
+
+    port = _port("TELLAPART_SERVICE_PORT", text("SERVICE_PORT", "3000"))
+    host = text("HOST", "127.0.0.1")
+    return Settings(
+        home=Path(text("HOME", "~/.tellapart")).expanduser().absolute(),
+        host=host,
+        web_port=_port("TELLAPART_WEB_PORT", text("WEB_PORT", "5000")),
+        service_port=port,
+        service_url=text("SERVICE_URL", f"http://127.0.0.1:{port}"),
+        token=text("TOKEN", ""),
+        contact=text("CONTACT", ""),
+        openverse_url=text("OPENVERSE_URL", Settings.openverse_url).rstrip("/"),
+        gallery_folder=Path(text("GALLERY", str(Settings.gallery_folder))),
+        chromium=Path(text("CHROMIUM", str(Settings.chromium))),
+        chromedriver=Path(text("CHROMEDRIVER", str(Settings.chromedriver))),
+        cache_url=text("CACHE_URL", ""),
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UsageError(f"{name}={text!r} is not a port", "Use a number from 1 to 65535")
+    return int(text)

@@ -1,0 +1,188 @@
+"""Classifiers in the BentoML model store, and which version of each is promoted.
+
+BentoML's `latest` is the newest created; which version answers is our own decision, kept in
+`tellapart.json` beside the models. A name nobody promoted a version of answers with its newest.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tellapart.bundle import BundleInfo, read_info
+from tellapart.errors import BundleError, DataError, MissingError
+from tellapart.files import write_json
+from tellapart.names import check_name
+
+LABEL = {"made-by": "tellapart"}
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """One version of a classifier in the store."""
+
+    name: str
+    version: str
+    path: Path
+    info: BundleInfo
+    promoted: bool
+
+    @property
+    def tag(self) -> str:
+        """Exact tag, NAME:VERSION."""
+        return f"{self.name}:{self.version}"
+
+
+def pointer_file() -> Path:
+    """The file that says which versions are promoted; its change tells a server to look again."""
+    return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser() / "tellapart.json"
+
+
+def list_models(name: str | None = None) -> list[StoredModel]:
+    """All classifiers of ours, newest first; an unreadable one is left out."""
+    import bentoml
+
+    promoted = _promoted(_read_pointer())
+    models = []
+    for stored in sorted(bentoml.models.list(name), key=lambda m: m.info.creation_time, reverse=True):
+        if stored.info.labels.get("made-by") != LABEL["made-by"]:
+            continue
+        try:
+            info = read_info(Path(stored.path))
+        except BundleError:
+            continue
+        version = str(stored.tag.version)
+        models.append(
+            StoredModel(stored.tag.name, version, Path(stored.path), info, promoted.get(stored.tag.name) == version)
+        )
+    return _newest_promoted_where_none_is(models)
+
+
+def default_model(models: list[StoredModel] | None = None) -> StoredModel | None:
+    """What answers a request that names no classifier: the name promoted last, else the newest one."""
+    models = list_models() if models is None else models
+    name = _read_pointer().get("default")
+    chosen = [m for m in models if m.promoted and m.name == name]
+    return next(iter(chosen or [m for m in models if m.promoted]), None)
+
+
+def resolve(tag: str, models: list[StoredModel] | None = None) -> StoredModel:
+    """The model of NAME (its promoted version), NAME:VERSION, or NAME:latest (the newest).
+
+    Raises:
+        MissingError: there is none; it says what there is.
+    """
+    models = list_models() if models is None else models
+    name, _, version = tag.partition(":")
+    mine = [m for m in models if m.name == name]
+    if version == "latest":
+        found = mine[:1]
+    else:
+        found = [m for m in mine if (m.version == version if version else m.promoted)]
+    if not found:
+        there = ", ".join(m.tag for m in (mine or models)[:5]) or "none yet"
+        raise MissingError(f"there is no classifier {tag[:120]!r}", f"There are: {there}")
+    return found[0]
+
+
+@contextmanager
+def new_model(name: str) -> Iterator[tuple[Path, str]]:
+    """A folder to write a bundle to, and its version; it enters the store whole when the block ends well."""
+    import bentoml
+
+    context = bentoml.models.ModelContext(framework_name="tellapart", framework_versions={})
+    with bentoml.models.create(check_name(name), labels=LABEL, context=context) as model:
+        yield Path(model.path), str(model.tag.version)
+
+
+def promote(tag: str) -> StoredModel:
+    """Let a version answer for its name, and its name be the default.
+
+    Raises:
+        MissingError: there is no such version.
+    """
+    model = resolve(tag)
+    with _changing_pointer() as pointer:
+        history = pointer.setdefault("promoted", {}).setdefault(model.name, [])
+        if not history or history[-1] != model.version:
+            history.append(model.version)
+        pointer["default"] = model.name
+    return resolve(model.tag)
+
+
+def rollback(name: str) -> StoredModel:
+    """Let the version that was promoted before answer again.
+
+    Raises:
+        DataError: there is no earlier one.
+    """
+    versions = {m.version for m in list_models(name)} if name else set()
+    if not versions:
+        raise MissingError(f"there is no classifier {name[:120]!r}", "See: tellapart models list")
+    with _changing_pointer() as pointer:
+        history = [v for v in pointer.get("promoted", {}).get(name, []) if v in versions]
+        if len(history) < 2:
+            raise DataError(f"no earlier version of {name} was promoted", f"See: tellapart models list {name}")
+        pointer["promoted"][name] = history[:-1]
+    return resolve(name)
+
+
+def delete(tag: str) -> StoredModel:
+    """Take one exact version out of the store.
+
+    Raises:
+        DataError: the tag names no version.
+        MissingError: there is no such version.
+    """
+    import bentoml
+
+    if ":" not in tag:
+        raise DataError(f"{tag[:120]!r} names no version", "Give NAME:VERSION, so that nothing else is deleted")
+    model = resolve(tag)
+    bentoml.models.delete(model.tag)
+    with _changing_pointer() as pointer:
+        history = pointer.get("promoted", {}).get(model.name, [])
+        pointer.setdefault("promoted", {})[model.name] = [v for v in history if v != model.version]
+    return model
+
+
+def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredModel]:
+    decided = {m.name for m in models if m.promoted}
+    result = []
+    for m in models:
+        promoted = m.promoted or m.name not in decided
+        decided.add(m.name)
+        result.append(StoredModel(m.name, m.version, m.path, m.info, promoted))
+    return result
+
+
+def _promoted(pointer: dict[str, Any]) -> dict[str, str]:
+    return {name: versions[-1] for name, versions in pointer.get("promoted", {}).items() if versions}
+
+
+def _read_pointer() -> dict[str, Any]:
+    path = pointer_file()
+    try:
+        value = json.loads(path.read_text())
+        if not isinstance(value, dict):
+            raise ValueError("no JSON object")
+        return value
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(f"{path} is not readable: {error}", "Delete it and promote again") from error
+
+
+@contextmanager
+def _changing_pointer() -> Iterator[dict[str, Any]]:
+    path = pointer_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        pointer = _read_pointer()
+        yield pointer
+        write_json(path, pointer)

@@ -1,0 +1,152 @@
+"""The wire schema: what the service answers and what its clients read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tellapart.errors import TellapartError
+from tellapart.images import ImageError, ImageFault
+
+MAX_BATCH_IMAGES = 64
+DEFAULT_TOP_K = 5
+
+HTTP_STATUS = {
+    "empty": 400,
+    "not_an_image": 400,
+    "truncated": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "unknown_model": 404,
+    "too_large": 413,
+    "unsupported_type": 415,
+    "wrong_field": 422,
+    "overloaded": 503,
+}
+
+
+class ServiceError(TellapartError):
+    """A request that is answered with an error; `code` is a key of HTTP_STATUS."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this error."""
+        return HTTP_STATUS[self.code]
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body: {"error": {"code": ..., "message": ...}}."""
+        return ErrorBody(error=Problem(code=self.code, message=str(self))).model_dump()
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, extra="ignore")
+
+
+class Prediction(_Schema):
+    """One class and its calibrated probability."""
+
+    class_name: str = Field(alias="class")
+    confidence: float
+
+
+class ImageSize(_Schema):
+    """Size of the picture as shown, in pixels."""
+
+    width: int
+    height: int
+
+
+class Result(_Schema):
+    """The answer for one picture; `predictions` is sorted, most confident first."""
+
+    model: str
+    top: str
+    confidence: float
+    none_of_these: bool
+    predictions: list[Prediction]
+    image: ImageSize
+    time_ms: float
+
+
+class Problem(_Schema):
+    """What went wrong: a code for programs, one line for people."""
+
+    code: str
+    message: str
+
+
+class ErrorBody(_Schema):
+    """The body of every error answer."""
+
+    error: Problem
+
+
+class BatchResult(_Schema):
+    """The answers of one batch, in the order the pictures came; one bad picture fails only itself."""
+
+    model: str
+    results: list[Result | ErrorBody]
+
+
+class ModelSummary(_Schema):
+    """One classifier version the service can answer with."""
+
+    model: str
+    name: str
+    version: str
+    promoted: bool
+    classes: list[str]
+    created: str
+    backbone: str
+    accuracy: float | None = None
+
+
+class ModelList(_Schema):
+    """All versions, and the one a request gets that names none (None where there is none)."""
+
+    default: str | None
+    models: list[ModelSummary]
+
+
+def image_error(error: ImageError) -> ServiceError:
+    """The answer for a picture that cannot be used."""
+    return ServiceError(ImageFault(error.fault).value, str(error))
+
+
+def make_result(
+    model: str,
+    classes: Sequence[str],
+    probabilities: Sequence[float],
+    size: tuple[int, int],
+    *,
+    top_k: int = DEFAULT_TOP_K,
+    reject_threshold: float | None = None,
+    time_ms: float = 0.0,
+) -> Result:
+    """The answer for one picture.
+
+    Args:
+        model: exact tag, NAME:VERSION.
+        classes: class names in class index order, (C,).
+        probabilities: calibrated, in the same order, (C,); softmax was applied already.
+        size: (width, height) of the picture as shown.
+        reject_threshold: below this top confidence the answer is "none of these".
+    """
+    order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
+    best = order[0]
+    return Result(
+        model=model,
+        top=classes[best],
+        confidence=round(float(probabilities[best]), 6),
+        none_of_these=reject_threshold is not None and float(probabilities[best]) < reject_threshold,
+        predictions=[
+            Prediction.model_validate({"class": classes[i], "confidence": round(float(probabilities[i]), 6)})
+            for i in order[:top_k]
+        ],
+        image=ImageSize(width=size[0], height=size[1]),
+        time_ms=round(time_ms, 2),
+    )
