@@ -74,6 +74,7 @@ class BundleInfo:
         training: the configuration, with the seed.
         packages: versions of what computed it.
         created: ISO 8601 in UTC.
+        sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
     """
 
     classes: tuple[ClassName, ...]
@@ -89,6 +90,7 @@ class BundleInfo:
     training: Mapping[str, Any]
     packages: Mapping[str, str]
     created: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
     format: int = field(default=FORMAT)
 
     @property
@@ -153,31 +155,40 @@ def write_bundle(folder: Path, info: BundleInfo, backbone: bytes, head: Head) ->
     Args:
         backbone: the serialized state dict (`network.serialize`).
     """
-    head_data = save({"weight": head.weight.astype(np.float32), "bias": head.bias.astype(np.float32)})
+    files = {
+        "backbone.safetensors": backbone,
+        "head.safetensors": save({"weight": head.weight.astype(np.float32), "bias": head.bias.astype(np.float32)}),
+        "labels.csv": _labels(info).encode(),
+    }
     values = info.to_json() | {
         "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
-        "head_sha256": hashlib.sha256(head_data).hexdigest(),
+        "head_sha256": hashlib.sha256(files["head.safetensors"]).hexdigest(),
         "temperature": head.temperature,
+        "sizes": {name: len(data) for name, data in files.items()},
     }
     checked = BundleInfo.from_json(json.loads(json.dumps(values)))
-    write_bytes(folder / "backbone.safetensors", backbone)
-    write_bytes(folder / "head.safetensors", head_data)
-    write_bytes(folder / "labels.csv", _labels(info).encode())
+    for name, data in files.items():
+        write_bytes(folder / name, data)
     write_json(folder / "model.json", checked.to_json())
     return checked
 
 
 def read_info(folder: Path) -> BundleInfo:
-    """Read model.json alone.
+    """Read model.json and check that the files it speaks of are there, whole by their size.
 
     Raises:
-        BundleError: it is missing, unreadable or of another format.
+        BundleError: it is missing, unreadable, of another format, or a file is cut off.
     """
     path = folder / "model.json"
     try:
-        return BundleInfo.from_json(json.loads(path.read_text()))
+        info = BundleInfo.from_json(json.loads(path.read_text()))
+        found = {name: (folder / name).stat().st_size for name in info.sizes}
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}", "Train it again") from error
+    for name, expected in info.sizes.items():
+        if found[name] != expected:
+            raise BundleError(f"{folder / name} has {found[name]} bytes, expected {expected}", "Train it again")
+    return info
 
 
 def open_bundle(folder: Path) -> Bundle:
