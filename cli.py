@@ -1,0 +1,350 @@
+"""The command line `tellapart`: it parses, calls, and prints; the work is in the rooms.
+
+Exit codes: 0 done, 1 a failure that is ours, 2 wrong usage, 3 bad input or data set,
+4 a source refused or is unreachable, 5 weights or a model not found.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tellapart import __version__, servers, supervisor
+from tellapart.dataset import Dataset
+from tellapart.errors import TellapartError, UsageError
+from tellapart.files import write_bytes
+from tellapart.names import parse_class_names
+from tellapart.pictures import REASON_TEXT, Reason
+from tellapart.settings import load_settings
+from tellapart.store import StoredModel
+from tellapart.terminal import Terminal
+
+_OUT = Console(highlight=False)
+_SOURCE_HELP = "Where to look: gallery, openverse, folder:PATH or urls:PATH. May be repeated."
+_BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tellapart")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it."""
+
+
+def training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `train`, which `create` shares."""
+    for option in (
+        click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), show_default=True),
+        click.option("--seed", default=0, show_default=True, help="Makes a run on a CPU repeat exactly."),
+        click.option("--weights", default="auto", metavar="auto|none|PATH", show_default=True),
+        click.option("--backbone", default="auto", type=click.Choice(_BACKBONES), show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
+@click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]")
+@click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@training_options
+def create(
+    name: str, classes: tuple[str, ...], sources: tuple[str, ...], per_class: int, yes: bool, **training: Any
+) -> None:
+    """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME."""
+    import workflow
+    from training.options import TrainingOptions
+
+    plan = workflow.Plan(
+        name, parse_class_names(classes), sources or (workflow.DEFAULT_SOURCE,), per_class, TrainingOptions(**training)
+    )
+    if not yes and sys.stdin.isatty():
+        places = ", ".join(plan.sources)
+        click.confirm(f"Get up to {per_class * len(plan.classes)} pictures from {places}?", abort=True, err=True)
+    with Terminal() as terminal:
+        model = workflow.create(plan, load_settings(), terminal.report)
+    _print_trained(model)
+
+
+@cli.command()
+@click.argument("dataset")
+@click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
+@click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]")
+@click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True)
+def collect(dataset: str, classes: tuple[str, ...], sources: tuple[str, ...], per_class: int) -> None:
+    """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
+    import workflow
+
+    settings = load_settings()
+    root = workflow.dataset_root(dataset, settings)
+    wanted = sources or (workflow.DEFAULT_SOURCE,)
+    with Terminal() as terminal:
+        collected = workflow.collect(root, parse_class_names(classes), wanted, per_class, settings, terminal.report)
+    _print_counts(collected)
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--seed", default=0, show_default=True, help="Decides the splits.")
+def curate(dataset: str, seed: int) -> None:
+    """Find duplicates and conflicts in DATASET and assign its splits."""
+    import workflow
+
+    with Terminal() as terminal:
+        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
+        summary = workflow.curate(opened, seed, terminal.report)
+    _print_counts(opened)
+    _OUT.print(str(summary), markup=False)
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--name", required=True, help="The classifier's name in the model store.")
+@training_options
+def train(dataset: str, name: str, **training: Any) -> None:
+    """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
+    import workflow
+    from training.options import TrainingOptions
+
+    with Terminal() as terminal:
+        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
+        model = workflow.train(opened, name, TrainingOptions(**training), terminal.report)
+    _print_trained(model)
+
+
+@cli.command()
+@click.argument("tag")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "json_out", metavar="OUT", help="Write the numbers as JSON; - is the standard output.")
+def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
+    """Measure the classifier TAG on FOLDER, a folder of class folders it has not seen."""
+    import workflow
+
+    with Terminal() as terminal:
+        result = workflow.evaluate(tag, folder, load_settings(), terminal.report)
+    if json_out:
+        _write(json_out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        return
+    table = Table("class", "pictures", "precision", "recall", title=f"{tag} on {folder}")
+    for name, row in result["per_class"].items():
+        table.add_row(name, str(row["support"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}")
+    _OUT.print(table)
+    _OUT.print(
+        f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
+        f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
+    )
+
+
+@cli.command()
+@click.argument("tag")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "json_out", metavar="OUT", help="Write the answers as JSON; - is the standard output.")
+@click.option("--csv", "csv_out", metavar="OUT", help="Write the answers as CSV; - is the standard output.")
+def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: str | None) -> None:
+    """Classify pictures: files, folders and zip archives."""
+    import workflow
+    from training import predict as prediction
+
+    with Terminal() as terminal:
+        rows = workflow.predict(tag, paths, terminal.report)
+    if json_out:
+        _write(json_out, prediction.to_json(rows))
+    if csv_out:
+        _write(csv_out, prediction.to_csv(rows))
+    if not json_out and not csv_out:
+        for row in rows:
+            _OUT.print(str(row), markup=False, soft_wrap=True)
+
+
+@cli.group()
+def models() -> None:
+    """List, show, promote, roll back and delete classifiers."""
+
+
+@models.command("list")
+@click.argument("name", required=False)
+@click.option("--json", "json_out", metavar="OUT", help="Write the list as JSON; - is the standard output.")
+def list_command(name: str | None, json_out: str | None) -> None:
+    """List the classifiers in the model store, newest first."""
+    from tellapart import store
+
+    found = store.list_models(name)
+    if json_out:
+        rows = [{"tag": m.tag, "promoted": m.promoted, **m.info.to_json()} for m in found]
+        _write(json_out, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    table = Table("classifier", "answers", "classes", "accuracy", "backbone", "created")
+    for m in found:
+        accuracy = m.info.metrics.get("accuracy")
+        table.add_row(
+            m.tag,
+            "yes" if m.promoted else "",
+            str(len(m.info.classes)),
+            "" if accuracy is None else f"{accuracy:.3f}",
+            m.info.backbone,
+            m.info.created,
+        )
+    _OUT.print(table if found else "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS...")
+
+
+@models.command()
+@click.argument("tag")
+@click.option("--json", "json_out", metavar="OUT", help="Write it as JSON; - is the standard output.")
+def show(tag: str, json_out: str | None) -> None:
+    """Show what is known of one classifier."""
+    from tellapart import store
+
+    model = store.resolve(tag)
+    text = json.dumps({"tag": model.tag, "promoted": model.promoted, **model.info.to_json()}, indent=2)
+    if json_out:
+        _write(json_out, text + "\n")
+        return
+    _print_trained(model)
+    _OUT.print(f"classes: {', '.join(model.info.class_names)}", markup=False)
+    _OUT.print(f"backbone: {model.info.backbone} ({model.info.weights})", markup=False)
+    _OUT.print(f"created: {model.info.created}")
+
+
+@models.command("promote")
+@click.argument("tag")
+def promote_command(tag: str) -> None:
+    """Let TAG (NAME:VERSION) answer requests for its name; running servers follow."""
+    from tellapart import store
+
+    _OUT.print(f"{store.promote(tag).tag} answers now")
+
+
+@models.command("rollback")
+@click.argument("name")
+def rollback_command(name: str) -> None:
+    """Let the version of NAME that answered before answer again."""
+    from tellapart import store
+
+    _OUT.print(f"{store.rollback(name).tag} answers now")
+
+
+@models.command("delete")
+@click.argument("tag")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete_command(tag: str, yes: bool) -> None:
+    """Delete one exact version, NAME:VERSION."""
+    from tellapart import store
+
+    if not yes:
+        click.confirm(f"Delete {tag}?", abort=True, err=True)
+    _OUT.print(f"{store.delete(tag).tag} is deleted")
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the classifiers over HTTP (TELLAPART_HOST, TELLAPART_SERVICE_PORT)."""
+    settings = load_settings()
+    supervisor.run([servers.service(settings)], lambda: _err(f"the service answers at {settings.service_url}"))
+
+
+@cli.command()
+def web() -> None:
+    """Serve the web page (TELLAPART_HOST, TELLAPART_WEB_PORT)."""
+    settings = load_settings()
+    supervisor.run([servers.web(settings)], lambda: _err(f"the web page is at {servers.web_url(settings)}"))
+
+
+@cli.command()
+@click.option("--open/--no-open", "open_page", default=True, help="Open the page in a browser where there is one.")
+def up(open_page: bool) -> None:
+    """Run the service and the web page together until Ctrl-C."""
+    settings = load_settings()
+    url = servers.web_url(settings)
+
+    def ready() -> None:
+        _err(f"Tellapart is at {url} (the service at {settings.service_url}); Ctrl-C stops it")
+        if open_page and os.environ.get("DISPLAY"):
+            click.launch(url)
+
+    supervisor.run([servers.service(settings), servers.web(settings)], ready)
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is missing (browser, weights, GPU, demo pictures) and how to get it."""
+    from tellapart.doctor import examine
+
+    table = Table("what", "state", "what to do")
+    for finding in examine(load_settings()):
+        table.add_row(finding.what, finding.state, finding.fix)
+    _OUT.print(table)
+
+
+def _print_trained(model: StoredModel) -> None:
+    metrics = model.info.metrics
+    _OUT.print(f"classifier: {model.tag}", markup=False)
+    _OUT.print(
+        f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
+        f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {metrics['n']} pictures)"
+    )
+    _OUT.print(f"report: {model.path / 'report' / 'index.html'}", markup=False, soft_wrap=True)
+
+
+def _print_counts(dataset: Dataset) -> None:
+    """A table per class: how many were tried, kept, and what became of the rest."""
+    counts = dataset.manifest.counts()
+    table = Table("class", "tried", "kept", "the rest", title=str(dataset.root))
+    for c in dataset.classes:
+        reasons = counts.get(c.slug, Counter())
+        rest = ", ".join(f"{REASON_TEXT[r]}: {n}" for r, n in reasons.most_common() if r is not Reason.OK)
+        table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
+    _OUT.print(table)
+
+
+def _write(out: str, text: str) -> None:
+    if out == "-":
+        sys.stdout.write(text)
+    else:
+        write_bytes(Path(out).absolute(), text.encode())
+
+
+def _err(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; an error is one line on stderr."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(arguments, prog_name="tellapart", standalone_mode=False)
+    except TellapartError as error:
+        return _fail(error, str(error), error.exit_code, debug)
+    except click.exceptions.Abort:
+        _err("stopped")
+        return 130
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
+        return _fail(error, f"{error.format_message()} See: {command} --help", UsageError.exit_code, debug)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # the last resort: still one line
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
+    return 0
+
+
+def _fail(error: Exception, text: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    _err(f"error: {text}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""How our servers are started: the commands, as `supervisor` runs them."""
+
+import sys
+from pathlib import Path
+
+from tellapart.settings import Settings
+from tellapart.supervisor import Server
+
+_ROOT = Path(__file__).resolve().parent.parent
+_ENVIRONMENT = {"BENTOML_DO_NOT_TRACK": "True"}  # only this literal word is understood
+
+
+def service(settings: Settings) -> Server:
+    """The Bento service, from the source tree."""
+    return Server(
+        name="service",
+        command=[
+            *(sys.executable, "-m", "bentoml", "serve", "service:Classifier"),
+            *("--host", settings.host, "--port", str(settings.service_port)),
+        ],
+        host=settings.host,
+        port=settings.service_port,
+        ready_url=f"{_reachable(settings.host, settings.service_port)}/readyz",
+        environment=_ENVIRONMENT,
+        folder=_ROOT,
+    )
+
+
+def web(settings: Settings) -> Server:
+    """The web page under gunicorn."""
+    return Server(
+        name="web page",
+        command=[sys.executable, "-m", "webui"],
+        host=settings.host,
+        port=settings.web_port,
+        ready_url=f"{web_url(settings)}/static/favicon.svg",
+        environment=_ENVIRONMENT,
+        folder=_ROOT,
+    )
+
+
+def web_url(settings: Settings) -> str:
+    """Where a browser on this machine finds the web page."""
+    return _reachable(settings.host, settings.web_port)
+
+
+def _reachable(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"

@@ -1,0 +1,154 @@
+"""Running several server processes as one: started together, stopped together."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tellapart.errors import TellapartError, UsageError
+
+_STOP_SECONDS = 15.0
+_READY_SECONDS = 120.0
+_PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process to run.
+
+    Attributes:
+        name: for people.
+        command: what to run.
+        port: the port it listens on; refused before anything starts when it is taken.
+        ready_url: answers with status 200 once the server can be used.
+        environment: added to ours.
+        folder: where it runs.
+    """
+
+    name: str
+    command: Sequence[str]
+    host: str
+    port: int
+    ready_url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path.cwd)
+
+
+class _Stop(Exception):
+    """Ctrl-C or a termination signal came."""
+
+
+def check_port(host: str, port: int, what: str, fix: str) -> None:
+    """Refuse a port that somebody listens on.
+
+    Raises:
+        UsageError: it is taken, or the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UsageError(f"port {port} for {what} cannot be used on {host}: {error.strerror}", fix) from error
+
+
+def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
+    """Start the servers in order, call `ready` when all answer, and keep them until a signal or one ends.
+
+    Every process started here is stopped before this returns, also after an error.
+
+    Raises:
+        UsageError: a port is taken.
+        TellapartError: a server ended by itself or did not become ready.
+    """
+    for server in servers:
+        check_port(server.host, server.port, f"the {server.name}", "Stop what uses it or choose another port")
+    running: list[tuple[Server, subprocess.Popen[bytes]]] = []
+    with _signals(), contextlib.suppress(_Stop):
+        try:
+            running.extend((server, _start(server)) for server in servers)
+            for server, _ in running:
+                _wait_ready(server, running)
+            ready()
+            while True:
+                _check_alive(running)
+                time.sleep(0.5)
+        finally:
+            _stop_all(running)
+
+
+def _start(server: Server) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        list(server.command),
+        cwd=server.folder,
+        env={**os.environ, **server.environment},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 (no threads run when servers are started)
+    )
+
+
+def _end_with_parent() -> None:
+    """On Linux, let the process be told to stop when ours is killed outright."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_ready(server: Server, running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    with httpx.Client(trust_env=False, timeout=2) as client:
+        while time.monotonic() < deadline:
+            _check_alive(running)
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get(server.ready_url).status_code == 200:
+                    return
+            time.sleep(0.1)
+    raise TellapartError(f"the {server.name} was not ready after {_READY_SECONDS:.0f} s", "See its messages above")
+
+
+def _check_alive(running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
+    for server, process in running:
+        if process.poll() is not None:
+            raise TellapartError(f"the {server.name} ended with status {process.returncode}", "See its messages above")
+
+
+def _stop_all(running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
+    """Ask every process group to stop, and end what has not after a while; a second Ctrl-C does not cut this off."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    for _, process in running:
+        _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    for _, process in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, deadline - time.monotonic()))
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise _Stop
+
+    before = [signal.signal(number, stop) for number in _STOP_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(_STOP_SIGNALS, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,62 @@
+"""Progress on a terminal: bars where somebody watches, one line a stage where nobody does."""
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from tellapart.progress import Progress
+
+
+class Terminal:
+    """Draws `Progress` values on stderr; use it as a context manager and pass `report` on."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._live = self._console.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = Bars(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> "Terminal":
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def report(self, progress: Progress) -> None:
+        """Show how far a stage is."""
+        if self._live:
+            self._draw(progress)
+        elif progress.finished:
+            self._console.print(_line(progress), markup=False, soft_wrap=True)
+
+    def _draw(self, progress: Progress) -> None:
+        if progress.stage not in self._tasks:
+            self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, detail="")
+        total = progress.done if progress.finished else progress.total
+        self._bars.update(self._tasks[progress.stage], completed=progress.done, total=total, detail=_detail(progress))
+
+
+def _line(progress: Progress) -> str:
+    parts = [f"{progress.stage}:"]
+    if progress.done:
+        parts.append(f"{progress.done} {progress.unit} in {progress.seconds:.1f} s")
+    parts.append(_detail(progress))
+    return " ".join(part for part in parts if part)
+
+
+def _detail(progress: Progress) -> str:
+    counts = ", ".join(f"{value} {name}" for name, value in progress.counts.items())
+    rate = f"{progress.rate:.0f}/s" if progress.done and progress.seconds > 1 else ""
+    return "; ".join(part for part in (counts, rate, progress.note) if part)

@@ -1,0 +1,167 @@
+"""collect -> curate -> train -> publish: the stages joined, each one resumable.
+
+The command line calls these, and so does whatever runs the work in the background. A stage that finds
+its result already there does nothing; a killed one goes on where it stopped.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curation import CurationSummary
+from curation import curate as curate_dataset
+from scraping.collect import collect as collect_pictures
+from scraping.sources import make_source
+from tellapart.dataset import Dataset
+from tellapart.errors import UsageError
+from tellapart.folders import open_dataset
+from tellapart.names import ClassName, check_name
+from tellapart.progress import Progress, Report
+from tellapart.settings import Settings
+from tellapart.store import StoredModel, list_models, new_model, promote, resolve
+from training.options import TrainingOptions
+
+DEFAULT_PER_CLASS = 200
+DEFAULT_SOURCE = "openverse"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything `create` needs to know.
+
+    Attributes:
+        name: of the data set and of the classifier.
+        classes: what to tell apart.
+        sources: where to look, asked in this order.
+        per_class: pictures wanted of each class.
+        training: how to train.
+    """
+
+    name: str
+    classes: tuple[ClassName, ...]
+    sources: tuple[str, ...] = (DEFAULT_SOURCE,)
+    per_class: int = DEFAULT_PER_CLASS
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+
+
+def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
+    """From class names to a promoted classifier in the model store.
+
+    Raises:
+        UsageError: the name is taken by a data set of other classes, or a source is unknown.
+        TellapartError: a stage failed; what it had done is kept, and the same call goes on there.
+    """
+    root = settings.datasets / check_name(plan.name)
+    _refuse_other_classes(root, plan)
+    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report)
+    return train(dataset, plan.name, plan.training, report)
+
+
+def collect(
+    root: Path,
+    classes: Sequence[ClassName],
+    sources: Sequence[str],
+    per_class: int,
+    settings: Settings,
+    report: Report,
+) -> Dataset:
+    """Fill a data set's classes from sources, making the data set where there is none.
+
+    Raises:
+        SourceError: a source refused, or a class has no picture; what was found is kept.
+    """
+    with ExitStack() as stack:
+        opened = []
+        for spec in sources:
+            source = make_source(spec, settings)
+            stack.callback(source.close)
+            opened.append(source)
+        dataset = Dataset.create(root, root.name, classes, sources)
+        collect_pictures(dataset, opened, per_class, settings, report)
+    return dataset
+
+
+def curate(dataset: Dataset, seed: int, report: Report) -> CurationSummary:
+    """Group duplicates, set conflicts aside and assign splits; the same data set gives the same result."""
+    return curate_dataset(dataset, seed, report)
+
+
+def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report) -> StoredModel:
+    """Curate, train and publish; the new version answers from now on.
+
+    A version that was trained in the same way on the same data is used as it is.
+
+    Raises:
+        DataError: the data set cannot be trained on.
+        MissingError: no weights to be had.
+    """
+    from training.train import fingerprint
+    from training.train import train as train_classifier
+
+    check_name(name)
+    curate(dataset, options.seed, report)
+    wanted = fingerprint(dataset, options)
+    for model in list_models(name):
+        if model.info.training.get("fingerprint") == wanted:
+            report(Progress("train", note=f"{model.tag} is already trained on these pictures", finished=True))
+            return model
+    with new_model(name) as (folder, version):
+        train_classifier(dataset, options, folder, report)
+    return promote(f"{name}:{version}")
+
+
+def evaluate(tag: str, folder: Path, settings: Settings, report: Report) -> dict[str, Any]:
+    """Measure a classifier on a folder of class folders; see `training.evaluate`.
+
+    Raises:
+        MissingError: there is no such classifier or folder.
+        DataError: the folder has none of its classes.
+    """
+    from tellapart.classifier import Loader
+    from training.evaluate import evaluate as evaluate_classifier
+
+    return evaluate_classifier(Loader().load(resolve(tag).path), folder, settings.cache, report)
+
+
+def predict(tag: str, paths: Sequence[Path], report: Report) -> Iterator[PredictionRow]:
+    """Classify files, folders and zip archives, one row a picture as each is ready.
+
+    Raises:
+        MissingError: there is no such classifier.
+    """
+    from tellapart.classifier import Loader
+    from training.predict import predict as predict_paths
+
+    model = resolve(tag)
+    return predict_paths(Loader().load(model.path), model.tag, paths, report)
+
+
+def dataset_root(where: str, settings: Settings) -> Path:
+    """The folder that DATASET names on the command line: a path, or a name among the known data sets."""
+    path = Path(where)
+    if path.exists() or path.name != where:
+        return path.absolute()
+    return settings.datasets / check_name(where, "data set")
+
+
+def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
+    """Open what DATASET names: a data set's folder or name, or a plain folder of class folders.
+
+    Raises:
+        MissingError: it is none of these.
+    """
+    return open_dataset(where, settings, report)
+
+
+def _refuse_other_classes(root: Path, plan: Plan) -> None:
+    if not (root / "dataset.json").exists():
+        return
+    there = Dataset.open(root).classes
+    if {c.slug for c in there} != {c.slug for c in plan.classes}:
+        names = ", ".join(c.name for c in there)
+        raise UsageError(
+            f"the data set {plan.name} exists with other classes ({names})",
+            f"Choose another name, or add classes to it with: tellapart collect {plan.name}",
+        )
