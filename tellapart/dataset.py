@@ -8,10 +8,11 @@ DATASET/dataset.json         name, ordered classes, sources asked, created, form
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from tellapart.errors import DataError, MissingError
 from tellapart.files import write_bytes, write_json
@@ -67,7 +68,7 @@ class Dataset:
         asked = tuple(dict.fromkeys([*old.sources, *sources]))
         dataset = Dataset(root, old.name, merged, asked, folder, old.created)
         if dataset != old:
-            write_json(root / "dataset.json", dataset._to_json())
+            dataset.save()
         return dataset
 
     @staticmethod
@@ -91,6 +92,10 @@ class Dataset:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not readable: {error}", "Restore it or start a new data set") from error
 
+    def save(self) -> None:
+        """Write dataset.json, whole or not at all."""
+        write_json(self.root / "dataset.json", self._to_json())
+
     @property
     def manifest(self) -> Manifest:
         """The record of every attempt."""
@@ -110,7 +115,7 @@ class Dataset:
     def image_path(self, attempt: Attempt) -> Path:
         """Where the bytes of a kept attempt are."""
         if self.folder is not None:
-            return Path(unquote(urlsplit(attempt.url).path))
+            return Path(os.fsdecode(unquote_to_bytes(urlsplit(attempt.url).path)))
         return self.root / "images" / attempt.class_slug / f"{attempt.sha256}.{attempt.extension}"
 
     def samples(self, attempts: Iterable[Attempt] | None = None) -> list[Sample]:

@@ -111,6 +111,12 @@ class Manifest:
         with self._connect() as db:
             db.executemany(f"INSERT OR REPLACE INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)
 
+    def remove(self, attempts: Iterable[Attempt]) -> None:
+        """Forget attempts, such as files that are no longer there."""
+        with self._connect() as db:
+            sql = "DELETE FROM attempts WHERE class_slug = ? AND url = ?"
+            db.executemany(sql, [(a.class_slug, a.url) for a in attempts])
+
     def attempts(self, class_slug: str | None = None, status: Status | None = None) -> list[Attempt]:
         """Attempts, filtered, in a fixed order (class, rank, URL)."""
         wanted = {k: v for k, v in {"class_slug": class_slug, "status": status}.items() if v is not None}

@@ -34,7 +34,7 @@ def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
             characters, an over-long or empty one, or two names with the same slug.
     """
     classes = tuple(parse_class_name(part) for name in names for part in name.split(",") if part.strip())
-    _refuse_same_slug(classes)
+    refuse_same_slug(classes)
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         raise UsageError(
             f"{len(classes)} class names given, expected {MIN_CLASSES} to {MAX_CLASSES}",
@@ -76,6 +76,22 @@ def slugify(name: str) -> str:
     return f"{slug}-{digest}" if slug else f"class-{digest}"
 
 
+def refuse_same_slug(classes: Iterable[ClassName]) -> None:
+    """Refuse classes that would share a folder.
+
+    Raises:
+        UsageError: two of them have the same slug.
+    """
+    seen: dict[str, str] = {}
+    for c in classes:
+        if c.slug in seen:
+            raise UsageError(
+                f"class names {seen[c.slug]!r} and {c.name!r} are the same once written as a folder name ({c.slug})",
+                "Rename or remove one of them",
+            )
+        seen[c.slug] = c.name
+
+
 def check_name(name: str, what: str = "classifier") -> str:
     """Check the name of a data set or classifier; it is used as a folder and in a BentoML tag.
 
@@ -88,14 +104,3 @@ def check_name(name: str, what: str = "classifier") -> str:
             "Use 1 to 63 lower-case letters, digits, hyphens or underscores, with a letter or digit at both ends",
         )
     return name
-
-
-def _refuse_same_slug(classes: tuple[ClassName, ...]) -> None:
-    seen: dict[str, str] = {}
-    for c in classes:
-        if c.slug in seen:
-            raise UsageError(
-                f"class names {seen[c.slug]!r} and {c.name!r} are the same once written as a folder name ({c.slug})",
-                "Rename or remove one of them",
-            )
-        seen[c.slug] = c.name
