@@ -1,0 +1,242 @@
+"""Plain folders of class folders read as data sets, and finding a data set by path or name.
+
+FOLDER/cat/..., FOLDER/dog/...                     no splits given
+FOLDER/train/cat/..., FOLDER/test/cat/...          splits given: train, val or validation, test
+
+Nothing is written into such a folder. What is known of it is kept in a cache and brought up
+to date each time it is opened; a picture whose bytes are known is not decoded again.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from tellapart.dataset import Dataset
+from tellapart.errors import DataError, MissingError, UsageError
+from tellapart.images import DEFAULT_LIMITS, sha256
+from tellapart.manifest import Attempt, now
+from tellapart.names import MIN_CLASSES, ClassName, check_name, parse_class_name, refuse_same_slug
+from tellapart.pictures import Picture, Reason, Rejected, Status, inspect
+from tellapart.progress import Report, Stage, silent
+from tellapart.settings import Settings
+
+SOURCE = "folder"
+_SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of a class folder, not opened yet."""
+
+    path: Path
+    class_slug: str
+    split: str
+
+    @property
+    def url(self) -> str:
+        return self.path.as_uri()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Identity of its manifest row."""
+        return self.class_slug, self.url
+
+
+def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dataset:
+    """Open a data set by the path of its folder, by its name, or by the path of a plain folder.
+
+    Raises:
+        MissingError: there is none; it says where it was looked for.
+        DataError: it cannot be used as it is.
+    """
+    path, named = Path(where), _named(where, settings)
+    try:
+        for root in (path, *named):
+            if (root / "dataset.json").is_file():
+                return Dataset.open(root)
+        if where and path.is_dir():
+            return open_folder(path, settings.cache, report)
+    except OSError as error:
+        raise MissingError(f"{where[:200]!r} cannot be opened: {error.strerror}", "Check the path") from error
+    places = " nor ".join(str(p) for p in (path.absolute(), *named))
+    raise MissingError(
+        f"there is no data set {where[:200]!r}: neither {places} is one",
+        "Give a data set's name, its folder, or a folder of class folders",
+    )
+
+
+def open_folder(path: Path, cache: Path, report: Report = silent) -> Dataset:
+    """Read a plain folder of class folders as a data set, without writing into it.
+
+    Every file of a class folder gets a manifest row: kept, or rejected with its reason (not a
+    picture, damaged, the same picture again, a link that leads outside). Hidden files are passed
+    over, and so are files that stand in no class folder, such as a licence.
+
+    Args:
+        cache: where the manifest is kept, under "folders".
+
+    Raises:
+        DataError: it has fewer than 2 class folders, or one whose name cannot be used.
+    """
+    folder = path.resolve()
+    classes, files = _layout(folder)
+    dataset = _described(folder, cache / "folders" / sha256(os.fsencode(folder)), classes)
+    _scan(dataset, files, report)
+    return dataset
+
+
+def _named(where: str, settings: Settings) -> tuple[Path, ...]:
+    try:
+        return (settings.datasets / check_name(where),)
+    except UsageError:
+        return ()
+
+
+def _described(folder: Path, root: Path, classes: tuple[ClassName, ...]) -> Dataset:
+    """The data set of a folder, its description written anew where that has changed."""
+    dataset = Dataset(root, folder.name or SOURCE, classes, (SOURCE,), folder)
+    try:
+        known = Dataset.open(root)
+    except (MissingError, DataError):
+        known = None
+    if known == dataset:
+        return known
+    dataset.save()
+    return dataset
+
+
+def _layout(folder: Path) -> tuple[tuple[ClassName, ...], list[_File]]:
+    """The classes of a folder, by folder name, and the files of each."""
+    classes: dict[str, ClassName] = {}
+    files: list[_File] = []
+    for split, directory in _split_folders(folder):
+        class_folders = [(_class_of(d, folder), d) for d in _directories(directory)]
+        _refuse_same(directory, [c for c, _ in class_folders])
+        for c, class_folder in class_folders:
+            classes.setdefault(c.slug, c)
+            files += [_File(path, c.slug, split) for path in _files(class_folder)]
+    if len(classes) < MIN_CLASSES:
+        raise DataError(
+            f"{folder} holds {len(classes)} class folders, expected at least {MIN_CLASSES}",
+            "Put the pictures of each class into a folder of its own",
+        )
+    return tuple(sorted(classes.values(), key=lambda c: c.name)), files
+
+
+def _split_folders(folder: Path) -> list[tuple[str, Path]]:
+    """(split, folder that holds class folders); the split is "" where none is given."""
+    directories = _directories(folder)
+    named = [d for d in directories if d.name.lower() in _SPLITS and _directories(d)]
+    if named and (len(named) > 1 or named == directories):
+        return [(_SPLITS[d.name.lower()], d) for d in named]
+    return [("", folder)]
+
+
+def _directories(folder: Path) -> list[Path]:
+    try:
+        return sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}", "Check the folder and its permissions") from error
+
+
+def _class_of(class_folder: Path, folder: Path) -> ClassName:
+    if not class_folder.resolve().is_relative_to(folder):
+        raise DataError(f"{class_folder} is a link that leads outside {folder}", "Copy the pictures into the folder")
+    try:
+        return parse_class_name(class_folder.name)
+    except UsageError as error:
+        raise DataError(f"a class folder in {class_folder.parent}: {error.what}", "Rename it") from error
+
+
+def _refuse_same(directory: Path, classes: list[ClassName]) -> None:
+    try:
+        refuse_same_slug(classes)
+    except UsageError as error:
+        raise DataError(f"class folders in {directory}: {error.what}", error.fix) from error
+
+
+def _files(class_folder: Path) -> list[Path]:
+    """All files below a class folder, and what stands there in a file's place: links, unreadable folders."""
+    found: list[Path] = []
+    unreadable: list[OSError] = []
+    for place, directories, names in os.walk(class_folder, onerror=unreadable.append):
+        links = [d for d in directories if (Path(place) / d).is_symlink()]
+        directories[:] = [d for d in directories if not d.startswith(".")]
+        found += [Path(place) / name for name in names + links if not name.startswith(".")]
+    found += [Path(error.filename) for error in unreadable]
+    return sorted(found)
+
+
+def _scan(dataset: Dataset, files: list[_File], report: Report) -> None:
+    """Bring the manifest up to date with the files there are."""
+    manifest = dataset.manifest
+    old = {(a.class_slug, a.url): a for a in manifest.attempts()}
+    known = {a.sha256: _picture(a) for a in old.values() if a.sha256}
+    gone = dict(old)
+    seen: set[tuple[str, str, str]] = set()
+    waiting = iter(files)
+    with Stage(report, "read pictures", total=len(files)) as stage, ThreadPoolExecutor(_workers()) as pool:
+        while batch := list(islice(waiting, _BATCH)):
+            rows = pool.map(lambda file: _judge(file, dataset, old.get(file.key), known), batch)
+            checked = list(_without_duplicates(rows, seen, stage))
+            manifest.add(row for row in checked if row != old.get((row.class_slug, row.url)))
+            for row in checked:
+                gone.pop((row.class_slug, row.url), None)
+    manifest.remove(gone.values())
+
+
+def _workers() -> int:
+    return min(8, max(2, os.cpu_count() or 2))
+
+
+def _judge(file: _File, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture]) -> Attempt:
+    """The manifest row of a file; what curation decided stays while the bytes are the same."""
+    row = Attempt(file.url, file.class_slug, Status.KEPT, Reason.OK, source=SOURCE, given_split=file.split)
+    try:
+        data = _read(file.path, dataset)
+        digest = sha256(data) if len(data) <= DEFAULT_LIMITS.max_bytes else ""
+        row = row.with_picture(known.get(digest) or inspect(data))
+    except Rejected as error:
+        row = replace(row, status=Status.REJECTED, reason=error.reason, detail=error.what)
+    if old is None or old.sha256 != row.sha256:
+        return replace(row, fetched_at=now())
+    if row.sha256 and old.status != Status.REJECTED:
+        return replace(old, given_split=file.split)
+    return replace(row, fetched_at=old.fetched_at)
+
+
+def _read(path: Path, dataset: Dataset) -> bytes:
+    """A file's bytes, no more than it takes to see that it is too large."""
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(dataset.folder or path):
+            raise Rejected(Reason.UNREADABLE, "a link that leads outside the folder")
+        if path.exists() and not path.is_file():
+            raise Rejected(Reason.UNREADABLE, "not a regular file, or a folder that cannot be read")
+        with path.open("rb") as file:
+            return file.read(DEFAULT_LIMITS.max_bytes + 1)
+    except OSError as error:
+        raise Rejected(Reason.UNREADABLE, error.strerror or "cannot be read") from error
+    except RuntimeError as error:  # what resolve() raises for links that go in a circle
+        raise Rejected(Reason.UNREADABLE, "a link that leads to itself") from error
+
+
+def _without_duplicates(rows: Iterable[Attempt], seen: set[tuple[str, str, str]], stage: Stage) -> Iterator[Attempt]:
+    """Reject the later copies of a picture within one class and given split; the rest is curation's."""
+    for row in rows:
+        key = (row.class_slug, row.given_split, row.sha256)
+        again = row.status != Status.REJECTED and key in seen
+        seen.add(key)
+        stage.advance(**{"rejected" if again or row.status == Status.REJECTED else "kept": 1})
+        yield _as_duplicate(row) if again else row
+
+
+def _as_duplicate(row: Attempt) -> Attempt:
+    return replace(row, status=Status.REJECTED, reason=Reason.DUPLICATE, group_id="", split="")
+
+
+def _picture(a: Attempt) -> Picture:
+    return Picture(a.sha256, a.phash, a.mime, a.extension, a.width, a.height, a.bytes)
