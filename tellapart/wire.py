@@ -93,7 +93,7 @@ class BatchResult(_Schema):
 
 
 class ModelSummary(_Schema):
-    """One classifier version the service can answer with."""
+    """One classifier version the service can answer with; accuracy and its 95 % interval are fractions."""
 
     model: str
     name: str
@@ -103,6 +103,7 @@ class ModelSummary(_Schema):
     created: str
     backbone: str
     accuracy: float | None = None
+    accuracy_interval: tuple[float, float] | None = None
 
 
 class ModelList(_Schema):
