@@ -1,0 +1,101 @@
+"""Servers started together are stopped together, whatever happens."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tellapart.errors import TellapartError, UsageError
+from tellapart.supervisor import Server, check_port, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def http_server(port: int, name: str = "page") -> Server:
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    return Server(name, command, "127.0.0.1", port, f"http://127.0.0.1:{port}/")
+
+
+class Enough(Exception):
+    pass
+
+
+def test_all_answer_when_ready_and_none_is_left() -> None:
+    ports = [free_port(), free_port()]
+    seen = []
+
+    def ready() -> None:
+        seen.extend(listens(port) for port in ports)
+        raise Enough
+
+    with pytest.raises(Enough):
+        run([http_server(port) for port in ports], ready)
+    assert seen == [True, True]
+    assert [listens(port) for port in ports] == [False, False]
+
+
+def test_a_taken_port_is_refused_before_anything_starts() -> None:
+    free = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match=r"port \d+ for the page cannot be used"):
+            run([http_server(free), http_server(taken.getsockname()[1])], lambda: None)
+    assert not listens(free)
+
+
+def test_a_free_port_is_not_refused() -> None:
+    check_port("127.0.0.1", free_port(), "the page", "")
+
+
+def test_a_server_that_ends_stops_the_others() -> None:
+    port = free_port()
+    broken = Server(
+        "broken", [sys.executable, "-c", "raise SystemExit(7)"], "127.0.0.1", free_port(), "http://127.0.0.1:1/"
+    )
+    with pytest.raises(TellapartError, match="the broken ended with status 7"):
+        run([http_server(port), broken], lambda: None)
+    assert not listens(port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_servers_and_their_children(number: signal.Signals) -> None:
+    port = free_port()
+    program = f"""
+        import sys
+        from tellapart.supervisor import Server, run
+        page = [sys.executable, "-m", "http.server", "{port}", "--bind", "127.0.0.1"]
+        serve = f"import subprocess; subprocess.run({{page}}, stdout=subprocess.DEVNULL)"
+        server = Server("nested", [sys.executable, "-c", serve], "127.0.0.1", {port}, "http://127.0.0.1:{port}/")
+        run([server], lambda: print("ready", flush=True))
+        print("ended well", flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[0] == "ended well\n"
+    assert not listens(port)
