@@ -1,0 +1,209 @@
+"""Curating a data set: one decision over all its pictures, written in one transaction."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from curation.duplicates import THUMBNAIL, Thumbnail, components, find_pairs, thumbnail
+from curation.splits import SPLITS, Member, assign_splits
+from tellapart.dataset import Dataset
+from tellapart.errors import DataError
+from tellapart.images import ImageError, decode
+from tellapart.manifest import Attempt
+from tellapart.pictures import REASON_TEXT, Reason, Status
+from tellapart.progress import Report, Stage, silent
+
+MIN_TRAINING_PICTURES = 2
+_OURS = {Reason.CONFLICT, Reason.LEAK, Reason.DUPLICATE}
+_HELD_OUT_RANK = {"test": 2, "val": 1}
+_GROUP_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """What curation found in one class.
+
+    Attributes:
+        kept: pictures in the data set.
+        duplicate_groups: groups of two or more near-duplicates among them.
+        quarantined: pictures taken out by curation.
+    """
+
+    kept: int
+    duplicate_groups: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class CurationSummary:
+    """What curation decided.
+
+    Attributes:
+        classes: counts by class slug, in class index order.
+        splits: pictures in train, val and test.
+        quarantined: pictures taken out, by reason.
+        duplicate_groups: groups of two or more near-duplicates that stay together.
+    """
+
+    classes: Mapping[str, ClassCounts]
+    splits: Mapping[str, int]
+    quarantined: Mapping[Reason, int]
+    duplicate_groups: int
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        kept = sum(self.splits.values())
+        sizes = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
+        out = "; ".join(f"{count} because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items())
+        return (
+            f"{kept} pictures in {len(self.classes)} classes ({sizes or 'none'}); "
+            f"near-duplicate groups: {self.duplicate_groups}; taken out: {out or 'none'}"
+        )
+
+
+def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> CurationSummary:
+    """Group near-duplicates, take out conflicts, leaks and copies, and assign the splits.
+
+    All pictures that collecting kept are decided anew, those that an earlier run took out
+    included. The same pictures and seed give the same decision in whatever order they came.
+
+    Raises:
+        DataError: a class has fewer than 2 usable pictures; the decision is written all the same.
+    """
+    slugs = {c.slug for c in dataset.classes}
+    before = [a for a in dataset.manifest.attempts() if a.class_slug in slugs and _is_decided_here(a)]
+    with Stage(report, "curate", total=len(before)) as stage:
+        groups = _groups_and_conflicts(dataset, before)
+        after = _decided(before, groups, seed)
+        dataset.manifest.add(a for a, old in zip(after, before, strict=True) if a != old)
+        summary = _summary(dataset, after)
+        stage.note(summary.text)
+        stage.advance(len(after), kept=sum(summary.splits.values()), quarantined=sum(summary.quarantined.values()))
+    _check_classes(dataset, after)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """By sha256: the group of each picture; and the pictures that stand in two classes."""
+
+    group_ids: Mapping[str, str]
+    conflicts: frozenset[str]
+
+
+def _is_decided_here(a: Attempt) -> bool:
+    return a.status == Status.KEPT or (a.status == Status.QUARANTINED and a.reason in _OURS)
+
+
+def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt]) -> _Groups:
+    one = {a.sha256: a for a in attempts}
+    classes: defaultdict[str, set[str]] = defaultdict(set)
+    for a in attempts:
+        classes[a.sha256].add(a.class_slug)
+    digests = sorted(one)
+    pairs = find_pairs([one[d].phash for d in digests], lambda i: _look(dataset, one[digests[i]]))
+    conflicts = {d for d in digests if len(classes[d]) > 1}
+    for pair in pairs:
+        first, second = digests[pair.first], digests[pair.second]
+        if pair.same and len(classes[first] | classes[second]) > 1:
+            conflicts |= {first, second}
+    smallest: dict[int, str] = {}
+    labels = components(len(digests), pairs).tolist()
+    for digest, label in zip(digests, labels, strict=True):
+        smallest.setdefault(label, digest)
+    group_ids = {d: smallest[label][:_GROUP_DIGITS] for d, label in zip(digests, labels, strict=True)}
+    return _Groups(group_ids, frozenset(conflicts))
+
+
+def _look(dataset: Dataset, attempt: Attempt) -> Thumbnail | None:
+    try:
+        return thumbnail(decode(dataset.image_path(attempt).read_bytes(), shorter_side=8 * THUMBNAIL))
+    except (OSError, ImageError):
+        return None
+
+
+def _decided(attempts: Sequence[Attempt], groups: _Groups, seed: int) -> list[Attempt]:
+    """The attempts with status, reason, group and split, in the order given."""
+    reasons = _reasons(attempts, groups)
+    kept = [a for a, reason in zip(attempts, reasons, strict=True) if reason == Reason.OK]
+    members = [Member(a.class_slug, groups.group_ids[a.sha256], a.given_split) for a in kept]
+    splits = iter(assign_splits(members, seed))
+    return [
+        replace(
+            a,
+            status=Status.KEPT if reason == Reason.OK else Status.QUARANTINED,
+            reason=reason,
+            group_id=groups.group_ids[a.sha256],
+            split=next(splits) if reason == Reason.OK else "",
+        )
+        for a, reason in zip(attempts, reasons, strict=True)
+    ]
+
+
+def _reasons(attempts: Sequence[Attempt], groups: _Groups) -> list[Reason]:
+    """Why each picture is taken out, `OK` for those that stay.
+
+    Of a group that reaches into a held-out split, only the pictures there stay: those of test,
+    else those of val. Of exact copies in one class, the one with the first URL stays.
+    """
+    fair = [a for a in attempts if a.sha256 not in groups.conflicts]
+    rank: defaultdict[str, int] = defaultdict(int)
+    for a in fair:
+        group_id = groups.group_ids[a.sha256]
+        rank[group_id] = max(rank[group_id], _rank(a))
+    first: dict[str, str] = {}
+    for a in sorted(fair, key=lambda a: (-_rank(a), a.url)):
+        first.setdefault(a.sha256, a.url)
+
+    def reason(a: Attempt) -> Reason:
+        if a.sha256 in groups.conflicts:
+            return Reason.CONFLICT
+        if _rank(a) < rank[groups.group_ids[a.sha256]]:
+            return Reason.LEAK
+        return Reason.OK if first[a.sha256] == a.url else Reason.DUPLICATE
+
+    return [reason(a) for a in attempts]
+
+
+def _rank(attempt: Attempt) -> int:
+    return _HELD_OUT_RANK.get(attempt.given_split, 0)
+
+
+def _summary(dataset: Dataset, attempts: Sequence[Attempt]) -> CurationSummary:
+    by_class: dict[str, list[Attempt]] = {c.slug: [] for c in dataset.classes}
+    for a in attempts:
+        by_class[a.class_slug].append(a)
+    kept = [a for a in attempts if a.status == Status.KEPT]
+    splits = Counter(a.split for a in kept)
+    return CurationSummary(
+        classes={slug: _class_counts(mine) for slug, mine in by_class.items()},
+        splits={name: splits[name] for name in SPLITS},
+        quarantined=dict(sorted(Counter(a.reason for a in attempts if a.reason != Reason.OK).items())),
+        duplicate_groups=_duplicate_groups(kept),
+    )
+
+
+def _class_counts(attempts: Sequence[Attempt]) -> ClassCounts:
+    kept = [a for a in attempts if a.status == Status.KEPT]
+    return ClassCounts(len(kept), _duplicate_groups(kept), len(attempts) - len(kept))
+
+
+def _duplicate_groups(kept: Iterable[Attempt]) -> int:
+    return sum(size > 1 for size in Counter(a.group_id for a in kept).values())
+
+
+def _check_classes(dataset: Dataset, attempts: Iterable[Attempt]) -> None:
+    usable = Counter(a.class_slug for a in attempts if a.split == "train")
+    short = [c for c in dataset.classes if usable[c.slug] < MIN_TRAINING_PICTURES]
+    if not short:
+        return
+    worst = short[0]
+    found = dataset.manifest.counts().get(worst.slug, Counter())
+    why = ", ".join(f"{count} {REASON_TEXT[reason]}" for reason, count in found.most_common()) or "none was found"
+    others = f"; {len(short) - 1} more classes are short too" if len(short) > 1 else ""
+    raise DataError(
+        f"class {worst.name!r} has {usable[worst.slug]} usable pictures for training, "
+        f"at least {MIN_TRAINING_PICTURES} are needed (its pictures: {why}){others}",
+        "Add pictures or collect more of it, or leave the class out",
+    )
