@@ -18,10 +18,14 @@ HTTP_STATUS = {
     "unauthorized": 401,
     "not_found": 404,
     "unknown_model": 404,
+    "method_not_allowed": 405,
     "too_large": 413,
     "unsupported_type": 415,
     "wrong_field": 422,
+    "internal": 500,
+    "not_ready": 503,
     "overloaded": 503,
+    "unusable_model": 503,
 }
 
 
