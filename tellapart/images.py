@@ -79,6 +79,7 @@ SUPPORTED = {
     "HEIF": ("image/heif", "heic"),
 }
 _KINDS_WE_REFUSE = (b"<svg", b"%PDF", b"8BPS", b"PK\x03\x04", b"\x1aE\xdf\xa3", b"\x00\x00\x01\x00")
+_KINDS_WE_TAKE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")  # what a cut-off file still begins with
 _OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
 _ORIENTATION = 0x0112
 _TURNED = {5, 6, 7, 8}
@@ -144,9 +145,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     except MemoryError:
         raise _too_large("more data than memory", "less") from None
     except Exception as error:  # a decoder may raise nearly anything on hostile bytes
-        raise ImageError(
-            ImageFault.TRUNCATED, f"the picture is damaged or cut off ({type(error).__name__})", "Send the whole file"
-        ) from error
+        raise _damaged(f" ({type(error).__name__})") from error
 
 
 def _check(image: Image.Image, limits: Limits) -> None:
@@ -158,10 +157,16 @@ def _check(image: Image.Image, limits: Limits) -> None:
 
 
 def _unidentified(data: bytes) -> ImageError:
+    if data.startswith(_KINDS_WE_TAKE):
+        return _damaged()
     head = data[:512].lstrip()
     if any(kind in head for kind in _KINDS_WE_REFUSE):
         return _unsupported("this kind of file")
     return ImageError(ImageFault.NOT_AN_IMAGE, "the file is not a picture", f"Use one of {_types()}")
+
+
+def _damaged(detail: str = "") -> ImageError:
+    return ImageError(ImageFault.TRUNCATED, f"the picture is damaged or cut off{detail}", "Send the whole file")
 
 
 def _unsupported(kind: str) -> ImageError:

@@ -1,5 +1,6 @@
 """Picture to network input, once: training, evaluation, export and the service all come through here."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,7 +40,8 @@ class Preprocessing:
             raise BundleError(f"preprocessing crop {self.crop} and resize {self.resize}: expected 1 <= crop <= resize")
         if self.interpolation not in _FILTERS:
             raise BundleError(f"interpolation {self.interpolation!r}: expected one of {sorted(_FILTERS)}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        numbers = (*self.mean, *self.std)
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(math.isfinite, numbers)) or min(self.std) <= 0:
             raise BundleError(f"mean {self.mean} and std {self.std}: expected three numbers each, std above 0")
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
