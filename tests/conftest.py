@@ -50,6 +50,12 @@ def make_photo() -> MakePicture:
     return make
 
 
+@pytest.fixture(scope="session")
+def to_bytes() -> MakePicture:
+    """A PIL image as a file's bytes: `to_bytes(image, "TIFF", compression="lzw")`."""
+    return encode
+
+
 def encode(image: Image.Image, format: str, **options: Any) -> bytes:  # noqa: A002
     buffer = io.BytesIO()
     image.save(buffer, format, **options)

@@ -1,0 +1,53 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tellapart.errors import TellapartError
+from tellapart.files import write_bytes, write_json
+
+
+def test_folders_are_made_and_files_are_readable_by_others(tmp_path):
+    write_bytes(tmp_path / "a" / "b.bin", b"12")
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"12"
+    assert (tmp_path / "a" / "b.bin").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_is_for_people(tmp_path):
+    write_json(tmp_path / "x.json", {"name": "кот"})
+    assert (tmp_path / "x.json").read_text() == '{\n  "name": "кот"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "Make room on the disk"), (errno.EACCES, "Check the folder")]
+)
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, words):
+    path = tmp_path / "x.txt"
+    write_bytes(path, b"old")
+
+    def fail(handle):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(TellapartError, match=words) as caught:
+        write_bytes(path, b"new")
+    assert caught.value.exit_code == 1
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_write_that_is_interrupted_leaves_no_part(tmp_path, monkeypatch):
+    def interrupt(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(tmp_path / "x.txt", b"new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TellapartError, match=r"cannot write .*file/x"):
+        write_bytes(tmp_path / "file" / "x", b"")
