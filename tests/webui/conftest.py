@@ -1,0 +1,186 @@
+"""A stand-in for the service that answers by a picture's colour, and the web page over it."""
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from flask import Flask, Response, jsonify, request
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.serving import make_server
+
+from tellapart.images import ImageError, decode
+from tellapart.settings import Settings
+from tellapart.wire import ModelList, ModelSummary, ServiceError, image_error, make_result
+from webui.app import create_app
+from webui.client import ServiceClient
+
+CLASSES = ["red", "green", "blue"]
+REPORT = "<!doctype html><title>r</title><style>p{color:red}</style><p>A report</p><script>alert(1)</script>"
+
+
+def model(name: str, version: str, promoted: bool = True, **values: Any) -> ModelSummary:
+    """A classifier version as the service lists it."""
+    known = {"classes": CLASSES, "created": "2026-11-21T10:00:00+00:00", "backbone": "resnet50"} | values
+    return ModelSummary(model=f"{name}:{version}", name=name, version=version, promoted=promoted, **known)
+
+
+@dataclass
+class FakeService:
+    """What the stand-in answers with, and what it was asked."""
+
+    models: list[ModelSummary] = field(default_factory=lambda: [model("colours", "v1", accuracy=0.93)])
+    calls: list[str] = field(default_factory=list)
+    pictures: int = 0
+    broken: Callable[[], Any] | None = None
+
+    def asked(self, path: str) -> int:
+        """How often a path was asked for."""
+        return self.calls.count(path)
+
+    def app(self) -> Flask:
+        """The stand-in as a WSGI app."""
+        app = Flask("fake-service")
+        app.before_request(self._note)
+        app.register_error_handler(ServiceError, lambda error: (error.body(), error.status))
+        app.get("/models")(self._models)
+        app.get("/readyz")(self._ready)
+        app.get("/reports/<tag>")(self._report)
+        app.post("/classify")(self._classify)
+        app.post("/classify_batch")(self._classify_batch)
+        return app
+
+    def _note(self) -> Any:
+        self.calls.append(request.path)
+        return self.broken() if self.broken else None
+
+    def _models(self) -> Any:
+        default = self.models[0].model if self.models else None
+        return ModelList(default=default, models=self.models).model_dump()
+
+    def _ready(self) -> str:
+        return "ready"
+
+    def _report(self, tag: str) -> Response:
+        return Response(f"{REPORT}<p>{tag}</p>", mimetype="text/html")
+
+    def _classify(self) -> Any:
+        return self._answer(request.files["image"].read())
+
+    def _classify_batch(self) -> Any:
+        results = []
+        for file in request.files.getlist("images"):
+            try:
+                results.append(self._answer(file.read()))
+            except ServiceError as error:
+                results.append(error.body())
+        return jsonify({"model": request.form["model"], "results": results})
+
+    def _answer(self, data: bytes) -> dict[str, Any]:
+        self.pictures += 1
+        try:
+            image = decode(data)
+        except ImageError as error:
+            raise image_error(error) from error
+        classes = next(m.classes for m in self.models if m.model == request.form["model"])
+        colour = image.resize((1, 1)).getpixel((0, 0))
+        shares = [value + 1 for value in (*colour, *[0] * len(classes))][: len(classes)]
+        weights = [share / sum(shares) for share in shares]
+        size, top_k = image.size, int(request.form["top_k"])
+        return make_result(request.form["model"], classes, weights, size, top_k=top_k, time_ms=41.2).model_dump()
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def service_client(service: FakeService) -> ServiceClient:
+    transport = httpx.WSGITransport(app=service.app())
+    return ServiceClient("http://service", transport=transport)
+
+
+@pytest.fixture
+def app(settings: Settings, service_client: ServiceClient) -> Flask:
+    return create_app(settings, client=service_client, WTF_CSRF_ENABLED=False)
+
+
+@pytest.fixture
+def web(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def picture() -> Callable[..., bytes]:
+    """Make a picture of one colour."""
+
+    def make(colour: str = "red", size: tuple[int, int] = (40, 30), kind: str = "PNG", **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", size, colour).save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def upload(web: FlaskClient) -> Callable[..., Any]:
+    """Post pictures to the upload form: `upload((bytes, name), ..., json=False, **fields)`."""
+
+    def post(*files: tuple[bytes, str], json: bool = False, **fields: str) -> Any:
+        data = fields | {"images": [(io.BytesIO(data), name) for data, name in files]}
+        headers = {"Accept": "application/json"} if json else {}
+        return web.post("/classify", data=data, headers=headers, content_type="multipart/form-data")
+
+    return post
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], str]]:
+    """Serve a WSGI app on loopback; gives its URL."""
+    running = []
+
+    def start(wsgi: Any) -> str:
+        server = make_server("127.0.0.1", 0, wsgi, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def token_in() -> Callable[[str], str]:
+    """Find the form's token in a page."""
+    return lambda html: re.search(r'name="csrf_token" value="([^"]+)"', html)[1]  # type: ignore[index]

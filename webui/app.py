@@ -1,0 +1,70 @@
+"""Making the Flask app."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, url_for
+from flask_caching import Cache
+
+from tellapart.settings import Settings, load_settings
+from webui import classifiers, errors, formats, pages, results, security, uploads
+from webui.answers import Answers
+from webui.cache import cache_config
+from webui.catalog import Catalog
+from webui.client import ServiceClient
+from webui.parts import EXTENSION, Parts
+from webui.previews import Previews
+from webui.records import Records
+from webui.secret import secret_key
+
+_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+
+def create_app(settings: Settings | None = None, client: ServiceClient | None = None, **overrides: Any) -> Flask:
+    """The web page as a WSGI app; gunicorn calls it without arguments in each worker.
+
+    Args:
+        settings: read from the environment if not given.
+        client: replaces the client of the service.
+        overrides: Flask configuration, such as TESTING=True.
+
+    Raises:
+        TellapartError: the home folder cannot be used, or a setting is wrong.
+    """
+    settings = settings or load_settings()
+    app = Flask(__name__, template_folder=str(_TEMPLATES))
+    app.config.update(SECRET_KEY=secret_key(settings.home), SEND_FILE_MAX_AGE_DEFAULT=3600)
+    app.config.update(security.CONFIG | cache_config(settings) | overrides)
+    app.extensions[EXTENSION] = _parts(app, settings, client)
+    security.secure(app)
+    errors.register(app)
+    formats.register(app)
+    app.jinja_env.globals["asset"] = _asset
+    for module in (pages, classifiers, uploads, results):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Parts:
+    client = client or ServiceClient(settings.service_url, settings.token)
+    folder = settings.home / "web"
+    return Parts(
+        settings=settings,
+        client=client,
+        catalog=Catalog(client),
+        answers=Answers(client, Cache(app)),
+        records=Records(folder / "results"),
+        previews=Previews(folder / "pictures"),
+    )
+
+
+def _asset(name: str) -> str:
+    """URL of a static file that changes with its content, so that no browser shows an old one."""
+    return url_for("static", filename=name, v=_digest(name))
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((Path(__file__).parent / "static" / name).read_bytes()).hexdigest()[:10]

@@ -1,0 +1,44 @@
+"""How values are shown to people."""
+
+from datetime import UTC, datetime
+
+from flask import Flask
+
+
+def percent(value: float) -> str:
+    """A fraction as a percentage; never rounded up to certainty or down to nothing."""
+    if 0 < value < 0.001:
+        return "< 0.1 %"
+    if 0.999 < value < 1:
+        return "> 99.9 %"
+    return f"{value * 100:.1f} %"
+
+
+def day(text: str) -> str:
+    """An ISO 8601 time as a date, "21 November 2026"; anything else as it is."""
+    moment = _parse(text)
+    return f"{moment.day} {moment:%B %Y}" if moment else text
+
+
+def minute(text: str) -> str:
+    """An ISO 8601 time as a date and time in UTC; anything else as it is."""
+    moment = _parse(text)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC" if moment else text
+
+
+def milliseconds(value: float) -> str:
+    """A duration: "41 ms", "1.2 s"."""
+    return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"
+
+
+def register(app: Flask) -> None:
+    """Make them template filters."""
+    for filter_ in (percent, day, minute, milliseconds):
+        app.add_template_filter(filter_)
+
+
+def _parse(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

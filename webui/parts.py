@@ -1,0 +1,32 @@
+"""What the pages work with, made once per app."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from tellapart.settings import Settings
+from webui.answers import Answers
+from webui.catalog import Catalog
+from webui.client import ServiceClient
+from webui.previews import Previews
+from webui.records import Records
+
+EXTENSION = "tellapart"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The app's own objects; `parts()` finds them inside a request."""
+
+    settings: Settings
+    client: ServiceClient
+    catalog: Catalog
+    answers: Answers
+    records: Records
+    previews: Previews
+
+
+def parts() -> Parts:
+    """The parts of the app that answers the current request."""
+    found: Parts = current_app.extensions[EXTENSION]
+    return found

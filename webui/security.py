@@ -1,0 +1,62 @@
+"""What every answer and every form is held to: headers, cookies, tokens against forged requests, sizes."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+
+from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_wtf import CSRFProtect
+
+MAX_UPLOAD_BYTES = 100 * 2**20
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+CONFIG: dict[str, Any] = {
+    "MAX_CONTENT_LENGTH": MAX_UPLOAD_BYTES,
+    "MAX_FORM_PARTS": 200,
+    "SESSION_COOKIE_NAME": "tellapart",
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a page may stay open over lunch
+}
+_STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Session cookies that are marked secure whenever the page came over HTTPS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure or super().get_cookie_secure(app)
+
+
+def secure(app: Flask) -> None:
+    """Hold an app to all of it; the app has its secret key and `CONFIG` already."""
+    CSRFProtect(app)
+    app.session_interface = _Sessions()
+    app.after_request(_add_headers)
+
+
+def report_policy(html: str) -> str:
+    """The policy for a report: its own style blocks and embedded pictures, nothing else."""
+    digests = [hashlib.sha256(block.encode()).digest() for block in _STYLE.findall(html)]
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src {allowed}; "
+        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    if request.endpoint not in ("static", "results.picture"):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

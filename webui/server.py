@@ -1,0 +1,66 @@
+"""Starting the web page under gunicorn."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from tellapart.errors import TellapartError
+from tellapart.settings import Settings
+from webui.secret import secret_key
+
+WORKERS = 2
+THREADS = 8
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(settings: Settings) -> list[str]:
+    """The gunicorn command line: threads, because a request mostly waits for the service."""
+    return [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--worker-class", "gthread", "--workers", str(WORKERS), "--threads", str(THREADS)),
+        *("--bind", f"{_bracketed(settings.host)}:{settings.web_port}", "--pythonpath", str(_ROOT)),
+        *("--timeout", "120", "--graceful-timeout", "10", "--no-control-socket", "--log-level", "warning"),
+        "webui.app:create_app()",
+    ]
+
+
+def run(settings: Settings) -> NoReturn:
+    """Become the web server; the workers read the same settings from the environment.
+
+    Raises:
+        TellapartError: the port is taken, or the home folder cannot be written.
+    """
+    check_port(settings)
+    secret_key(settings.home)
+    line = command(settings)
+    os.execve(line[0], line, {**os.environ, **_environment(settings)})
+
+
+def check_port(settings: Settings) -> None:
+    """Say in one line that the port cannot be had, before gunicorn retries and logs.
+
+    Raises:
+        TellapartError: the port is taken or not ours to use.
+    """
+    host, port = settings.host, settings.web_port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise TellapartError(
+            f"the web page cannot listen on {host}:{port}: {error.strerror or error}",
+            "Stop what uses the port, or choose another with TELLAPART_WEB_PORT",
+        ) from error
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What the workers must agree on with these settings; secrets stay as the environment has them."""
+    return {"TELLAPART_HOME": str(settings.home), "TELLAPART_SERVICE_URL": settings.service_url}
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
