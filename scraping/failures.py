@@ -1,0 +1,103 @@
+"""Why a download failed, in the manifest's words."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from scraping.addresses import RefusedAddress
+from tellapart.errors import TellapartError
+from tellapart.pictures import REASON_TEXT, Reason, Status
+
+_SETTLED = {
+    Reason.NOT_FOUND,
+    Reason.TOO_LARGE,
+    Reason.REFUSED_ADDRESS,
+    Reason.BAD_URL,
+    Reason.TOO_MANY_REDIRECTS,
+}
+_BY_STATUS = {
+    401: Reason.FORBIDDEN,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    408: Reason.TIMEOUT,
+    410: Reason.NOT_FOUND,
+    429: Reason.RATE_LIMITED,
+    451: Reason.FORBIDDEN,
+}
+_RETRIED = {408, 429, 500, 502, 503, 504}
+
+
+class FetchFailed(TellapartError):
+    """A download that did not end in bytes.
+
+    Attributes:
+        reason: from the manifest's list.
+        passing: whether another try, a little later, may end differently.
+        wait: seconds the site asked to wait before it; 0 where it did not say.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", passing: bool = False, wait: float = 0) -> None:
+        super().__init__(detail or REASON_TEXT[reason])
+        self.reason, self.passing, self.wait = reason, passing, wait
+
+    @property
+    def status(self) -> Status:
+        """What the manifest says: REJECTED where the address itself is at fault, else FAILED, tried again next run."""
+        return Status.REJECTED if self.reason in _SETTLED else Status.FAILED
+
+
+def check_status(answer: aiohttp.ClientResponse) -> None:
+    """Refuse an answer that is not 200.
+
+    Raises:
+        FetchFailed: with the reason its status stands for.
+    """
+    if answer.status != 200:
+        reason = _BY_STATUS.get(answer.status, Reason.HTTP_ERROR)
+        wait = seconds_to_wait(answer.headers.get("Retry-After", ""))
+        raise FetchFailed(reason, f"HTTP status {answer.status}", answer.status in _RETRIED, wait)
+
+
+def seconds_to_wait(header: str) -> float:
+    """The seconds a Retry-After header asks for, 0 where it is missing or unreadable."""
+    text = header.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+@contextmanager
+def told_by_aiohttp() -> Iterator[None]:
+    """Turn what aiohttp raises into FetchFailed."""
+    try:
+        yield
+    except TimeoutError:
+        raise FetchFailed(Reason.TIMEOUT) from None
+    except aiohttp.InvalidURL:
+        raise FetchFailed(Reason.BAD_URL) from None
+    except aiohttp.ClientPayloadError:
+        raise FetchFailed(Reason.TRUNCATED, "the connection ended before the file did", passing=True) from None
+    except aiohttp.ClientConnectorError as error:
+        raise _unconnected(error) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise FetchFailed(Reason.UNREACHABLE, _named(error), passing=True) from error
+
+
+def _unconnected(error: aiohttp.ClientConnectorError) -> FetchFailed:
+    if isinstance(error.os_error, RefusedAddress):
+        return FetchFailed(Reason.REFUSED_ADDRESS, f"{error.host} is not at a public address")
+    return FetchFailed(Reason.UNREACHABLE, _named(error.os_error))
+
+
+def _named(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"no safe connection: {error.reason or 'TLS failed'}"
+    return f"{type(error).__name__}: {error}"

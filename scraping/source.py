@@ -1,0 +1,87 @@
+"""What a source is: it is asked for a class and yields candidates; it never downloads or writes.
+
+SourceError
+  NoResults       it was asked and has nothing for this query
+  LayoutChanged   it answered something this program does not know how to read
+  Unavailable     it refused, cannot be reached, or lacks something on this machine
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Protocol
+
+from tellapart.errors import SourceError
+from tellapart.names import ClassName
+
+
+class NoResults(SourceError):
+    """The source was asked and has nothing for the query."""
+
+
+class LayoutChanged(SourceError):
+    """The source's pages or answers are not as its module expects them."""
+
+
+class Unavailable(SourceError):
+    """The source cannot be asked now; asking it for another class would end the same way."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture that a source points at, and what the source says about it.
+
+    Attributes:
+        url: identity of the picture, the same in every run; it is what the manifest keeps.
+        source: name of the source.
+        query: what the source was asked for.
+        rank: place in the source's results, from 0.
+        location: where its bytes are now, for a site whose addresses change; "" where `url` is the place.
+        page_url: the page that shows it to people.
+        title, license, license_url, author, attribution: as the source says them, "" where it does not.
+    """
+
+    url: str
+    source: str
+    query: str
+    rank: int
+    location: str = ""
+    page_url: str = ""
+    title: str = ""
+    license: str = ""
+    license_url: str = ""
+    author: str = ""
+    attribution: str = ""
+
+
+class Source(Protocol):
+    """Where candidates come from.
+
+    Attributes:
+        name: the same for the same source in every run; the manifest keeps it.
+        local: its pictures may be files or stand on a loopback address.
+        remembered: a search that was asked to the end is not asked again. False where asking costs
+            nothing, so that what was added since is found.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def local(self) -> bool: ...
+
+    @property
+    def remembered(self) -> bool: ...
+
+    def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
+        """A generator of candidates, best first, that looks no further than it is asked to.
+
+        It runs in one thread and may be closed early; one search of a source runs at a time.
+
+        Raises:
+            SourceError: one of the kinds above; candidates yielded before it stay good.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what searching took (a browser, a connection); a later search takes it anew."""
+        ...

@@ -1,0 +1,43 @@
+"""The sources there are, by the word that asks for each: WORD, or WORD:PATH for one's own pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scraping.source import Source
+from scraping.sources.folder import FolderSource
+from scraping.sources.gallery.source import GallerySource
+from scraping.sources.openverse import OpenverseSource
+from scraping.sources.urls import UrlsSource
+from tellapart.errors import UsageError
+from tellapart.settings import Settings
+
+SOURCES: dict[str, Callable[[Settings], Source]] = {
+    "gallery": GallerySource,
+    "openverse": OpenverseSource,
+}
+PATH_SOURCES: dict[str, Callable[[Path], Source]] = {
+    "folder": FolderSource,
+    "urls": UrlsSource,
+}
+
+
+def make_source(spec: str, settings: Settings) -> Source:
+    """The source a word asks for; nothing is started or contacted before its first search.
+
+    Raises:
+        UsageError: there is no such source, or its path is missing from the word.
+        DataError: the path cannot be read as what the source needs.
+    """
+    word, colon, path = spec.partition(":")
+    if word in SOURCES and not colon:
+        return SOURCES[word](settings)
+    if word in PATH_SOURCES and path:
+        return PATH_SOURCES[word](Path(path).expanduser().absolute())
+    if word in PATH_SOURCES:
+        raise UsageError(f"source {word!r} needs a path", f"Write {word}:PATH")
+    raise UsageError(f"there is no source {spec!r}", f"Use one of: {', '.join(source_words())}")
+
+
+def source_words() -> list[str]:
+    """How each source is asked for, as help texts show it."""
+    return sorted([*SOURCES, *(f"{word}:PATH" for word in PATH_SOURCES)])
