@@ -5,6 +5,7 @@ The command line, evaluation and the Runner of the service all answer through th
 
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -35,11 +36,11 @@ class Classifier:
 
 
 class Loader:
-    """Loads classifiers and keeps one backbone in memory for all whose weights are the same."""
+    """Loads classifiers and keeps one backbone in memory for all whose weights are the same, while one is in use."""
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._device = device
-        self._extractors: dict[tuple[str, str], FeatureExtractor] = {}
+        self._extractors: WeakValueDictionary[tuple[str, str], FeatureExtractor] = WeakValueDictionary()
 
     def load(self, folder: Path) -> Classifier:
         """Load the bundle in a folder.
@@ -49,9 +50,10 @@ class Loader:
         """
         bundle = open_bundle(folder)
         key = (bundle.info.backbone_sha256, str(bundle.info.preprocessing))
-        if key not in self._extractors:
-            self._extractors[key] = self._extractor(bundle)
-        return Classifier(bundle, self._extractors[key])
+        extractor = self._extractors.get(key)
+        if extractor is None:
+            extractor = self._extractors[key] = self._extractor(bundle)
+        return Classifier(bundle, extractor)
 
     def _extractor(self, bundle: Bundle) -> FeatureExtractor:
         try:
