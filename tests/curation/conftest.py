@@ -1,0 +1,44 @@
+"""Data sets to curate, with pictures written by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from curation.duplicates import Pair
+from tellapart.dataset import Dataset
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
+
+
+@pytest.fixture
+def pair() -> Callable[[int, int], Pair]:
+    return lambda first, second: Pair(first, second, same=False)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
+    """`make_dataset([("cat", bytes), ("dog", bytes, "test")])`: kept pictures with URLs u/0, u/1, ..."""
+
+    def make(pictures: list[tuple], classes: tuple[str, ...] = ("cat", "dog"), name: str = "pets") -> Dataset:  # type: ignore[type-arg]
+        dataset = Dataset.create(tmp_path / name, name, parse_class_names(classes), ["urls"])
+        add_pictures(dataset, pictures)
+        return dataset
+
+    return make
+
+
+@pytest.fixture
+def add() -> Callable[..., None]:
+    return add_pictures
+
+
+def add_pictures(dataset: Dataset, pictures: list[tuple], start: int = 0) -> None:  # type: ignore[type-arg]
+    rows = []
+    for i, (slug, data, *given) in enumerate(pictures, start):
+        picture = inspect(data)
+        dataset.store(slug, picture, data)
+        attempt = Attempt(f"u/{i}", slug, Status.KEPT, Reason.OK, given_split=given[0] if given else "")
+        rows.append(attempt.with_picture(picture))
+    dataset.manifest.add(rows)
