@@ -17,7 +17,7 @@ def service(settings: Settings) -> Server:
         command=[
             *(sys.executable, "-m", "bentoml", "serve", "service:Classifier"),
             *("--host", settings.host, "--port", str(settings.service_port)),
-            *("--timeout-keep-alive", "75"),  # longer than clients keep idle connections: none is closed under a request
+            *("--timeout-keep-alive", "75"),  # longer than clients do, so that none is closed under a request
         ],
         host=settings.host,
         port=settings.service_port,
