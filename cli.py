@@ -105,7 +105,7 @@ def curate(dataset: str, seed: int) -> None:
         opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
         summary = workflow.curate(opened, seed, terminal.report)
     _print_counts(opened)
-    _OUT.print(str(summary), markup=False)
+    _OUT.print(summary.text, markup=False)
 
 
 @cli.command()
