@@ -80,12 +80,12 @@ def _forget_model_store() -> None:
     from bentoml._internal.configuration.containers import BentoMLContainer
     from simple_di.providers import SingletonFactory
 
-    for provider in vars(BentoMLContainer).values():
+    for provider in vars(type(BentoMLContainer)).values():
         if isinstance(provider, SingletonFactory):
             provider.reset()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_bundle() -> Callable[..., BundleInfo]:
     """Writes a classifier into a folder: `tiny_bundle(folder, ("cat", "dog"), head=Head(...), metrics={...})`.
 
