@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -18,6 +18,9 @@ from tellapart.bundle import BundleInfo, read_info
 from tellapart.errors import BundleError, DataError, MissingError
 from tellapart.files import write_json
 from tellapart.names import check_name
+
+if TYPE_CHECKING:
+    import bentoml
 
 LABEL = {"made-by": "tellapart"}
 
@@ -45,12 +48,10 @@ def pointer_file() -> Path:
 
 def list_models(name: str | None = None) -> list[StoredModel]:
     """All classifiers of ours, newest first; an unreadable one is left out."""
-    import bentoml
-
     promoted = _promoted(_read_pointer())
     models = []
-    for stored in sorted(bentoml.models.list(name), key=lambda m: m.info.creation_time, reverse=True):
-        if stored.info.labels.get("made-by") != LABEL["made-by"]:
+    for stored in sorted(_stored_models(), key=lambda m: m.info.creation_time, reverse=True):
+        if stored.info.labels.get("made-by") != LABEL["made-by"] or name not in (None, stored.tag.name):
             continue
         try:
             info = read_info(Path(stored.path))
@@ -121,7 +122,7 @@ def rollback(name: str) -> StoredModel:
     Raises:
         DataError: there is no earlier one.
     """
-    versions = {m.version for m in list_models(name)} if name else set()
+    versions = {m.version for m in list_models(name)}
     if not versions:
         raise MissingError(f"there is no classifier {name[:120]!r}", "See: tellapart models list")
     with _changing_pointer() as pointer:
@@ -149,6 +150,17 @@ def delete(tag: str) -> StoredModel:
         history = pointer.get("promoted", {}).get(model.name, [])
         pointer.setdefault("promoted", {})[model.name] = [v for v in history if v != model.version]
     return model
+
+
+def _stored_models() -> "Iterator[bentoml.Model]":
+    """What BentoML can read. Its own list fails as a whole where a killed process left half a model."""
+    import bentoml
+
+    for path in (pointer_file().parent / "models").glob("*/*/model.yaml"):
+        try:
+            yield bentoml.models.get(f"{path.parts[-3]}:{path.parts[-2]}")
+        except Exception:  # a damaged model.yaml may raise nearly anything
+            continue
 
 
 def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredModel]:
