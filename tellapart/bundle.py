@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -103,24 +105,25 @@ class BundleInfo:
         return asdict(self)
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "BundleInfo":
+    def from_json(value: Any) -> "BundleInfo":
         """Check and read the content of model.json.
 
         Raises:
             BundleError: it says what was expected and what was found.
         """
-        found = value.get("format")
+        found = value.get("format") if isinstance(value, Mapping) else None
         if found != FORMAT:
             raise BundleError(f"model.json has format {found!r}, expected {FORMAT}", "Train it again or update")
+        preprocessing = Preprocessing.from_json(value.get("preprocessing"))
         try:
-            classes = tuple(ClassName(**c) for c in value["classes"])
-            preprocessing = Preprocessing.from_json(value["preprocessing"])
-            info = BundleInfo(**{**value, "classes": classes, "preprocessing": preprocessing})
-        except (KeyError, TypeError) as error:
-            raise BundleError(f"model.json is not readable: {error}", "Train it again") from error
+            info = TypeAdapter(BundleInfo).validate_python({**value, "preprocessing": preprocessing})
+        except ValidationError as error:
+            first = error.errors()[0]
+            field_name = ".".join(str(part) for part in first["loc"])
+            raise BundleError(f"model.json is not readable: {field_name}: {first['msg']}", "Train it again") from error
         if info.backbone not in BACKBONES:
             raise BundleError(f"backbone {info.backbone!r} is unknown, expected one of {', '.join(BACKBONES)}")
-        if not info.temperature > 0:
+        if not 0 < info.temperature < math.inf:
             raise BundleError(f"temperature is {info.temperature}, expected above 0")
         return info
 

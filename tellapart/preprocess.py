@@ -65,7 +65,7 @@ class Preprocessing:
         return asdict(self)
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> "Preprocessing":
+    def from_json(value: Any) -> "Preprocessing":
         """Read the form kept in model.json.
 
         Raises:
