@@ -1,7 +1,6 @@
 """Helpers for the tests of every room: generated pictures, a home of one's own, a classifier without training."""
 
 import io
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -65,36 +64,34 @@ def encode(image: Image.Image, format: str, **options: Any) -> bytes:  # noqa: A
 @pytest.fixture
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that holds TELLAPART_HOME ("home") and BENTOML_HOME ("bentoml") of this test alone."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.models import ModelStore
+
     monkeypatch.setenv("TELLAPART_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
     monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
-    _forget_model_store()
+    (tmp_path / "bentoml" / "models").mkdir(parents=True)
+    # BentoML reads its home once a process, so the variable alone would not do
+    BentoMLContainer.model_store.set(ModelStore(str(tmp_path / "bentoml" / "models")))
     yield tmp_path
-    _forget_model_store()
-
-
-def _forget_model_store() -> None:
-    """BentoML reads its home once a process; make it read again."""
-    if "bentoml" not in sys.modules:
-        return
-    from bentoml._internal.configuration.containers import BentoMLContainer
-    from simple_di.providers import SingletonFactory
-
-    for provider in vars(type(BentoMLContainer)).values():
-        if isinstance(provider, SingletonFactory):
-            provider.reset()
+    BentoMLContainer.model_store.reset()
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle() -> Callable[..., BundleInfo]:
     """Writes a classifier into a folder: `tiny_bundle(folder, ("cat", "dog"), head=Head(...), metrics={...})`.
 
-    ResNet18 with random weights. The default head takes no notice of the features and has the biases
-    0, -1, -2 ... in class index order, so two classes always get 0.7311 and 0.2689.
+    ResNet18 with random weights (45 MB), or `file` in their place where nobody will load them. The
+    default head takes no notice of the features and has the biases 0, -1, -2 ... in class index order,
+    so two classes always get 0.7311 and 0.2689.
     """
 
     def write(
-        folder: Path, classes: tuple[str, ...] = ("cat", "dog"), head: Head | None = None, **changes: Any
+        folder: Path,
+        classes: tuple[str, ...] = ("cat", "dog"),
+        head: Head | None = None,
+        file: bytes | None = None,
+        **changes: Any,
     ) -> BundleInfo:
         backbone = BACKBONES["resnet18"]
         count = len(classes)
@@ -114,7 +111,7 @@ def tiny_bundle() -> Callable[..., BundleInfo]:
             "packages": {},
             "created": "2026-01-01T00:00:00+00:00",
         }
-        return write_bundle(folder, BundleInfo(**fields | changes), _random_resnet18(), head or plain)
+        return write_bundle(folder, BundleInfo(**fields | changes), file or _random_resnet18(), head or plain)
 
     return write
 
