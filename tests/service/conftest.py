@@ -1,0 +1,137 @@
+"""A model store of one's own, and a real server process over it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tellapart import store
+from tellapart.bundle import BundleInfo, Head
+
+ROOT = Path(__file__).resolve().parents[2]
+StoreAt = Callable[[Path], AbstractContextManager[None]]
+AddModel = Callable[..., store.StoredModel]
+
+
+@dataclass
+class Server:
+    """A running service; `client` asks it, `home` is its BENTOML_HOME, `tags` the classifiers by name."""
+
+    url: str
+    home: Path
+    tags: dict[str, store.StoredModel]
+    client: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def store_at() -> StoreAt:
+    """Lets `tellapart.store` work on another folder for a while."""
+
+    @contextmanager
+    def at(home: Path) -> Iterator[None]:
+        from bentoml._internal.configuration.containers import BentoMLContainer
+        from bentoml._internal.models import ModelStore
+
+        (home / "models").mkdir(parents=True, exist_ok=True)
+        BentoMLContainer.model_store.set(ModelStore(str(home / "models")))
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("BENTOML_HOME", str(home))
+                yield
+        finally:
+            BentoMLContainer.model_store.reset()
+
+    return at
+
+
+@pytest.fixture(scope="session")
+def add_model(tiny_bundle: Callable[..., BundleInfo]) -> AddModel:
+    """Puts a classifier into the store: `add_model("pets", ("cat", "dog"), head=..., report="<h1>..")`."""
+
+    def add(
+        name: str, classes: tuple[str, ...] = ("cat", "dog"), head: Head | None = None, report: str = "<h1>Report</h1>"
+    ) -> store.StoredModel:
+        with store.new_model(name) as (folder, version):
+            tiny_bundle(folder, classes, head)
+            (folder / "report").mkdir()
+            (folder / "report" / "index.html").write_text(report)
+        return store.resolve(f"{name}:{version}")
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def seeing_head() -> Head:
+    """A head of three classes whose answer depends on the picture."""
+    weight = np.random.default_rng(0).normal(0, 1, (3, 512)).astype(np.float32)
+    return Head(weight, np.zeros(3, np.float32))
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, store_at: StoreAt, add_model: AddModel, seeing_head: Head
+) -> Iterator[Server]:
+    """One server for the whole run, with `pets` (0.7311 and 0.2689 whatever it sees) and `photos` (sees)."""
+    home = tmp_path_factory.mktemp("service")
+    with store_at(home):
+        models = [add_model("photos", ("cat", "dog", "bird"), seeing_head), add_model("pets")]
+        store.promote(models[1].tag)
+    with running(home) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield Server(url, home, {m.name: m for m in models}, client)
+
+
+@contextmanager
+def running(home: Path) -> Iterator[str]:
+    """`bentoml serve` on a free loopback port; stopped with all its processes at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environ = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "TELLAPART_TOKEN": ""}
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--timeout-keep-alive", "75"],
+            cwd=ROOT,
+            env=environ,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(process, url, home / "server.log")
+            yield url
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

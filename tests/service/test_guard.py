@@ -1,0 +1,156 @@
+"""Token, limits, request ids and the shape of foreign errors, without a server process."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from tellapart.guard import BodyLimits, Gate, Guard, refuse
+from tellapart.wire import ServiceError
+
+LIMITS = BodyLimits({"/classify": 100, "/classify_batch": 1000}, held=1500)
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(f"{request.url.path} {len(await request.body())}")
+
+
+async def broken(_: Request) -> Response:
+    raise RuntimeError("secret detail")
+
+
+async def unready(_: Request) -> Response:
+    return PlainTextResponse("plain", status_code=503)
+
+
+async def late(_: Request) -> Response:
+    return PlainTextResponse("late", status_code=504)
+
+
+def guarded(token: str = "") -> Guard:
+    inner = Starlette(
+        routes=[
+            Route("/classify", echo, methods=["POST"]),
+            Route("/classify_batch", echo, methods=["POST"]),
+            Route("/reports/{tag}", echo),
+            Route("/livez", echo),
+            Route("/readyz", unready),
+            Route("/models", broken),
+            Route("/metrics", late),
+        ],
+        exception_handlers={ServiceError: refuse},
+    )
+    return Guard(Gate(inner, LIMITS, {"TELLAPART_TOKEN": token}))
+
+
+def ask(method: str, path: str, token: str = "", **options: Any) -> httpx.Response:
+    async def body() -> httpx.Response:
+        transport = httpx.ASGITransport(app=guarded(token), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(body())
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    body = response.json()
+    assert list(body) == ["error"]
+    assert sorted(body["error"]) == ["code", "message"]
+    assert "\n" not in body["error"]["message"]
+    return response.status_code, body["error"]["code"]
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic secret", "Bearer", "Bearer s\u00e9cret"])
+def test_a_request_without_the_token_is_unauthorized(header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header.encode()}
+    response = ask("POST", "/classify", token="secret", headers=headers)
+    assert code(response) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_token_opens_and_health_needs_none() -> None:
+    assert ask("POST", "/classify", token="secret", headers={"Authorization": "bearer secret"}).status_code == 200
+    assert ask("GET", "/livez", token="secret").status_code == 200
+    assert code(ask("GET", "/anything", token="secret")) == (401, "unauthorized")
+
+
+def test_a_body_is_counted_as_it_comes() -> None:
+    async def chunks() -> Any:
+        for _ in range(3):
+            yield b"x" * 40
+
+    assert ask("POST", "/classify", content=b"x" * 100).text == "/classify 100"
+    assert code(ask("POST", "/classify", content=b"x" * 101)) == (413, "too_large")
+    assert code(ask("POST", "/classify", content=chunks())) == (413, "too_large")
+    assert ask("POST", "/classify_batch", content=b"x" * 1000).text == "/classify_batch 1000"
+
+
+def test_bodies_held_at_once_are_limited_and_given_back() -> None:
+    async def body() -> list[int]:
+        held, release = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> Any:
+            yield b"x" * 900
+            held.set()
+            await release.wait()
+
+        transport = httpx.ASGITransport(app=guarded())
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            first = asyncio.create_task(client.post("/classify_batch", content=slow()))
+            await held.wait()
+            second = await client.post("/classify_batch", content=b"x" * 900)
+            release.set()
+            answers = [await first, second, await client.post("/classify_batch", content=b"x" * 900)]
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(body()) == [200, 503, 200]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/nothing", (404, "not_found")),
+        ("GET", "/reports", (404, "not_found")),
+        ("GET", "/classify", (405, "method_not_allowed")),
+        ("DELETE", "/models", (405, "method_not_allowed")),
+        ("GET", "/models", (500, "internal")),
+        ("GET", "/readyz", (503, "not_ready")),
+        ("GET", "/metrics", (503, "overloaded")),
+    ],
+)
+def test_every_error_has_one_shape(method: str, path: str, expected: tuple[int, str]) -> None:
+    response = ask(method, path)
+    assert code(response) == expected
+    assert "secret" not in response.text
+    assert ("retry-after" in response.headers) == (response.status_code == 503)
+
+
+@pytest.mark.parametrize(("given", "echoed"), [("abc-1.2_Z", True), ("a b", False), ("x" * 129, False), ("", False)])
+def test_the_request_id_is_echoed_or_made(given: str, echoed: bool) -> None:
+    for path in ("/livez", "/nothing", "/models"):
+        found = ask("GET", path, headers={"X-Request-Id": given}).headers.get_list("x-request-id")
+        assert len(found) == 1
+        assert (found[0] == given) is echoed
+        assert found[0]
+
+
+def test_what_counts_paths_sees_a_fixed_set() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        await Gate(Starlette(routes=[Route("/reports/{tag}", echo)]), LIMITS, {})(scope, receive, send)
+
+    async def body() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=Guard(app)), base_url="http://test") as client:
+            for path in ("/reports/pets", "/a", "/b/c", "/classify/x", "/static_content/%2e%2e/x"):
+                await client.get(path)
+            assert (await client.get("/reports/pets")).text == "/reports/pets 0"
+
+    asyncio.run(body())
+    assert set(seen) == {"/reports", "/unknown", "/static_content"}

@@ -1,0 +1,273 @@
+"""A real server process, asked over HTTP."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tellapart import store
+from tellapart.bundle import Head
+
+pytestmark = pytest.mark.service
+
+MakePicture = Callable[..., bytes]
+Server = Any
+Form = list[tuple[str, Any]]
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    body = response.json()
+    assert list(body) == ["error"]
+    assert sorted(body["error"]) == ["code", "message"]
+    assert "\n" not in body["error"]["message"]
+    assert "Traceback" not in response.text
+    return response.status_code, body["error"]["code"]
+
+
+def file(data: bytes, name: str = "image", mime: str = "image/png") -> tuple[str, Any]:
+    return name, ("cat.png", data, mime)
+
+
+def text(name: str, value: str) -> tuple[str, Any]:
+    return name, (None, value)
+
+
+def test_one_picture_is_answered_as_the_wire_schema_says(server: Server, make_photo: MakePicture) -> None:
+    response = server.client.post("/classify", files=[file(make_photo(1, (120, 90)))])
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer.pop("time_ms") > 0
+    assert answer == {
+        "model": server.tags["pets"].tag,
+        "top": "cat",
+        "confidence": pytest.approx(0.731059, abs=1e-6),
+        "none_of_these": False,
+        "predictions": [
+            {"class": "cat", "confidence": pytest.approx(0.731059, abs=1e-6)},
+            {"class": "dog", "confidence": pytest.approx(0.268941, abs=1e-6)},
+        ],
+        "image": {"width": 120, "height": 90},
+    }
+
+
+def test_model_and_top_k_are_fields_or_query_parameters(server: Server, make_photo: MakePicture) -> None:
+    picture = make_photo(1)
+    tag = server.tags["photos"].tag
+    form = server.client.post("/classify", files=[file(picture), text("model", "photos"), text("top_k", "2")]).json()
+    raw = server.client.post(
+        "/classify", params={"model": tag, "top_k": 2}, content=picture, headers={"Content-Type": "image/jpg"}
+    ).json()
+    assert form["model"] == raw["model"] == tag
+    assert form["predictions"] == raw["predictions"]
+    assert len(raw["predictions"]) == 2
+
+
+@pytest.fixture(scope="session")
+def modes(to_bytes: MakePicture) -> dict[str, bytes]:
+    """One picture with structure in every mode a file may have."""
+    blobs = np.random.default_rng(7).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    photo = Image.fromarray(blobs).resize((160, 100), Image.Resampling.BICUBIC)
+    half = Image.linear_gradient("L").resize(photo.size)
+    wide = (np.asarray(photo.convert("L")).astype(np.uint16)) * 257
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    return {
+        "rgb": to_bytes(photo, "PNG"),
+        "jpeg": to_bytes(photo, "JPEG", quality=95),
+        "gray": to_bytes(photo.convert("L"), "PNG"),
+        "palette": to_bytes(photo.convert("P"), "GIF"),
+        "alpha": to_bytes(Image.merge("RGBA", (*photo.split(), half)), "PNG"),
+        "cmyk": to_bytes(photo.convert("CMYK"), "JPEG"),
+        "16-bit": to_bytes(Image.fromarray(wide), "PNG"),
+        "exif-rotated": to_bytes(photo, "JPEG", exif=turned),
+        "webp": to_bytes(photo, "WEBP"),
+    }
+
+
+def test_every_mode_gives_the_same_probabilities_as_in_process(server: Server, modes: dict[str, bytes]) -> None:
+    from tellapart.classifier import Loader
+
+    classifier = Loader().load(server.tags["photos"].path)
+    names = classifier.info.class_names
+    seen = []
+    for mode, data in modes.items():
+        answer = server.client.post("/classify", files=[file(data), text("model", "photos")]).json()
+        expected = classifier.probabilities(classifier.info.preprocessing.from_bytes(data)[None])[0]
+        found = {p["class"]: p["confidence"] for p in answer["predictions"]}
+        assert np.abs(np.array([found[n] for n in names]) - expected).max() <= 1e-3, mode
+        seen.append(tuple(expected.round(3)))
+    assert len(set(seen)) >= 4  # the classifier does look
+    rotated = server.client.post("/classify", files=[file(modes["exif-rotated"])]).json()
+    assert rotated["image"] == {"width": 100, "height": 160}
+
+
+def test_one_bad_picture_of_a_batch_fails_alone(server: Server, make_photo: MakePicture) -> None:
+    good = [make_photo(i) for i in range(3)]
+    pictures = [good[0], b"no picture", good[1], b"", good[2][: len(good[2]) // 2], good[2]]
+    files = [file(data, "images") for data in pictures] + [text("model", "photos")]
+    answer = server.client.post("/classify_batch", files=files).json()
+    assert answer["model"] == server.tags["photos"].tag
+    codes = [r.get("error", {}).get("code") for r in answer["results"]]
+    assert codes == [None, "not_an_image", None, "empty", "truncated", None]
+    for data, index in ((good[0], 0), (good[1], 2), (good[2], 5)):
+        alone = server.client.post("/classify", files=[file(data), text("model", "photos")]).json()
+        assert answer["results"][index]["confidence"] == pytest.approx(alone["confidence"], abs=1e-3)
+
+
+def errors(make_photo: MakePicture) -> Iterator[tuple[str, Form | bytes, dict[str, str], tuple[int, str]]]:
+    """What is sent to where with which headers, and the expected answer."""
+    good = make_photo(1)
+    truncated, form = make_photo(2)[:-2000], {"Content-Type": "multipart/form-data; boundary=b"}
+    many = [file(good, "images")] * 65
+    yield "/classify", [file(b"hello")], {}, (400, "not_an_image")
+    yield "/classify", [file(b"")], {}, (400, "empty")
+    yield "/classify", [file(truncated)], {}, (400, "truncated")
+    yield "/classify", [file(b"<svg xmlns='http://www.w3.org/2000/svg'/>")], {}, (415, "unsupported_type")
+    yield "/classify", [file(good), text("model", "nope")], {}, (404, "unknown_model")
+    yield "/classify", [file(good), text("model", "pets:nope")], {}, (404, "unknown_model")
+    yield "/classify", [file(good), text("model", "../../etc")], {}, (404, "unknown_model")
+    yield "/classify", [file(good), text("top_k", "many")], {}, (422, "wrong_field")
+    yield "/classify", [file(good), text("top_k", "0")], {}, (422, "wrong_field")
+    yield "/classify", [file(good), text("top_k", "1001")], {}, (422, "wrong_field")
+    yield "/classify", [file(good), text("topk", "1")], {}, (422, "wrong_field")
+    yield "/classify", [file(good), text("model", "pets"), text("model", "pets")], {}, (422, "wrong_field")
+    yield "/classify", [file(good, "picture")], {}, (422, "wrong_field")
+    yield "/classify", [text("image", "http://127.0.0.1/cat.png")], {}, (422, "wrong_field")
+    yield "/classify", [text("model", "pets")], {}, (422, "wrong_field")
+    yield "/classify", [file(good), file(good)], {}, (422, "wrong_field")
+    yield "/classify_batch", many, {}, (422, "wrong_field")
+    yield "/classify_batch", [*many, *many], {}, (422, "wrong_field")
+    yield "/classify_batch", [text("model", "pets")], {}, (422, "wrong_field")
+    yield "/classify", b"not multipart", form, (422, "wrong_field")
+    yield "/classify", b"--b\r\nnonsense--", form, (422, "wrong_field")
+    yield "/classify", b"", form, (422, "wrong_field")
+    yield "/classify", b"--x--", {"Content-Type": "multipart/form-data"}, (422, "wrong_field")
+    yield "/classify", b"", {"Content-Type": "image/png"}, (400, "empty")
+    yield "/classify", b"{}", {"Content-Type": "application/json"}, (415, "unsupported_type")
+    yield "/classify", b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, (415, "unsupported_type")
+    yield "/classify", b"x", {"Content-Type": "application/vnd.bentoml+pickle"}, (415, "unsupported_type")
+    yield "/classify", b"", {}, (415, "unsupported_type")
+    yield "/classify", b"x" * (22 * 2**20), {"Content-Type": "image/png"}, (413, "too_large")
+    yield "/nothing", b"", {}, (404, "not_found")
+    yield "/probabilities", b"", {}, (404, "not_found")
+    yield "/models", b"", {}, (405, "method_not_allowed")
+
+
+def test_bad_input_is_answered_as_the_table_says(server: Server, make_photo: MakePicture) -> None:
+    for path, body, headers, expected in errors(make_photo):
+        sent: Any = {"files": body} if isinstance(body, list) else {"content": body}
+        response = server.client.post(path, headers=headers, **sent)
+        assert problem(response) == expected, (path, str(body)[:80], headers, response.text)
+    assert problem(server.client.get("/classify")) == (405, "method_not_allowed")
+
+
+def test_too_many_pixels_are_refused(server: Server, make_picture: MakePicture) -> None:
+    huge = make_picture(0, (8000, 8000), mode="L")
+    assert problem(server.client.post("/classify", files=[file(huge)])) == (413, "too_large")
+
+
+def test_a_body_without_a_length_is_limited_too(server: Server) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(24):
+            yield b"x" * 2**20
+
+    response = server.client.post("/classify", content=chunks(), headers={"Content-Type": "image/png"})
+    assert problem(response) == (413, "too_large")
+
+
+def test_what_else_there_is_to_read(server: Server) -> None:
+    models = server.client.get("/models").json()
+    assert models["default"] == server.tags["pets"].tag
+    assert {m["model"]: m["classes"] for m in models["models"]}[server.tags["photos"].tag] == ["cat", "dog", "bird"]
+    report = server.client.get(f"/reports/{server.tags['pets'].tag}")
+    assert (report.text, report.headers["content-type"]) == ("<h1>Report</h1>", "text/html; charset=utf-8")
+    assert problem(server.client.get("/reports/nope")) == (404, "unknown_model")
+    assert server.client.get("/livez").status_code == server.client.get("/readyz").status_code == 200
+    docs = server.client.get("/docs.json").json()
+    assert {"/classify", "/classify_batch", "/models", "/reports/{tag}"} <= set(docs["paths"])
+    assert "ErrorBody" in docs["components"]["schemas"]
+    assert "multipart/form-data" in docs["paths"]["/classify"]["post"]["requestBody"]["content"]
+
+
+def test_the_counters_never_see_a_path_that_was_made_up(server: Server) -> None:
+    for path in ("/made-up", "/reports/made-up", "/static_content/made-up", "/classify/made-up"):
+        assert server.client.get(path, headers={"X-Request-Id": "mine"}).headers["x-request-id"] == "mine"
+    counters = server.client.get("/metrics").text
+    assert "made-up" not in counters
+    assert 'endpoint="/unknown"' in counters
+    assert 'endpoint="/classify"' in counters
+
+
+def test_a_promotion_and_a_rollback_are_followed_without_a_restart(
+    server: Server,
+    store_at: Callable[[Path], AbstractContextManager[None]],
+    add_model: Callable[..., store.StoredModel],
+    make_photo: MakePicture,
+) -> None:
+    def ask() -> tuple[str, str]:
+        answer = server.client.post("/classify", files=[file(make_photo(1)), text("model", "switching")]).json()
+        return answer["model"], answer["top"]
+
+    with store_at(server.home):
+        first = store.promote(add_model("switching", ("cat", "dog")).tag)
+        assert ask() == (first.tag, "cat")
+        second = add_model("switching", ("fox", "owl"))
+        assert ask() == (first.tag, "cat")
+        store.promote(second.tag)
+        assert ask() == (second.tag, "fox")
+        store.rollback("switching")
+        assert ask() == (first.tag, "cat")
+        store.promote(server.tags["pets"].tag)
+
+
+def test_a_damaged_classifier_is_an_error_until_it_is_mended(
+    server: Server,
+    store_at: Callable[[Path], AbstractContextManager[None]],
+    add_model: Callable[..., store.StoredModel],
+    make_photo: MakePicture,
+) -> None:
+    with store_at(server.home):
+        model = add_model("damaged", ("cat", "dog"), Head(np.ones((2, 512), np.float32), np.zeros(2, np.float32)))
+    path = model.path / "head.safetensors"
+    whole = path.read_bytes()
+    request = [file(make_photo(1)), text("model", model.tag)]
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert problem(server.client.post("/classify", files=request)) == (503, "unusable_model")
+    assert server.client.post("/classify", files=[file(make_photo(1))]).status_code == 200
+    path.write_bytes(whole)
+    assert server.client.post("/classify", files=request).status_code == 200
+
+
+def test_many_clients_at_once_all_get_their_own_answer(server: Server, make_photo: MakePicture) -> None:
+    pictures = [make_photo(i) for i in range(6)]
+    request = [[file(data), text("model", "photos")] for data in pictures]
+    expected = [server.client.post("/classify", files=r).json()["predictions"] for r in request]
+
+    def ask(number: int) -> tuple[int, int, Any]:
+        response = server.client.post("/classify", files=request[number % 6])
+        return number % 6, response.status_code, response.json().get("predictions")
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(300)))
+    assert {status for _, status, _ in answers} == {200}
+    for which, _, predictions in answers:
+        assert [p["class"] for p in predictions] == [p["class"] for p in expected[which]]
+        assert predictions[0]["confidence"] == pytest.approx(expected[which][0]["confidence"], abs=1e-3)
+    made = server.client.get("/metrics").text
+    calls = sum(float(line.rsplit(" ", 1)[1]) for line in made.splitlines() if _is_runner_call(line))
+    asked = sum(float(line.rsplit(" ", 1)[1]) for line in made.splitlines() if _is_classification(line))
+    assert calls < asked  # they shared batches
+
+
+def _is_runner_call(line: str) -> bool:
+    return line.startswith("bentoml_service_request_total") and 'endpoint="/probabilities"' in line
+
+
+def _is_classification(line: str) -> bool:
+    return line.startswith("bentoml_service_request_total") and 'endpoint="/classify",http_response_code="200"' in line
