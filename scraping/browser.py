@@ -13,6 +13,7 @@ import ctypes
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -71,7 +72,7 @@ class Browser:
     """What sources do with a page: open it, wait for it, read its tiles, make it show more."""
 
     def __init__(self, driver: webdriver.Chrome, patience: float = _PATIENCE) -> None:
-        self._driver = driver
+        self.driver = driver
         self._patience = patience
 
     def open(self, address: str, ready: str) -> None:
@@ -82,14 +83,14 @@ class Browser:
             LayoutChanged: nothing on it matches in time.
         """
         with _told_by_selenium():
-            self._driver.get(address)
+            self.driver.get(address)
         if not self._until(lambda: self.has(ready)):
             raise LayoutChanged(f"{address} shows nothing that matches {ready!r}", "Update this program")
 
     def has(self, selector: str) -> bool:
         """Whether the page has an element that matches."""
         with _told_by_selenium():
-            return bool(self._driver.execute_script("return !!document.querySelector(arguments[0])", selector))
+            return bool(self.driver.execute_script("return !!document.querySelector(arguments[0])", selector))
 
     def read(self, tiles: str, fields: Mapping[str, tuple[str, str]], start: int = 0) -> list[Tile]:
         """Read what matches `tiles`, from number `start` on, in one step.
@@ -101,7 +102,7 @@ class Browser:
             start: how many to leave out.
         """
         with _told_by_selenium():
-            return list(self._driver.execute_script(_READ_TILES, tiles, dict(fields), start))
+            return list(self.driver.execute_script(_READ_TILES, tiles, dict(fields), start))
 
     def grow(
         self, tiles: str, fields: Mapping[str, tuple[str, str]], more: str = "", end: str = ""
@@ -127,10 +128,10 @@ class Browser:
         """Scroll and press until there are more than `count` tiles or the end shows; False if neither happens."""
 
         def came() -> bool:
-            self._driver.execute_script(_SCROLL)
+            self.driver.execute_script(_SCROLL)
             if more:
-                self._driver.execute_script(_CLICK_VISIBLE, more)
-            total = self._driver.execute_script("return document.querySelectorAll(arguments[0]).length", tiles)
+                self.driver.execute_script(_CLICK_VISIBLE, more)
+            total = self.driver.execute_script("return document.querySelectorAll(arguments[0]).length", tiles)
             return int(total) > count or bool(end and self.has(end))
 
         return self._until(came)
@@ -138,7 +139,7 @@ class Browser:
     def _until(self, condition: Callable[[], bool]) -> bool:
         with _told_by_selenium():
             try:
-                return WebDriverWait(self._driver, self._patience, _POLL).until(lambda _: condition())
+                return WebDriverWait(self.driver, self._patience, _POLL).until(lambda _: condition())
             except TimeoutException:
                 return False
 
@@ -152,6 +153,7 @@ def open_browser(settings: Settings) -> Generator[Browser, None, None]:
     """
     _require(settings.chromium, "browser")
     _require(settings.chromedriver, "browser driver")
+    _try_out(settings.chromium)
     _sweep_profiles()
     with tempfile.TemporaryDirectory(prefix=f"{_PROFILE}{os.getpid()}-", ignore_cleanup_errors=True) as profile:
         driver = _start(settings, profile)
@@ -188,6 +190,14 @@ def _flags(profile: str) -> Sequence[str]:
 def _require(path: Path, what: str) -> None:
     if not os.access(path, os.X_OK):
         raise Unavailable(f"there is no {what} at {path}", _INSTALL)
+
+
+def _try_out(chromium: Path) -> None:
+    """See that the browser runs at all: its driver waits a whole minute for one that does not."""
+    try:
+        subprocess.run([chromium, "--version"], check=True, capture_output=True, timeout=_PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable(f"the browser does not start: {_first_line(error)}", _INSTALL) from error
 
 
 def _end_with_parent() -> Callable[[], None]:

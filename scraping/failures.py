@@ -81,7 +81,7 @@ def told_by_aiohttp() -> Iterator[None]:
         yield
     except TimeoutError:
         raise FetchFailed(Reason.TIMEOUT) from None
-    except aiohttp.InvalidURL:
+    except ValueError:  # aiohttp.InvalidURL, and host names that cannot be looked up
         raise FetchFailed(Reason.BAD_URL) from None
     except aiohttp.ClientPayloadError:
         raise FetchFailed(Reason.TRUNCATED, "the connection ended before the file did", passing=True) from None

@@ -164,6 +164,6 @@ def _parse(text: str, base: URL | None = None) -> URL:
         host = url.host
     except ValueError:
         raise FetchFailed(Reason.BAD_URL, f"{text[:200]!r} is no address") from None
-    if url.scheme not in ("http", "https") or not host or (base and not text):
+    if url.scheme not in ("http", "https") or not host or not text.isprintable() or (base and not text):
         raise FetchFailed(Reason.BAD_URL, f"{text[:200]!r} is no http or https address")
     return url

@@ -40,7 +40,7 @@ class GallerySource:
         site, browser = self._opened()
         browser.open(f"{site}/?q={quote(query)}", ready=".tile, #nothing")
         rank = 0
-        for tiles in browser.grow(".tile", _FIELDS, more="#more", end="#end"):
+        for tiles in browser.grow(".tile", _FIELDS, more="#more", end="#end, #nothing"):
             for tile in tiles:
                 yield _candidate(tile, site, query, rank)
                 rank += 1
