@@ -39,6 +39,12 @@ class JsonFileCache(FileSystemCache):  # type: ignore[misc]
 
     serializer = JsonSerializer()
 
+    @property
+    def _file_count(self) -> int:
+        """The number of files as kept in one of them, which may be as corrupt as any."""
+        count = self.get(self._fs_count_file)
+        return count if isinstance(count, int) else 0
+
 
 class JsonRedisCache(RedisCache):  # type: ignore[misc]
     """Answers in Redis. While it is down every look-up is a miss, and nothing is kept."""

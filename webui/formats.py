@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from flask import Flask
 
+from tellapart.backbones import BACKBONES
+
 
 def percent(value: float) -> str:
     """A fraction as a percentage; never rounded up to certainty or down to nothing."""
@@ -31,9 +33,14 @@ def milliseconds(value: float) -> str:
     return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"
 
 
+def backbone_title(name: str) -> str:
+    """A backbone's name as people write it."""
+    return BACKBONES[name].title if name in BACKBONES else name
+
+
 def register(app: Flask) -> None:
     """Make them template filters."""
-    for filter_ in (percent, day, minute, milliseconds):
+    for filter_ in (percent, day, minute, milliseconds, backbone_title):
         app.add_template_filter(filter_)
 
 

@@ -1,7 +1,11 @@
 """Pictures as the result pages show them: small JPEGs made anew from pixels, named by what was uploaded."""
 
 import io
+import os
 import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -9,6 +13,7 @@ from PIL import Image
 from tellapart.errors import TellapartError
 from tellapart.files import write_bytes
 from tellapart.images import decode
+from webui.cache import KEEP_SECONDS
 
 LONGEST_SIDE = 960
 MAX_PICTURES = 2000
@@ -16,22 +21,21 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Previews:
-    """A folder of previews, the oldest given up beyond `limit`."""
+    """A folder of previews, kept as long as the results; beyond `limit` the oldest are given up."""
 
-    def __init__(self, folder: Path, limit: int = MAX_PICTURES) -> None:
-        self._folder, self._limit = folder, limit
+    def __init__(self, folder: Path, limit: int = MAX_PICTURES, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._limit, self._clock = folder, limit, clock
+        self._prune()
 
     def save(self, digest: str, data: bytes) -> None:
         """Make and keep the preview of a picture; one that cannot be made leaves the page without."""
         path = self._path(digest)
         try:
-            if path.exists():
-                path.touch()
-                return
-            write_bytes(path, preview(data))
-        except TellapartError:
-            return
-        self._prune()
+            os.utime(path)  # kept as long as its newest result
+        except FileNotFoundError:
+            with suppress(TellapartError):
+                write_bytes(path, preview(data))
+            self._prune()
 
     def find(self, digest: str) -> Path | None:
         """The preview of the picture with this sha256, None where there is none (any more)."""
@@ -44,12 +48,12 @@ class Previews:
         return self._folder / f"{digest}.jpg"
 
     def _prune(self) -> None:
-        files = list(self._folder.glob("*.jpg"))
-        if len(files) <= self._limit:
-            return
-        ages = sorted((f.stat().st_mtime, f) for f in files if f.exists())
-        for _, old in ages[: len(files) - self._limit]:
-            old.unlink(missing_ok=True)
+        """Delete what is too old or too many; another worker may be deleting the same."""
+        ages = sorted(((_modified(path), path) for path in self._folder.glob("*.jpg")), reverse=True)
+        oldest = self._clock() - KEEP_SECONDS
+        for rank, (modified, path) in enumerate(ages):
+            if rank >= self._limit or modified < oldest:
+                path.unlink(missing_ok=True)
 
 
 def preview(data: bytes) -> bytes:
@@ -65,3 +69,10 @@ def preview(data: bytes) -> bytes:
     buffer = io.BytesIO()
     clean.save(buffer, "JPEG", quality=86, optimize=True)
     return buffer.getvalue()
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
-from PIL import Image
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.serving import make_server
+from werkzeug.test import encode_multipart
 
 from tellapart.images import ImageError, decode
 from tellapart.settings import Settings
@@ -22,7 +23,10 @@ from webui.app import create_app
 from webui.client import ServiceClient
 
 CLASSES = ["red", "green", "blue"]
-REPORT = "<!doctype html><title>r</title><style>p{color:red}</style><p>A report</p><script>alert(1)</script>"
+REPORT = (
+    '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
+    "<p>A report</p><script>alert(1)</script>"
+)
 
 
 def model(name: str, version: str, promoted: bool = True, **values: Any) -> ModelSummary:
@@ -88,12 +92,13 @@ class FakeService:
             image = decode(data)
         except ImageError as error:
             raise image_error(error) from error
-        classes = next(m.classes for m in self.models if m.model == request.form["model"])
+        wanted = request.form["model"]
+        chosen = next(m for m in self.models if wanted in (m.model, m.name))
         colour = image.resize((1, 1)).getpixel((0, 0))
-        shares = [value + 1 for value in (*colour, *[0] * len(classes))][: len(classes)]
+        shares = [value + 1 for value in (*colour, *[0] * len(chosen.classes))][: len(chosen.classes)]
         weights = [share / sum(shares) for share in shares]
-        size, top_k = image.size, int(request.form["top_k"])
-        return make_result(request.form["model"], classes, weights, size, top_k=top_k, time_ms=41.2).model_dump()
+        top_k = int(request.form.get("top_k", "5"))
+        return make_result(chosen.model, chosen.classes, weights, image.size, top_k=top_k, time_ms=41.2).model_dump()
 
 
 class Clock:
@@ -138,25 +143,15 @@ def web(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def picture() -> Callable[..., bytes]:
-    """Make a picture of one colour."""
-
-    def make(colour: str = "red", size: tuple[int, int] = (40, 30), kind: str = "PNG", **options: Any) -> bytes:
-        buffer = io.BytesIO()
-        Image.new("RGB", size, colour).save(buffer, kind, **options)
-        return buffer.getvalue()
-
-    return make
-
-
-@pytest.fixture
 def upload(web: FlaskClient) -> Callable[..., Any]:
     """Post pictures to the upload form: `upload((bytes, name), ..., json=False, **fields)`."""
 
     def post(*files: tuple[bytes, str], json: bool = False, **fields: str) -> Any:
-        data = fields | {"images": [(io.BytesIO(data), name) for data, name in files]}
+        form = MultiDict([*fields.items(), *(("images", FileStorage(io.BytesIO(data), name)) for data, name in files)])
+        boundary, body = encode_multipart(form)
         headers = {"Accept": "application/json"} if json else {}
-        return web.post("/classify", data=data, headers=headers, content_type="multipart/form-data")
+        kind = f'multipart/form-data; boundary="{boundary}"'
+        return web.post("/classify", data=body, headers=headers, content_type=kind)
 
     return post
 

@@ -29,7 +29,9 @@ function start(form) {
     const most = Number(form.dataset.maxImages);
     if (files.length > most) say(`Up to ${most} pictures are taken at once; the first ${most} were.`);
     const model = form.elements.model.value;
-    for (const file of [...files].slice(0, most)) queue({ file, model, row: newRow(file) });
+    const jobs = [...files].slice(0, most).map((file) => ({ file, model, row: newRow(file) }));
+    document.getElementById("jobs").prepend(...jobs.map((job) => job.row));
+    jobs.forEach(queue);
   }
 
   function queue(job) {
@@ -93,11 +95,10 @@ function again(message) {
 function newRow(file) {
   const row = document.getElementById("job").content.firstElementChild.cloneNode(true);
   const thumb = row.querySelector(".thumb");
-  thumb.addEventListener("error", () => { thumb.classList.add("unseen"); }, { once: true });
+  thumb.addEventListener("error", () => thumb.removeAttribute("src"), { once: true }); // such as HEIC
   thumb.addEventListener("load", () => URL.revokeObjectURL(thumb.src), { once: true });
   thumb.src = URL.createObjectURL(file);
   row.querySelector(".job-name").textContent = file.name;
-  document.getElementById("jobs").prepend(row);
   return row;
 }
 
@@ -106,10 +107,11 @@ function showResult(row, { result, url, picture, from_cache: fromCache }) {
   bars.replaceChildren(...result.predictions.map(newBar));
   bars.hidden = false;
   text(row, ".job-top", headline(result));
-  const link = Object.assign(document.createElement("a"), { href: url, textContent: "Result of its own" });
+  const link = Object.assign(document.createElement("a"), { href: url, textContent: "Open this result" });
   text(row, ".job-more", "").append(link, fromCache ? " · answered from the cache" : "");
   const thumb = row.querySelector(".thumb");
-  if (thumb.classList.contains("unseen")) thumb.src = picture;
+  if (!thumb.hasAttribute("src")) thumb.src = picture;
+  row.dataset.result = url;
 }
 
 function newBar(prediction) {

@@ -1,0 +1,179 @@
+"""The upload page in real Chromium: with and without JavaScript, on a phone and on a desktop."""
+
+import base64
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tellapart.settings import Settings
+from webui.app import create_app
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
+ARGUMENTS = (
+    "--headless=new --no-first-run --disable-background-networking --disable-component-update --disable-sync "
+    "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100"
+)
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
+const transfer = new DataTransfer();
+transfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+document.getElementById("drop").dispatchEvent(
+  new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+"""
+MakePicture = Callable[..., bytes]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian packages chromium and chromium-driver are missing"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ARGUMENTS.split():
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=SIZES)
+def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """Chromium at one of the sizes, with JavaScript on; afterwards it may have had nothing to complain about."""
+    width, height = SIZES[request.param]
+    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": request.param == "phone"})
+    chromium.get_log("browser")
+    yield chromium
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert complaints(chromium) == []
+
+
+@pytest.fixture
+def url(serve: Callable[[Any], str], service: Any, tmp_path: Path) -> str:
+    settings = Settings(home=tmp_path / "home", service_url=serve(service.app()))
+    return serve(create_app(settings))
+
+
+@pytest.fixture
+def files(tmp_path: Path, make_picture: MakePicture) -> list[str]:
+    for name, data in {"a.png": make_picture("red"), "b.png": make_picture("blue"), "c.png": b"no picture"}.items():
+        (tmp_path / name).write_bytes(data)
+    return [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+
+
+def find(browser: webdriver.Chrome, selector: str, count: int = 1) -> list[Any]:
+    """Wait until the page has so many of an element."""
+    return WebDriverWait(browser, 20).until(
+        lambda driver: (f := driver.find_elements(By.CSS_SELECTOR, selector)) and len(f) == count and f
+    )
+
+
+def await_title(browser: webdriver.Chrome, beginning: str) -> None:
+    WebDriverWait(browser, 20).until(lambda driver: driver.title.startswith(beginning))
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """What the console says since it was last asked, but for the answer to the file that is no picture."""
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    return [message for message in messages if "400 (BAD REQUEST)" not in message]
+
+
+def fits(browser: webdriver.Chrome) -> bool:
+    """Whether nothing is wider than the screen."""
+    return bool(browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
+
+
+def test_pictures_are_answered_in_place(browser: webdriver.Chrome, url: str, files: list[str]) -> None:
+    browser.get(url + "/classify")
+    assert not browser.find_element(By.CSS_SELECTOR, "#upload button").is_displayed()
+    browser.find_element(By.ID, "images").send_keys("\n".join(files))
+    find(browser, ".job .working[hidden]", 3)
+    jobs = browser.find_elements(By.CSS_SELECTOR, "#jobs .job")
+    assert [job.find_element(By.CSS_SELECTOR, ".job-name").text for job in jobs] == ["a.png", "b.png", "c.png"]
+    assert [job.find_element(By.CSS_SELECTOR, ".job-top").text for job in jobs] == ["red", "blue", ""]
+    assert "99.2 %" in jobs[0].text
+    assert "the file is not a picture" in jobs[2].text.lower()
+    assert browser.find_element(By.ID, "status").text
+    assert fits(browser)
+
+    jobs[0].find_element(By.TAG_NAME, "a").click()
+    await_title(browser, "red")
+    picture = browser.find_element(By.CSS_SELECTOR, ".picture img")
+    assert browser.execute_script("return arguments[0].naturalWidth", picture) == 64
+    assert fits(browser)
+
+
+def test_a_dropped_picture_is_answered_then_known(
+    browser: webdriver.Chrome, url: str, make_picture: MakePicture
+) -> None:
+    browser.get(url + "/classify")
+    encoded = base64.b64encode(make_picture("lime")).decode()
+    browser.execute_script(DROP, encoded)
+    assert "answered from the cache" not in find(browser, "[data-result]")[0].text
+    browser.execute_script(DROP, encoded)
+    first, second = find(browser, "[data-result]", 2)
+    assert "answered from the cache" in first.text  # the newest is on top
+    assert second.find_element(By.CSS_SELECTOR, ".job-top").text == "green"
+
+
+def test_a_picture_can_be_tried_again(browser: webdriver.Chrome, url: str, files: list[str], service: Any) -> None:
+    browser.get(url + "/classify")
+    service.broken = lambda: ("", 429)  # as the service answers when it is busy
+    browser.find_element(By.ID, "images").send_keys(files[0])
+    retry = WebDriverWait(browser, 20).until(
+        lambda d: next((b for b in d.find_elements(By.CSS_SELECTOR, ".retry") if b.is_displayed()), None)
+    )
+    assert "busy" in find(browser, ".job")[0].text
+    service.broken = None
+    retry.click()
+    assert "red" in find(browser, "[data-result]")[0].text
+    (message,) = complaints(browser)
+    assert "503" in message
+
+
+def test_it_works_without_javascript(browser: webdriver.Chrome, url: str, files: list[str]) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(url + "/classify")
+    browser.find_element(By.ID, "images").send_keys("\n".join(files))
+    browser.find_element(By.CSS_SELECTOR, "#upload button").click()
+    await_title(browser, "3 pictures")
+    assert browser.find_element(By.TAG_NAME, "h1").text == "2 of 3 pictures classified"
+    browser.find_elements(By.CSS_SELECTOR, ".job a")[1].click()
+    await_title(browser, "blue")
+    assert "99.2 %" in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
+    browser.get(url + "/")
+    seen = []
+    for _ in range(9):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        seen.append(browser.switch_to.active_element.accessible_name)
+    wanted = ["Skip to the content", "Tellapart", "Classifiers", "Classify", "API", "Classify a picture", "colours"]
+    assert seen == [*wanted, "Try it colours", "Report of colours"]
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.execute_script(outline) == "solid"
+
+
+@pytest.mark.parametrize("path", ["/", "/classify", "/classifiers/colours", "/classifiers/colours/report", "/api"])
+def test_pages_fit_the_screen(browser: webdriver.Chrome, url: str, path: str, service: Any) -> None:
+    name = "an-extraordinarily-long-class-name-without-any-place-to-break-it-anywhere-at-all"
+    service.models = [service.models[0].model_copy(update={"classes": [name, "b"], "version": "v" * 30})]
+    browser.get(url + path)
+    assert fits(browser)
+    if path.endswith("report"):  # the report's own style applies and its script is refused
+        assert browser.execute_script("return getComputedStyle(document.querySelector('p')).color") == "rgb(255, 0, 0)"
+        (message,) = complaints(browser)
+        assert "Content Security Policy" in message

@@ -1,0 +1,154 @@
+"""Forged requests, headers, cookies, and the key that signs them; starting under gunicorn."""
+
+import io
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+
+from tellapart.errors import TellapartError
+from tellapart.settings import Settings
+from webui.app import create_app
+from webui.client import ServiceClient
+from webui.secret import secret_key
+from webui.server import check_port, command
+
+ROOT = Path(__file__).resolve().parents[2]
+MakePicture = Callable[..., bytes]
+
+
+@pytest.fixture
+def guarded(settings: Settings, service_client: ServiceClient) -> FlaskClient:
+    """The web page with its guard against forged requests on, as it runs."""
+    return create_app(settings, client=service_client).test_client()
+
+
+def form(data: bytes, **fields: str) -> dict[str, Any]:
+    return fields | {"images": (io.BytesIO(data), "a.png")}
+
+
+def test_a_forged_upload_is_refused(guarded: FlaskClient, make_picture: MakePicture, service: Any) -> None:
+    for fields in ({}, {"csrf_token": "made-up"}):
+        page = guarded.post("/classify", data=form(make_picture(), **fields))
+        assert page.status_code == 400
+        assert "Please send that again" in page.text
+    answer = guarded.post("/classify", data=form(make_picture()), headers={"Accept": "application/json"})
+    assert answer.json["error"]["code"] == "wrong_token"
+    assert service.pictures == 0
+
+
+def test_the_form_carries_what_makes_it_genuine(
+    guarded: FlaskClient, make_picture: MakePicture, token_in: Callable[[str], str]
+) -> None:
+    token = token_in(guarded.get("/classify").text)
+    answer = guarded.post("/classify", data=form(make_picture("blue"), csrf_token=token, model="colours"))
+    assert answer.status_code == 303
+    assert "<h1>blue</h1>" in guarded.get(answer.location).text
+
+
+@pytest.mark.parametrize("path", ["/", "/classify", "/api", "/classifiers/colours", "/nothing", "/healthz"])
+def test_every_answer_carries_the_guards(guarded: FlaskClient, path: str) -> None:
+    answer = guarded.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"<[^>]+\sstyle=|<style|<script>|\son\w+=", answer.text)
+
+
+def test_cookies_are_out_of_reach(guarded: FlaskClient) -> None:
+    cookie = guarded.get("/classify").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+    assert "Secure" in guarded.get("/classify", base_url="https://tellapart.example").headers["Set-Cookie"]
+
+
+def test_static_files_may_be_kept(guarded: FlaskClient) -> None:
+    style = re.search(r'href="(/static/app\.css\?v=[0-9a-f]{10})"', guarded.get("/").text)
+    assert style
+    with guarded.get(style[1]) as answer:
+        assert "max-age=3600" in answer.headers["Cache-Control"]
+
+
+def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    key = secret_key(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{64}", key)
+    assert secret_key(tmp_path) == key
+    assert (tmp_path / "web" / "secret").stat().st_mode & 0o777 == 0o600
+    assert secret_key(tmp_path / "other") != key
+    assert [path.name for path in (tmp_path / "web").iterdir()] == ["secret"]
+
+
+def test_workers_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        keys = pool.map(secret_key, [tmp_path / str(i // 8) for i in range(32)], chunksize=1)
+    assert len(set(keys)) == 4
+    assert all(len(set(keys[i : i + 8])) == 1 for i in range(0, 32, 8))
+
+
+def test_a_spoiled_key_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "secret").write_bytes(b"\xff")
+    with pytest.raises(TellapartError, match=r"is not a key of 64 characters\. Delete it"):
+        secret_key(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TellapartError, match="cannot write"):
+        secret_key(tmp_path / "file")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def test_a_busy_port_is_one_clear_line(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(TellapartError, match=r"cannot listen on .* already in use\. Stop what uses the port"):
+        check_port(Settings(home=tmp_path, web_port=taken))
+    environment = {**os.environ, "TELLAPART_HOME": str(tmp_path), "TELLAPART_WEB_PORT": str(taken)}
+    done = subprocess.run(
+        [sys.executable, "-m", "webui"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: the web page cannot listen on .*\n", done.stderr)
+
+
+def test_gunicorn_serves_it_and_stops(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = Settings(home=tmp_path, web_port=port)
+    assert "gthread" in command(settings)
+    environment = {
+        **os.environ,
+        "TELLAPART_HOME": str(tmp_path),
+        "TELLAPART_WEB_PORT": str(port),
+        "TELLAPART_SERVICE_URL": "http://127.0.0.1:9",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "webui"], cwd=ROOT, env=environment)
+    try:
+        transport = httpx.HTTPTransport(retries=8)  # waits longer from try to try, about 30 s in all
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=30) as http:
+            assert http.get("/static/favicon.svg").status_code == 200
+            page = http.get("/")
+        assert page.status_code == 503
+        assert "The classifier is resting" in page.text
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
