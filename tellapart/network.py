@@ -63,6 +63,7 @@ class FeatureExtractor:
 
     Convolutions run in bfloat16 where the processor has it, channels last; normalisation
     layers stay in float32. A picture's features do not depend on the batch it is in.
+    The module is taken over and changes its numeric form: serialize it before.
 
     Attributes:
         form: names what the numbers depend on ("bfloat16", "float32"), for cache keys.
