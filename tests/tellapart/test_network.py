@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from tellapart.backbones import BACKBONES, find_backbone
+from tellapart.errors import UsageError
+from tellapart.network import FeatureExtractor, build_module, digest, load_module, pick_device, pick_dtype, serialize
+from tellapart.preprocess import Preprocessing
+
+
+@pytest.fixture
+def resnet18():
+    torch.manual_seed(0)
+    return build_module(BACKBONES["resnet18"])
+
+
+def pictures(count, side=224):
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_each_backbone_gives_features_of_its_dimension(name):
+    backbone = BACKBONES[name]
+    extractor = FeatureExtractor(build_module(backbone), backbone.preprocessing)
+    features = extractor(pictures(2))
+    assert features.shape == (2, backbone.feature_dim)
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all()
+
+
+def test_an_unknown_backbone_names_those_there_are():
+    with pytest.raises(
+        UsageError, match=r"unknown backbone 'vgg'\. Use one of: resnet50, resnet18, efficientnet_lite0"
+    ):
+        find_backbone("vgg")
+
+
+def test_a_picture_has_the_same_features_in_any_batch(resnet18):
+    extractor = FeatureExtractor(resnet18, BACKBONES["resnet18"].preprocessing)
+    batch = pictures(5)
+    together = extractor(batch)
+    alone = np.concatenate([extractor(batch[i : i + 1]) for i in range(5)])
+    assert np.abs(together - alone).max() <= 1e-3 * np.abs(together).max()
+
+
+def test_pixels_are_normalised_per_channel():
+    """The 'backbone' gives back what it was fed at one pixel, so the answer is known by hand."""
+
+    class Corner(torch.nn.Module):
+        def forward(self, batch):
+            return batch[:, :, 0, 0]
+
+    preprocessing = Preprocessing(4, 4, "bilinear", (127.0, 0.0, 10.0), (128.0, 1.0, 2.0))
+    pixels = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    pixels[0, 0, 0] = (255, 7, 30)
+    assert FeatureExtractor(Corner(), preprocessing)(pixels).tolist() == [[1.0, 7.0, 10.0]]
+
+
+def test_the_digest_of_weights_is_stable_and_tells_weights_apart(resnet18):
+    torch.manual_seed(0)
+    again = build_module(BACKBONES["resnet18"])
+    other = build_module(BACKBONES["resnet18"])
+    assert serialize(again) == serialize(resnet18)
+    assert digest(serialize(other)) != digest(serialize(again))
+    assert digest(b"abc").startswith("ba7816bf")
+
+
+def test_weights_there_and_back(resnet18):
+    from safetensors.torch import load
+
+    data = serialize(resnet18)
+    assert serialize(load_module(BACKBONES["resnet18"], load(data))) == data
+    with pytest.raises(RuntimeError):
+        load_module(BACKBONES["resnet50"], load(data))
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == pick_device("cpu").type == "cpu"
+    assert pick_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
+    with pytest.raises(UsageError, match=r"no GPU that this PyTorch can use\. Use --device cpu"):
+        pick_device("cuda")
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        pick_device("tpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [pick_device(d).type for d in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
