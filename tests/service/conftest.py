@@ -72,9 +72,9 @@ def add_model(tiny_bundle: Callable[..., BundleInfo]) -> AddModel:
 
 @pytest.fixture(scope="session")
 def seeing_head() -> Head:
-    """A head of three classes whose answer depends on the picture."""
-    weight = np.random.default_rng(0).normal(0, 1, (3, 512)).astype(np.float32)
-    return Head(weight, np.zeros(3, np.float32))
+    """A head of three classes whose answer depends on the picture; its biases centre the logits of coloured blobs."""
+    weight = np.random.default_rng(0).normal(0, 0.3, (3, 512)).astype(np.float32)
+    return Head(weight, np.array([7.4, 17.2, -1.6], np.float32))
 
 
 @pytest.fixture(scope="session")

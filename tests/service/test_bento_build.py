@@ -1,0 +1,96 @@
+"""What `bentoml build` packs."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tellapart import store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bento(
+    tmp_path_factory: pytest.TempPathFactory,
+    store_at: Callable[[Path], AbstractContextManager[None]],
+    add_model: Callable[..., store.StoredModel],
+) -> tuple[Path, dict[str, str]]:
+    """A Bento built where `pets` has an older version promoted and `fruit` nothing; and the tags by what they are."""
+    home = tmp_path_factory.mktemp("build")
+    with store_at(home):
+        old, new, fruit = add_model("pets"), add_model("pets"), add_model("fruit", ("apple", "pear"))
+        store.promote(old.tag)
+    environ = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "bentoml", "build", "--version", "test"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return home / "bentos" / "tellapart" / "test", {"old": old.tag, "new": new.tag, "fruit": fruit.tag}
+
+
+def test_the_promoted_classifiers_are_packed_and_no_others(bento: tuple[Path, dict[str, str]]) -> None:
+    folder, tags = bento
+    services: Any = yaml.safe_load((folder / "bento.yaml").read_text())["services"]
+    packed = {model["tag"] for service in services for model in service["models"]}
+    assert packed == {tags["old"], tags["fruit"]}
+
+
+def test_only_what_the_service_needs_is_packed(bento: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = bento
+    files = {str(p.relative_to(folder / "src")) for p in (folder / "src").rglob("*") if p.is_file()}
+    assert {"service.py", "tellapart/classifier.py", "tellapart/batcher.py"} <= files
+    assert {f for f in files if not f.startswith("tellapart/")} == {"service.py", "bentofile.yaml"}
+    assert all(f.endswith((".py", ".yaml")) for f in files)
+
+
+def test_the_container_runs_our_python_as_nobody_special(bento: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = bento
+    lines = (folder / "env" / "docker" / "Dockerfile").read_text().splitlines()
+    assert "FROM python:3.11-slim AS base-container" in lines
+    assert [line for line in lines if line.startswith("USER")][-1] == "USER bentoml"
+    assert "COPY --chown=bentoml:bentoml . ./" in lines
+    assert "ENV BENTOML_DO_NOT_TRACK=$BENTOML_DO_NOT_TRACK" in lines
+    assert "ARG BENTOML_DO_NOT_TRACK=True" in lines
+
+
+def test_requirements_name_no_host_and_the_versions_of_the_lock_file(bento: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = bento
+    requirements = (folder / "env" / "python" / "requirements.txt").read_text().split()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", r) for r in requirements), requirements
+    locked = json.loads((ROOT / "Pipfile.lock").read_text())["default"]
+    for name, version in (r.split("==") for r in requirements):
+        assert locked[name]["version"] == f"=={version}"
+
+
+def test_every_package_the_service_imports_is_in_the_bento() -> None:
+    named = {"PIL": "pillow", "pillow_heif": "pillow-heif", "_bentoml_sdk": "bentoml"}
+    imported = {named.get(m, m) for m in _imports_of(ROOT / "service.py", set()) if m not in sys.stdlib_module_names}
+    packages = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["python"]["packages"]
+    used_by_others = {"httptools", "python-multipart", "uvloop"}
+    assert imported == {"bentoml"} | {p.split("==")[0] for p in packages} - used_by_others
+
+
+def _imports_of(path: Path, seen: set[Path]) -> set[str]:
+    """Top-level names of what a module imports, through our own modules."""
+    seen.add(path)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        for name in names:
+            ours = ROOT / f"{name.replace('.', '/')}.py"
+            if name.split(".")[0] != "tellapart":
+                found.add(name.split(".")[0])
+            elif ours.exists() and ours not in seen:
+                found |= _imports_of(ours, seen)
+    return found
