@@ -1,0 +1,68 @@
+"""The confusion matrix as the coordinates of a picture; the template draws it as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SHADES = 8
+_CELL = 34
+_LABEL_ROOM = 130
+_NUMBERS_UP_TO = 25  # classes; beyond, cells are coloured points without numbers and names
+_SMALL_CELL = 8
+_LABEL_LETTERS = 16
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One non-empty cell; `shade` is 1 to SHADES by its share of the row."""
+
+    x: int
+    y: int
+    count: int
+    shade: int
+    right: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class ConfusionPicture:
+    """All of the picture, in SVG units.
+
+    Attributes:
+        side: of one cell.
+        margin: room for names at the left and on top, 0 where there are too many to show.
+        extent: width and height.
+        labels: shortened class names in class index order, none where there are too many.
+    """
+
+    side: int
+    margin: int
+    extent: int
+    cells: list[Cell]
+    labels: list[str]
+
+
+def draw_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> ConfusionPicture:
+    """Lay out counts (C, C), rows the true classes."""
+    counts = np.asarray(matrix)
+    named = len(names) <= _NUMBERS_UP_TO
+    side, margin = (_CELL, _LABEL_ROOM) if named else (_SMALL_CELL, 0)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    cells = [
+        Cell(
+            x=margin + int(j) * side,
+            y=margin + int(i) * side,
+            count=int(counts[i, j]),
+            shade=max(1, round(float(shares[i, j]) * SHADES)),
+            right=bool(i == j),
+            title=f"{names[i]} taken for {names[j]}: {counts[i, j]}" if i != j else f"{names[i]} right: {counts[i, j]}",
+        )
+        for i, j in zip(*counts.nonzero(), strict=True)
+    ]
+    labels = [_short(name) for name in names] if named else []
+    return ConfusionPicture(side, margin, margin + side * len(names), cells, labels)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LABEL_LETTERS else name[: _LABEL_LETTERS - 1] + "…"

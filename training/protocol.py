@@ -1,0 +1,112 @@
+"""Who chooses, who learns, who judges: how a classifier is measured without deceiving oneself.
+
+Pictures that judge are never among those that chose C, the temperature or the weights.
+
+    test             there is a test split: choose by grouped cross-validation on train and val, fit
+                     on both, evaluate once on test
+    validation       no test split but a given val split: choose by grouped cross-validation inside
+                     train, fit on train, evaluate once on val
+    cross-validation too few pictures for a split: in each of five grouped folds, choose and fit on the
+                     other four and evaluate on it; what is shipped is chosen and fitted on all of them
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.bundle import Head
+from tellapart.errors import DataError
+from tellapart.progress import Report, Stage
+from training.features import Features
+from training.folds import FOLDS, grouped_folds
+from training.head import Choice, choose, fit_head
+from training.protocol_names import Protocol
+
+MIN_PICTURES = 2
+_MANY = 1500  # pictures from which three folds choose as well as five
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A head and the evidence of what it is worth.
+
+    Attributes:
+        head: what is shipped.
+        choice: how it was chosen.
+        protocol: how it was measured.
+        judged: the pictures it was measured on.
+        probabilities: (N, C) of those.
+        n_fitted: pictures the head was fitted on.
+    """
+
+    head: Head
+    choice: Choice
+    protocol: Protocol
+    judged: Features
+    probabilities: NDArray[np.float32]
+    n_fitted: int
+
+
+def learn_and_judge(features: Features, class_names: list[str], seed: int, report: Report) -> Outcome:
+    """Fit the head and measure it, by the protocol the splits ask for.
+
+    Raises:
+        DataError: a class has fewer than 2 pictures to learn from.
+    """
+    protocol = pick_protocol(features)
+    judges = {Protocol.TEST: ("test",), Protocol.VALIDATION: ("val",), Protocol.CROSS_VALIDATION: ()}[protocol]
+    judging = np.array([s.split in judges for s in features.samples], dtype=np.bool_)
+    learning = features.part(~judging)
+    _check_enough(learning, class_names)
+    with Stage(report, "head", unit="folds") as stage:
+        head, choice = _learn(learning, len(class_names), seed, stage.advance)
+        if protocol is Protocol.CROSS_VALIDATION:
+            judged, probabilities = _cross_validate(learning, len(class_names), seed, stage.advance)
+        else:
+            judged = features.part(judging)
+            probabilities = head.probabilities(judged.values)
+    return Outcome(head, choice, protocol, judged, probabilities, len(learning.samples))
+
+
+def pick_protocol(features: Features) -> Protocol:
+    """The protocol that the splits there are allow."""
+    splits = {s.split for s in features.samples}
+    if "test" in splits:
+        return Protocol.TEST
+    return Protocol.VALIDATION if "val" in splits else Protocol.CROSS_VALIDATION
+
+
+def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
+    """Choose and fit, by these pictures alone."""
+    targets = features.targets
+    folds = grouped_folds(targets, features.groups, seed, FOLDS if len(targets) < _MANY else 3)
+    choice = choose(features.values, targets, n_classes, folds, tick)
+    return fit_head(features.values, targets, n_classes, choice.c, choice.temperature), choice
+
+
+def _cross_validate(
+    features: Features, n_classes: int, seed: int, tick: Callable[[], None]
+) -> tuple[Features, NDArray[np.float32]]:
+    """Out-of-fold probabilities; everything is chosen anew inside each training part."""
+    probabilities = np.zeros((len(features.samples), n_classes), dtype=np.float32)
+    judged = np.zeros(len(features.samples), dtype=np.bool_)
+    for train, held in grouped_folds(features.targets, features.groups, seed):
+        inside = np.zeros(len(judged), dtype=np.bool_)
+        inside[train] = True
+        head, _ = _learn(features.part(inside), n_classes, seed, tick)
+        probabilities[held] = head.probabilities(features.values[held])
+        judged[held] = True
+    return features.part(judged), probabilities[judged]
+
+
+def _check_enough(features: Features, class_names: list[str]) -> None:
+    counts = np.bincount(features.targets, minlength=len(class_names))
+    for name, count in zip(class_names, counts, strict=True):
+        if count < MIN_PICTURES:
+            raise DataError(
+                f"class {name!r} has {count} usable picture{'' if count == 1 else 's'} to learn from, "
+                f"at least {MIN_PICTURES} are needed",
+                "Collect or add more pictures of it, or leave the class out",
+            )

@@ -1,0 +1,139 @@
+"""Data set to classifier: features, head, evaluation, report, bundle. Needs torch."""
+
+import hashlib
+import json
+import platform
+import time
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tellapart import __version__
+from tellapart.bundle import FORMAT, BundleInfo, write_bundle
+from tellapart.dataset import Dataset
+from tellapart.files import write_json
+from tellapart.manifest import now
+from tellapart.network import pick_device
+from tellapart.progress import Progress, Report, Stage
+from tellapart.weights import Weights, load_weights
+from training.features import Features, FeatureSource, count_skipped, extract
+from training.metrics import summarize, wilson
+from training.options import TrainingOptions
+from training.protocol import Outcome, learn_and_judge
+from training.report import write_report
+
+RECIPE = 1  # raised when the same data and options would give another classifier
+_PACKAGES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow", "bentoml")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training as the bundle describes it."""
+
+    dataset: Dataset
+    options: TrainingOptions
+    weights: Weights
+    features: Features
+    outcome: Outcome
+    source: FeatureSource
+    started: float
+
+
+def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Report) -> BundleInfo:
+    """Train a classifier in head mode and write its whole bundle, report included, into `folder`.
+
+    Args:
+        dataset: curated: its kept pictures have a split and a group.
+
+    Raises:
+        DataError: a class has fewer than 2 usable pictures to learn from.
+        MissingError: the weights cannot be had.
+        UsageError: an unknown backbone or device.
+    """
+    started = time.monotonic()
+    device = pick_device(options.device)
+    weights = load_weights(options.backbone, options.weights, options.seed)
+    if weights.note:
+        report(Progress("backbone", note=weights.note, finished=True))
+    source, backbone = FeatureSource.of_weights(weights, device)
+    features = extract(dataset.samples(), source, feature_folder(dataset), report)
+    outcome = learn_and_judge(features, [c.name for c in dataset.classes], options.seed, report)
+    info = _describe(_Run(dataset, options, weights, features, outcome, source, started))
+    with Stage(report, "report", total=1, unit="pages") as stage:
+        info = write_bundle(folder, info, backbone, outcome.head)
+        write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
+        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped)
+        stage.advance()
+    return info
+
+
+def feature_folder(dataset: Dataset) -> Path:
+    """Where the features of a data set are cached."""
+    return dataset.cache / "features"
+
+
+def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:
+    """Identity of everything that decides the classifier: where it is the same, training again is needless."""
+    given = Path(options.weights)
+    file = hashlib.sha256(given.read_bytes()).hexdigest() if given.is_file() else ""
+    parts = [dataset.digest(), options.to_json(), file, FORMAT, RECIPE, __version__]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _describe(run: _Run) -> BundleInfo:
+    backbone = run.weights.backbone
+    return BundleInfo(
+        classes=run.dataset.classes,
+        preprocessing=backbone.preprocessing,
+        backbone=backbone.name,
+        backbone_sha256=run.source.backbone_sha256,
+        head_sha256="",  # known when it is written
+        weights=run.weights.origin,
+        temperature=run.outcome.head.temperature,
+        reject_threshold=None,
+        metrics=_metrics(run.outcome, [c.name for c in run.dataset.classes]),
+        dataset=_dataset_facts(run),
+        training=_training_facts(run),
+        packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        created=now(),
+    )
+
+
+def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
+    metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
+    low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
+    return metrics | {"accuracy_low": low, "accuracy_high": high, "protocol": outcome.protocol.value}
+
+
+def _dataset_facts(run: _Run) -> dict[str, Any]:
+    used = run.features.samples
+    counts = Counter(s.class_index for s in used)
+    return {
+        "name": run.dataset.name,
+        "digest": run.dataset.digest(),
+        "pictures": len(used),
+        "counts": {c.name: counts[i] for i, c in enumerate(run.dataset.classes)},
+        "splits": dict(Counter(s.split or "train" for s in used)),
+        "groups": len({s.group_id for s in used}),
+        "skipped": count_skipped(run.features.skipped),
+        "sources": list(run.dataset.sources),
+    }
+
+
+def _training_facts(run: _Run) -> dict[str, Any]:
+    choice = run.outcome.choice
+    return run.options.to_json() | {
+        "mode": "head",
+        "fingerprint": fingerprint(run.dataset, run.options),
+        "note": run.weights.note,
+        "c": choice.c,
+        "folds": choice.folds,
+        "pictures": run.outcome.n_fitted,
+        "processor": run.source.extractor.device.type,
+        "numeric_form": run.source.extractor.form,
+        "features_computed": run.features.computed,
+        "seconds": round(time.monotonic() - run.started, 1),
+        "recipe": RECIPE,
+    }

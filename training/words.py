@@ -1,0 +1,115 @@
+"""What the numbers mean and what to do about them, for people who do not read tables. Needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.protocol_names import Protocol
+
+FEW_PICTURES = 50  # of a class
+_WEAK_RECALL = 0.75
+_WIDE_INTERVAL = 0.15
+_POOR_CALIBRATION = 0.1
+_MOST_ADVICE = 5
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """How often pictures of one class were taken for another."""
+
+    true: str
+    answered: str
+    count: int
+    support: int
+
+
+def verdict(metrics: Mapping[str, Any]) -> str:
+    """Two sentences: how good it is, and how sure that is."""
+    n, accuracy = metrics["n"], metrics["accuracy"]
+    low, high = metrics["accuracy_low"], metrics["accuracy_high"]
+    first = (
+        f"It gave the right answer for {round(accuracy * n)} of {n} pictures it had not learned from ({accuracy:.0%})."
+    )
+    second = f"On other pictures of this kind, expect between {low:.0%} and {high:.0%}"
+    guess = max((row["support"] for row in metrics["per_class"].values()), default=0) / max(1, n)
+    if low <= guess:
+        return (
+            f"{first} {second}, which is not clearly better than always answering with the largest class ({guess:.0%})."
+        )
+    return f"{first} {second}."
+
+
+def how_measured(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """The protocol in words."""
+    protocol, n = Protocol(metrics["protocol"]), metrics["n"]
+    if protocol is Protocol.TEST:
+        return (
+            f"The {n} pictures were put aside before training, near-copies together, and looked at once, at the end. "
+            "Nothing about the classifier was chosen with them."
+        )
+    if protocol is Protocol.VALIDATION:
+        return (
+            f"The {n} validation pictures that came with the data were held out: nothing was chosen with them, "
+            "and they were looked at once, at the end."
+        )
+    return (
+        f"With only {dataset['pictures']} pictures, a test set put aside would say little. So the pictures were "
+        "divided into parts, near-copies together, and each part was judged by a classifier that had learned from "
+        "the other parts and had chosen all its settings there. The classifier you use learned from all pictures."
+    )
+
+
+def mix_ups(metrics: Mapping[str, Any], most: int = 8) -> list[MixUp]:
+    """The most frequent confusions, most frequent first."""
+    names = list(metrics["per_class"])
+    matrix = np.array(metrics["confusion"])
+    np.fill_diagonal(matrix, 0)
+    order = np.argsort(-matrix, axis=None, kind="stable")[:most]
+    places = [divmod(int(place), len(names)) for place in order]
+    support = [metrics["per_class"][name]["support"] for name in names]
+    return [MixUp(names[i], names[j], int(matrix[i, j]), support[i]) for i, j in places if matrix[i, j]]
+
+
+def advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
+    """What would help most, most helpful first."""
+    found = [*_weak_class_advice(metrics), *_amount_advice(metrics, dataset), *_care_advice(metrics, dataset)]
+    if not found:
+        found = ["Nothing stands out. Try it on pictures of your own, taken where it will be used."]
+    return found[:_MOST_ADVICE]
+
+
+def _weak_class_advice(metrics: Mapping[str, Any]) -> list[str]:
+    weak = sorted((row["recall"], name) for name, row in metrics["per_class"].items() if row["support"])
+    taken_for = {m.true: m for m in reversed(mix_ups(metrics, most=len(weak) ** 2))}
+    lines = []
+    for recall, name in weak[:2]:
+        if recall < _WEAK_RECALL and name in taken_for:
+            lines.append(
+                f"“{name}” is found in only {recall:.0%} of its pictures, most often taken for "
+                f"“{taken_for[name].answered}”. Look at the pictures of both for wrong ones, then add more that show "
+                "the difference."
+            )
+    return lines
+
+
+def _amount_advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
+    lines = []
+    few = [f"“{name}” ({count})" for name, count in dataset["counts"].items() if count < FEW_PICTURES]
+    if few:
+        shown = ", ".join(few[:4]) + (f" and {len(few) - 4} more" if len(few) > 4 else "")
+        lines.append(f"Add pictures: fewer than {FEW_PICTURES} were there for {shown}.")
+    if metrics["accuracy_high"] - metrics["accuracy_low"] > _WIDE_INTERVAL:
+        lines.append("The accuracy is uncertain because few pictures judged it; more pictures make it surer.")
+    return lines
+
+
+def _care_advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if metrics["ece"] > _POOR_CALIBRATION:
+        lines.append("Its confidence is off by more than ten points on average: do not decide by confidence alone.")
+    skipped = sum(dataset["skipped"].values())
+    if skipped:
+        lines.append(f"{skipped} pictures could not be read when training began; see below for why.")
+    return lines
