@@ -90,7 +90,7 @@ def _pick(seen: _Seen, model: str) -> StoredModel:
 
 
 def _summary(model: StoredModel) -> ModelSummary:
-    accuracy = model.info.metrics.get("accuracy")
+    accuracy, low, high = (_number(model.info.metrics.get(f"accuracy{part}")) for part in ("", "_low", "_high"))
     return ModelSummary(
         model=model.tag,
         name=model.name,
@@ -99,5 +99,10 @@ def _summary(model: StoredModel) -> ModelSummary:
         classes=model.info.class_names,
         created=model.info.created,
         backbone=model.info.backbone,
-        accuracy=float(accuracy) if isinstance(accuracy, int | float) else None,
+        accuracy=accuracy,
+        accuracy_interval=None if low is None or high is None else (low, high),
     )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
