@@ -7,7 +7,7 @@ import numpy as np
 
 SHADES = 8
 _CELL = 34
-_LABEL_ROOM = 130
+_LETTER = 7.2
 _NUMBERS_UP_TO = 25  # classes; beyond, cells are coloured points without numbers and names
 _SMALL_CELL = 8
 _LABEL_LETTERS = 16
@@ -32,13 +32,15 @@ class ConfusionPicture:
     Attributes:
         side: of one cell.
         margin: room for names at the left and on top, 0 where there are too many to show.
-        extent: width and height.
+        extent: side of the square of cells.
+        overhang: room at the right for the names on top, which lean that way.
         labels: shortened class names in class index order, none where there are too many.
     """
 
     side: int
     margin: int
     extent: int
+    overhang: int
     cells: list[Cell]
     labels: list[str]
 
@@ -47,7 +49,9 @@ def draw_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Con
     """Lay out counts (C, C), rows the true classes."""
     counts = np.asarray(matrix)
     named = len(names) <= _NUMBERS_UP_TO
-    side, margin = (_CELL, _LABEL_ROOM) if named else (_SMALL_CELL, 0)
+    labels = [_short(name) for name in names] if named else []
+    side = _CELL if named else _SMALL_CELL
+    margin = round(16 + _LETTER * max(len(label) for label in labels)) if labels else 1
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     cells = [
         Cell(
@@ -60,8 +64,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Con
         )
         for i, j in zip(*counts.nonzero(), strict=True)
     ]
-    labels = [_short(name) for name in names] if named else []
-    return ConfusionPicture(side, margin, margin + side * len(names), cells, labels)
+    return ConfusionPicture(side, margin, side * len(names), margin // 2, cells, labels)
 
 
 def _short(name: str) -> str:

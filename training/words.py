@@ -32,7 +32,7 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     first = (
         f"It gave the right answer for {round(accuracy * n)} of {n} pictures it had not learned from ({accuracy:.0%})."
     )
-    second = f"On other pictures of this kind, expect between {low:.0%} and {high:.0%}"
+    second = f"On other pictures of this kind, expect between {low:.0%} and {high:.0%} (95% interval)"
     guess = max((row["support"] for row in metrics["per_class"].values()), default=0) / max(1, n)
     if low <= guess:
         return (
