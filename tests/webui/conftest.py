@@ -163,7 +163,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
     def start(wsgi: Any) -> str:
         server = make_server("127.0.0.1", 0, wsgi, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         running.append((server, thread))
         return f"http://127.0.0.1:{server.server_port}"

@@ -22,12 +22,14 @@ ARGUMENTS = (
     "--headless=new --no-first-run --disable-background-networking --disable-component-update --disable-sync "
     "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100"
 )
-DROP = """
+BRING = """
 const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
 const transfer = new DataTransfer();
-transfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
-document.getElementById("drop").dispatchEvent(
-  new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+transfer.items.add(new File([bytes], "brought.png", { type: "image/png" }));
+const event = arguments[1] === "drop"
+  ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+  : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+document.getElementById("drop").dispatchEvent(event);
 """
 MakePicture = Callable[..., bytes]
 pytestmark = [
@@ -115,14 +117,14 @@ def test_pictures_are_answered_in_place(browser: webdriver.Chrome, url: str, fil
     assert fits(browser)
 
 
-def test_a_dropped_picture_is_answered_then_known(
+def test_a_dropped_picture_is_known_when_it_is_pasted(
     browser: webdriver.Chrome, url: str, make_picture: MakePicture
 ) -> None:
     browser.get(url + "/classify")
     encoded = base64.b64encode(make_picture("lime")).decode()
-    browser.execute_script(DROP, encoded)
+    browser.execute_script(BRING, encoded, "drop")
     assert "answered from the cache" not in find(browser, "[data-result]")[0].text
-    browser.execute_script(DROP, encoded)
+    browser.execute_script(BRING, encoded, "paste")
     first, second = find(browser, "[data-result]", 2)
     assert "answered from the cache" in first.text  # the newest is on top
     assert second.find_element(By.CSS_SELECTOR, ".job-top").text == "green"
