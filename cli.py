@@ -30,6 +30,7 @@ from tellapart.terminal import Terminal
 
 _OUT = Console(highlight=False)
 _SOURCE_HELP = "Where to look: gallery, openverse, folder:PATH or urls:PATH. May be repeated."
+_QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 
 
@@ -38,6 +39,17 @@ _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
     """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it."""
+
+
+def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `collect`, which `create` shares."""
+    for option in (
+        click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True),
+        click.option("--query", "queries", multiple=True, metavar="CLASS=WORDS", help=_QUERY_HELP),
+        click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]"),
+    ):
+        command = option(command)
+    return command
 
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,19 +67,31 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command()
 @click.argument("name")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
-@click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]")
-@click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True)
+@collecting_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @training_options
 def create(
-    name: str, classes: tuple[str, ...], sources: tuple[str, ...], per_class: int, yes: bool, **training: Any
+    name: str,
+    classes: tuple[str, ...],
+    sources: tuple[str, ...],
+    queries: tuple[str, ...],
+    per_class: int,
+    yes: bool,
+    **training: Any,
 ) -> None:
     """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME."""
     import workflow
+    from scraping.queries import parse_queries
     from training.options import TrainingOptions
 
+    wanted = parse_class_names(classes)
     plan = workflow.Plan(
-        name, parse_class_names(classes), sources or (workflow.DEFAULT_SOURCE,), per_class, TrainingOptions(**training)
+        name,
+        wanted,
+        sources or (workflow.DEFAULT_SOURCE,),
+        per_class,
+        parse_queries(queries, wanted),
+        TrainingOptions(**training),
     )
     if not yes and sys.stdin.isatty():
         places = ", ".join(plan.sources)
@@ -80,17 +104,21 @@ def create(
 @cli.command()
 @click.argument("dataset")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
-@click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]")
-@click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True)
-def collect(dataset: str, classes: tuple[str, ...], sources: tuple[str, ...], per_class: int) -> None:
+@collecting_options
+def collect(
+    dataset: str, classes: tuple[str, ...], sources: tuple[str, ...], queries: tuple[str, ...], per_class: int
+) -> None:
     """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
     import workflow
+    from scraping.queries import parse_queries
 
     settings = load_settings()
     root = workflow.dataset_root(dataset, settings)
-    wanted = sources or (workflow.DEFAULT_SOURCE,)
+    wanted = parse_class_names(classes)
+    asked = sources or (workflow.DEFAULT_SOURCE,)
+    extra = parse_queries(queries, wanted)
     with Terminal() as terminal:
-        collected = workflow.collect(root, parse_class_names(classes), wanted, per_class, settings, terminal.report)
+        collected = workflow.collect(root, wanted, asked, per_class, settings, terminal.report, extra)
     _print_counts(collected)
 
 

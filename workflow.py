@@ -4,7 +4,7 @@ The command line calls these, and so does whatever runs the work in the backgrou
 its result already there does nothing; a killed one goes on where it stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from curation import CurationSummary
 from curation import curate as curate_dataset
 from scraping.collect import collect as collect_pictures
+from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
 from tellapart.dataset import Dataset
 from tellapart.errors import UsageError
@@ -22,6 +23,7 @@ from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
 from training.options import TrainingOptions
+from training.predict import PredictionRow
 
 DEFAULT_PER_CLASS = 200
 DEFAULT_SOURCE = "openverse"
@@ -36,6 +38,7 @@ class Plan:
         classes: what to tell apart.
         sources: where to look, asked in this order.
         per_class: pictures wanted of each class.
+        queries: words to search for beside a class's name, by its slug.
         training: how to train.
     """
 
@@ -43,6 +46,7 @@ class Plan:
     classes: tuple[ClassName, ...]
     sources: tuple[str, ...] = (DEFAULT_SOURCE,)
     per_class: int = DEFAULT_PER_CLASS
+    queries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
 
 
@@ -55,7 +59,7 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     """
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
-    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report)
+    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries)
     return train(dataset, plan.name, plan.training, report)
 
 
@@ -66,8 +70,11 @@ def collect(
     per_class: int,
     settings: Settings,
     report: Report,
+    queries: Mapping[str, Sequence[str]] = NO_QUERIES,
 ) -> Dataset:
     """Fill a data set's classes from sources, making the data set where there is none.
+
+    `queries` are words to search for beside a class's name, by its slug.
 
     Raises:
         SourceError: a source refused, or a class has no picture; what was found is kept.
@@ -79,7 +86,7 @@ def collect(
             stack.callback(source.close)
             opened.append(source)
         dataset = Dataset.create(root, root.name, classes, sources)
-        collect_pictures(dataset, opened, per_class, settings, report)
+        collect_pictures(dataset, opened, per_class, settings, report, queries)
     return dataset
 
 

@@ -1,13 +1,15 @@
 """Filling a data set's classes from sources; it can be stopped at any moment and goes on where it stopped."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
+from itertools import product
 
 from scraping.asking import Asker
 from scraping.fetch import Fetcher
 from scraping.intake import Intake, Shelf
+from scraping.queries import NO_QUERIES
 from scraping.source import Candidate, NoResults, Source
 from scraping.verdict import refuse_empty_classes
 from tellapart.dataset import Dataset
@@ -36,31 +38,45 @@ class CollectSummary:
 
 
 def collect(
-    dataset: Dataset, sources: Sequence[Source], per_class: int, settings: Settings, report: Report
+    dataset: Dataset,
+    sources: Sequence[Source],
+    per_class: int,
+    settings: Settings,
+    report: Report,
+    queries: Mapping[str, Sequence[str]] = NO_QUERIES,
 ) -> CollectSummary:
     """Fill every class up to `per_class` kept pictures, asking the sources in order.
 
-    Every attempt becomes a manifest row. Addresses that are settled are not fetched again, failed
-    ones are. A search that was asked to the end is not asked again while the class has pictures and
-    none of the search's downloads failed. Sources are closed at the end.
+    Each source is asked for the class's name, then for its other `queries`, given by slug. Every
+    attempt becomes a manifest row. Addresses that are settled are not fetched again, failed ones
+    are. A search that was asked to the end is not asked again while the class has pictures and none
+    of the search's downloads failed. Sources are closed at the end.
 
     Raises:
         SourceError: a class has no picture at the end; what the others got stays.
         TellapartError: the data set cannot be written.
     """
     with _first_of_group():
-        return asyncio.run(_collect(dataset, sources, per_class, settings, report))
+        return asyncio.run(_collect(dataset, sources, per_class, settings, report, queries))
 
 
 async def _collect(
-    dataset: Dataset, sources: Sequence[Source], per_class: int, settings: Settings, report: Report
+    dataset: Dataset,
+    sources: Sequence[Source],
+    per_class: int,
+    settings: Settings,
+    report: Report,
+    queries: Mapping[str, Sequence[str]],
 ) -> CollectSummary:
     with ExitStack() as stack:
         askers = [stack.enter_context(Asker(source)) for source in sources]
         async with Fetcher(settings) as fetcher:
             intake = stack.enter_context(Intake(dataset, fetcher))
             room = asyncio.Semaphore(CLASSES_AT_ONCE)
-            fillings = [_Filling(c, dataset.manifest, intake, per_class, report) for c in dataset.classes]
+            fillings = [
+                _Filling(c, queries.get(c.slug, ()), dataset.manifest, intake, per_class, report)
+                for c in dataset.classes
+            ]
             async with asyncio.TaskGroup() as classes:
                 for filling in fillings:
                     classes.create_task(filling.run(askers, room))
@@ -75,24 +91,30 @@ class _Filling:
     """One class being filled."""
 
     def __init__(
-        self, class_name: ClassName, manifest: Manifest, intake: Intake, per_class: int, report: Report
+        self,
+        class_name: ClassName,
+        extra_queries: Sequence[str],
+        manifest: Manifest,
+        intake: Intake,
+        per_class: int,
+        report: Report,
     ) -> None:
         self.shelf = Shelf(class_name, manifest)
+        self._queries = tuple(dict.fromkeys([class_name.name, *extra_queries]))
         self.failures: list[SourceError] = []
         self._manifest, self._intake, self._per_class, self._report = manifest, intake, per_class, report
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, askers: Sequence[Asker], room: asyncio.Semaphore) -> None:
-        """Ask one source after the other until the class is full."""
+        """Ask one source after the other, each for every query, until the class is full."""
         async with room:
             with Stage(self._report, f"collect {self.shelf.class_name.name}", self._per_class) as stage:
                 stage.advance(self.shelf.kept, kept=self.shelf.kept)
-                for asker in askers:
-                    if self.shelf.kept < self._per_class and not self._is_settled(asker.source):
-                        await self._ask(asker, stage)
+                for asker, query in product(askers, self._queries):
+                    if self.shelf.kept < self._per_class and not self._is_settled(asker.source, query):
+                        await self._ask(asker, query, stage)
 
-    def _is_settled(self, source: Source) -> bool:
-        query = self.shelf.class_name.name
+    def _is_settled(self, source: Source, query: str) -> bool:
         search = (self.shelf.class_name.slug, source.name, query)
         return (
             source.remembered
@@ -101,15 +123,14 @@ class _Filling:
             and search in self._manifest.finished_searches()
         )
 
-    async def _ask(self, asker: Asker, stage: Stage) -> None:
+    async def _ask(self, asker: Asker, query: str, stage: Stage) -> None:
         """Search one source, downloading as candidates come, and remember a search that came to its end."""
         async with asyncio.TaskGroup() as downloads:
-            found = await self._pull(asker, downloads, stage)
+            found = await self._pull(asker, query, downloads, stage)
         if found is not None:
-            name = self.shelf.class_name
-            self._manifest.finish_search(name.slug, asker.source.name, name.name, found)
+            self._manifest.finish_search(self.shelf.class_name.slug, asker.source.name, query, found)
 
-    async def _pull(self, asker: Asker, downloads: asyncio.TaskGroup, stage: Stage) -> int | None:
+    async def _pull(self, asker: Asker, query: str, downloads: asyncio.TaskGroup, stage: Stage) -> int | None:
         """Start a download for each candidate while the class has room.
 
         Returns:
@@ -117,7 +138,7 @@ class _Filling:
         """
         found = 0
         try:
-            async with aclosing(asker.search(self.shelf.class_name, self.shelf.class_name.name)) as candidates:
+            async with aclosing(asker.search(self.shelf.class_name, query)) as candidates:
                 while await self._has_room():
                     candidate = await anext(candidates, None)
                     if candidate is None:
