@@ -174,6 +174,7 @@ class Manifest:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self.path, timeout=30)) as db, db:
+                db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
                 yield db
         except sqlite3.DatabaseError as error:
             if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
