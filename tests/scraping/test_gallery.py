@@ -143,6 +143,15 @@ def test_collecting_through_a_browser_and_again_without_one(browser_settings, cl
     assert collect(dataset, [GallerySource(without)], 40, without, silent).kept == {"cat": 30, "dog": 3}
 
 
+@pytest.mark.stamps
+def test_the_demo_pictures_are_found_with_their_licence(settings):
+    if not settings.gallery_folder.is_dir():
+        pytest.skip("needs the demo pictures: apt-get install tuxpaint-stamps-default")
+    catalog = Catalog(settings.gallery_folder)
+    assert all(len(catalog.search(topic)) >= 20 for topic in ("mammals", "birds", "fruit", "flowers"))
+    assert (catalog.credit.license, catalog.credit.author[:10]) == ("GPL-2", "Tux Paint ")
+
+
 def test_no_browser_is_one_line_that_says_what_to_install(settings, class_folders, make_dataset):
     without = replace(settings, gallery_folder=class_folders(cat=1), chromedriver=settings.home / "nowhere")
     with pytest.raises(SourceError) as caught:
