@@ -1,27 +1,27 @@
-"""Classifying files, folders and zip archives, one row a picture. Needs torch."""
+"""Classifying files, folders and zip archives, one row a picture. Only the classifier it is given needs torch."""
 
-import csv
-import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.classifier import Classifier
+from tellapart.csvs import table
 from tellapart.images import ImageError, probe
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
 from tellapart.wire import Problem, Result, image_error, make_result
 from training.inputs import Input, Unusable, find_inputs
 
+if TYPE_CHECKING:
+    from tellapart.classifier import Classifier
+
 BATCH = 32
-_FORMULA_STARTS = tuple("=+-@|%\t\r\n")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Picture:
     seconds: float
 
 
-def predict(classifier: Classifier, tag: str, paths: Iterable[Path], report: Report) -> Iterator[PredictionRow]:
+def predict(classifier: "Classifier", tag: str, paths: Iterable[Path], report: Report) -> Iterator[PredictionRow]:
     """Classify pictures in batches of 32, in the order found; one bad picture never stops the rest.
 
     Args:
@@ -77,12 +77,7 @@ def to_json(rows: Iterable[PredictionRow]) -> str:
 
 def to_csv(rows: Iterable[PredictionRow]) -> str:
     """A table with a header; no cell can be taken for a formula by a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "class", "confidence", "none_of_these", "error", "message"])
-    for row in rows:
-        writer.writerow([_harmless(cell) for cell in _cells(row)])
-    return text.getvalue()
+    return table(["path", "class", "confidence", "none_of_these", "error", "message"], map(_cells, rows))
 
 
 def _plain(row: PredictionRow) -> dict[str, Any]:
@@ -99,10 +94,6 @@ def _cells(row: PredictionRow) -> list[str]:
     return [row.path, "", "", "", error.code, error.message]
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip()[:1] in _FORMULA_STARTS and cell else cell
-
-
 def _prepare(preprocessing: Preprocessing, item: Input | Unusable) -> "_Picture | PredictionRow":
     if isinstance(item, Unusable):
         return PredictionRow(item.name, error=Problem(code=item.code, message=item.message))
@@ -116,7 +107,7 @@ def _prepare(preprocessing: Preprocessing, item: Input | Unusable) -> "_Picture 
     return _Picture(item.name, pixels, (shown.width, shown.height), time.perf_counter() - started)
 
 
-def _answer(classifier: Classifier, tag: str, batch: Sequence["_Picture | PredictionRow"]) -> list[PredictionRow]:
+def _answer(classifier: "Classifier", tag: str, batch: Sequence["_Picture | PredictionRow"]) -> list[PredictionRow]:
     pictures = [p for p in batch if isinstance(p, _Picture)]
     if not pictures:
         return [p for p in batch if isinstance(p, PredictionRow)]
@@ -129,7 +120,7 @@ def _answer(classifier: Classifier, tag: str, batch: Sequence["_Picture | Predic
 
 
 def _row(
-    classifier: Classifier, tag: str, picture: _Picture, probabilities: NDArray[np.float32], seconds: float
+    classifier: "Classifier", tag: str, picture: _Picture, probabilities: NDArray[np.float32], seconds: float
 ) -> PredictionRow:
     info = classifier.info
     result = make_result(
