@@ -36,10 +36,13 @@ class Classifier:
 
 
 class Loader:
-    """Loads classifiers and keeps one backbone in memory for all whose weights are the same, while one is in use."""
+    """Loads classifiers and keeps one backbone in memory for all whose weights are the same, while one is in use.
 
-    def __init__(self, device: torch.device | None = None) -> None:
-        self._device = device
+    `device` and `dtype` are those of `FeatureExtractor`.
+    """
+
+    def __init__(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
+        self._device, self._dtype = device, dtype
         self._extractors: WeakValueDictionary[tuple[str, str], FeatureExtractor] = WeakValueDictionary()
 
     def load(self, folder: Path) -> Classifier:
@@ -63,4 +66,4 @@ class Loader:
             raise BundleError(
                 f"{bundle.backbone_file} does not fit {bundle.info.backbone}: {reason}", "Train it again"
             ) from error
-        return FeatureExtractor(module, bundle.info.preprocessing, self._device)
+        return FeatureExtractor(module, bundle.info.preprocessing, self._device, self._dtype)

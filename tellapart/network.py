@@ -15,6 +15,7 @@ from tellapart.errors import UsageError
 from tellapart.preprocess import Preprocessing
 
 Module = torch.nn.Module
+_CPU_BATCH = 8  # activations of more leave a core's cache: 137 pictures/s at 8, 75 at 32, 54 at 64 on two cores
 
 
 def build_module(backbone: Backbone) -> Module:
@@ -63,15 +64,22 @@ class FeatureExtractor:
 
     Convolutions run in bfloat16 where the processor has it, channels last; normalisation
     layers stay in float32. A picture's features do not depend on the batch it is in.
-    The module is taken over and changes its numeric form: serialize it before.
+    The module is taken over and changes its numeric form: serialize it before. `dtype` says
+    which form the convolutions take, where it is not to be the processor's best.
 
     Attributes:
         form: names what the numbers depend on ("bfloat16", "float32"), for cache keys.
     """
 
-    def __init__(self, module: Module, preprocessing: Preprocessing, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        module: Module,
+        preprocessing: Preprocessing,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.device = device or torch.device("cpu")
-        self.dtype = pick_dtype(self.device)
+        self.dtype = dtype or pick_dtype(self.device)
         self.form = str(self.dtype).removeprefix("torch.")
         self._module = _prepared(module, self.device, self.dtype)
         shape = (1, 3, 1, 1)
@@ -80,11 +88,16 @@ class FeatureExtractor:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
+        at_once = _CPU_BATCH if self.device.type == "cpu" else max(1, len(pixels))
         with torch.inference_mode():
-            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-            batch = ((batch.float() - self._mean) / self._std).to(self.dtype)
-            features = self._module(batch.contiguous(memory_format=torch.channels_last))
-            return features.float().cpu().numpy()  # type: ignore[no-any-return]
+            parts = torch.from_numpy(pixels).split(at_once)
+            return torch.cat([self._forward(part) for part in parts]).numpy()  # type: ignore[no-any-return]
+
+    def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        batch = pixels.to(self.device).permute(0, 3, 1, 2)
+        batch = ((batch.float() - self._mean) / self._std).to(self.dtype)
+        features: torch.Tensor = self._module(batch.contiguous(memory_format=torch.channels_last))
+        return features.float().cpu()
 
 
 def _prepared(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
