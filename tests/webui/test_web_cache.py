@@ -80,10 +80,12 @@ def test_the_list_of_models_is_remembered_for_a_moment_only(service: Any, servic
         assert service.asked("/models") == asked
 
 
-def test_a_failure_is_never_kept(upload: Any, make_picture: MakePicture, service: Any) -> None:
+def test_a_failure_is_never_kept(upload: Any, make_picture: MakePicture, service: Any, settings: Settings) -> None:
+    before = entries(settings.home / "web" / "cache")
     for _ in range(2):
         assert upload((b"no picture", "a.png"), json=True).status_code == 400
     assert service.asked("/classify") == 2
+    assert entries(settings.home / "web" / "cache") == before
     service.broken = lambda: Response(status=503)
     assert upload((make_picture("red"), "a.png"), json=True).status_code == 503
     service.broken = None

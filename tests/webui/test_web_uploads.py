@@ -121,6 +121,8 @@ def test_an_upload_beyond_the_limit_is_a_friendly_page(app: Flask, upload: Any) 
     ("name", "shown"),
     [
         ("<script>alert(1)</script>.png", "script&gt;.png"),
+        ("a/<img src=x onerror=alert(1)>.png", "&lt;img src=x onerror=alert(1)&gt;.png"),
+        ("<b>bold.png", "&lt;b&gt;bold.png"),
         ("../../etc/passwd", "passwd"),
         ("C:\\pictures\\cat.png", "cat.png"),
         ("a\u202egnp.exe", "agnp.exe"),
@@ -135,6 +137,8 @@ def test_hostile_file_names_are_only_text(
     page = web.get(upload((make_picture(), name)).location).text
     assert shown in page
     assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "<b>" not in page
     assert "etc/" not in page
 
 
