@@ -68,19 +68,19 @@ async def _collect(
     report: Report,
     queries: Mapping[str, Sequence[str]],
 ) -> CollectSummary:
+    manifest = dataset.manifest
     with ExitStack() as stack:
         askers = [stack.enter_context(Asker(source)) for source in sources]
         async with Fetcher(settings) as fetcher:
             intake = stack.enter_context(Intake(dataset, fetcher))
             room = asyncio.Semaphore(CLASSES_AT_ONCE)
             fillings = [
-                _Filling(c, queries.get(c.slug, ()), dataset.manifest, intake, per_class, report)
-                for c in dataset.classes
+                _Filling(c, queries.get(c.slug, ()), manifest, intake, per_class, report) for c in dataset.classes
             ]
             async with asyncio.TaskGroup() as classes:
                 for filling in fillings:
                     classes.create_task(filling.run(askers, room))
-    refuse_empty_classes({f.shelf.class_name: f.failures for f in fillings if not f.shelf.kept}, dataset.manifest)
+    refuse_empty_classes({f.shelf.class_name: f.failures for f in fillings if not f.shelf.kept}, manifest)
     return CollectSummary(
         {f.shelf.class_name.slug: f.shelf.kept for f in fillings},
         tuple(f"{f.shelf.class_name.name}: {e}" for f in fillings for e in f.failures if not isinstance(e, NoResults)),
