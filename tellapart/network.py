@@ -90,14 +90,14 @@ class FeatureExtractor:
         """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
         at_once = _CPU_BATCH if self.device.type == "cpu" else max(1, len(pixels))
         with torch.inference_mode():
-            parts = torch.from_numpy(pixels).split(at_once)
-            return torch.cat([self._forward(part) for part in parts]).numpy()  # type: ignore[no-any-return]
+            parts = (pixels[start : start + at_once] for start in range(0, max(1, len(pixels)), at_once))
+            return np.concatenate([self._forward(part) for part in parts])
 
-    def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        batch = pixels.to(self.device).permute(0, 3, 1, 2)
+    def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         batch = ((batch.float() - self._mean) / self._std).to(self.dtype)
-        features: torch.Tensor = self._module(batch.contiguous(memory_format=torch.channels_last))
-        return features.float().cpu()
+        features = self._module(batch.contiguous(memory_format=torch.channels_last))
+        return features.float().cpu().numpy()  # type: ignore[no-any-return]
 
 
 def _prepared(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
