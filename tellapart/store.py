@@ -153,10 +153,14 @@ def delete(tag: str) -> StoredModel:
 
 
 def _stored_models() -> "Iterator[bentoml.Model]":
-    """What BentoML can read. Its own list fails as a whole where a killed process left half a model."""
-    import bentoml
+    """What BentoML can read. Its own list fails as a whole where a killed process left half a model.
 
-    for path in (pointer_file().parent / "models").glob("*/*/model.yaml"):
+    The folder is the store BentoML works on: inside a container that is the Bento's own, not BENTOML_HOME's.
+    """
+    import bentoml
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    for path in Path(BentoMLContainer.model_store.get()._path).glob("*/*/model.yaml"):
         try:
             yield bentoml.models.get(f"{path.parts[-3]}:{path.parts[-2]}")
         except Exception:  # a damaged model.yaml may raise nearly anything
