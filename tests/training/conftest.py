@@ -1,0 +1,94 @@
+"""Generated pictures of coloured shapes, data sets of them, and a classifier trained on them once."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from tellapart.bundle import BundleInfo
+from tellapart.classifier import Classifier, Loader
+from tellapart.dataset import Dataset
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
+from tellapart.progress import Progress, silent
+from training.options import TrainingOptions
+from training.train import train
+
+CLASSES = ("red disc", "green box", "blue cross")
+OPTIONS = TrainingOptions(backbone="efficientnet_lite0")
+MakeShape = Callable[[int, int], bytes]
+MakeDataset = Callable[..., Dataset]
+
+
+def shape(kind: int, seed: int) -> bytes:
+    """A PNG of one of three coloured shapes on a noisy ground, somewhere else for each seed."""
+    rng = np.random.default_rng([kind, seed])
+    image = Image.fromarray(rng.integers(90, 255, (64, 64, 3), dtype=np.uint8))
+    draw, (x, y) = ImageDraw.Draw(image), rng.integers(4, 24, 2).tolist()
+    color = ("#d01515", "#18a018", "#2030d0")[kind]
+    if kind == 0:
+        draw.ellipse((x, y, x + 34, y + 34), fill=color)
+    elif kind == 1:
+        draw.rectangle((x, y, x + 32, y + 32), fill=color)
+    else:
+        draw.line((x, y, x + 34, y + 34), fill=color, width=9)
+        draw.line((x + 34, y, x, y + 34), fill=color, width=9)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_shape() -> MakeShape:
+    """`make_shape(class index, seed)` as PNG bytes."""
+    return shape
+
+
+@pytest.fixture(scope="session")
+def make_dataset() -> MakeDataset:
+    """`make_dataset(root, splits=("train",) * 6, classes=CLASSES)`: one picture of each class a split named."""
+
+    def make(root: Path, splits: tuple[str, ...] = ("train",) * 6, classes: tuple[str, ...] = CLASSES) -> Dataset:
+        dataset = Dataset.create(root, "shapes", parse_class_names(classes), ["folder"])
+        for index, c in enumerate(dataset.classes):
+            for seed, split in enumerate(splits):
+                data = shape(index % 3, seed + 1000 * (index // 3))
+                picture = inspect(data)
+                dataset.store(c.slug, picture, data)
+                attempt = Attempt(f"file:///{index}/{seed}", c.slug, Status.KEPT, Reason.OK, source="folder", rank=seed)
+                dataset.manifest.add([replace(attempt.with_picture(picture), split=split, license="CC0")])
+        return dataset
+
+    return make
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained bundle with what it was made of."""
+
+    dataset: Dataset
+    folder: Path
+    info: BundleInfo
+    progress: list[Progress]
+    classifier: Classifier
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, make_dataset: MakeDataset) -> Trained:
+    """Six train and three test pictures of each class, trained on the embedded backbone."""
+    root = tmp_path_factory.mktemp("trained")
+    dataset = make_dataset(root / "shapes", ("train",) * 6 + ("test",) * 3)
+    seen: list[Progress] = []
+    info = train(dataset, OPTIONS, root / "bundle", seen.append)
+    return Trained(dataset, root / "bundle", info, seen, Loader().load(root / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def retrain() -> Callable[[Dataset, Path], BundleInfo]:
+    """`retrain(dataset, folder)` with the options of `trained`."""
+    return lambda dataset, folder: train(dataset, OPTIONS, folder, silent)

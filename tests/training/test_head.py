@@ -1,0 +1,98 @@
+"""The head: the optimum it finds, the choice of C, calibration, and folds that do not leak."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from training.calibrate import fit_temperature, negative_log_likelihood
+from training.folds import grouped_folds
+from training.head import GRID, choose, fit_head
+
+
+def blobs(n: int, dim: int, classes: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    targets = np.arange(n) % classes
+    centres = np.random.default_rng(99).normal(size=(classes, dim)) * spread
+    return (centres[targets] + rng.normal(size=(n, dim)) * 2 + 5).astype(np.float32), targets
+
+
+@pytest.mark.parametrize(("n", "dim"), [(60, 200), (300, 20)])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_equals_scikit_learn_on_standardised_features(n: int, dim: int, classes: int) -> None:
+    features, targets = blobs(n, dim, classes)
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    plain = LogisticRegression(C=0.01, tol=1e-7, max_iter=2000).fit(scaler.transform(features), targets)
+    found = fit_head(features, targets, classes, 0.01).probabilities(features)
+    np.testing.assert_allclose(found, plain.predict_proba(scaler.transform(features)), atol=2e-3)
+
+
+def test_a_class_without_pictures_is_never_answered() -> None:
+    features, targets = blobs(40, 8, 2)
+    head = fit_head(features, targets * 2, 3, 0.01)
+    assert head.weight.shape == (3, 8)
+    assert head.probabilities(features)[:, 1].max() < 1e-6
+
+
+def test_a_constant_feature_does_no_harm() -> None:
+    features, targets = blobs(40, 8, 2)
+    features[:, 3] = 7
+    assert np.isfinite(fit_head(features, targets, 2, 0.01).weight).all()
+
+
+def test_noise_asks_for_more_regularisation_than_signal() -> None:
+    groups = np.arange(120).astype(str)
+    chosen = {}
+    for name, spread in (("signal", 3.0), ("noise", 0.0)):
+        features, targets = blobs(120, 50, 3, spread=spread)
+        chosen[name] = choose(features, targets, 3, grouped_folds(targets, groups, 0), lambda: None)
+    assert chosen["noise"].c == GRID[0]
+    assert chosen["noise"].c < chosen["signal"].c
+
+
+def test_too_few_pictures_to_choose_take_the_defaults() -> None:
+    features, targets = blobs(2, 8, 2)
+    choice = choose(features, targets, 2, grouped_folds(targets, np.array(["a", "b"]), 0), lambda: None)
+    assert (choice.folds, choice.temperature) == (0, 1.0)
+
+
+def test_temperature_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    true_logits = rng.normal(size=(20_000, 4)) * 2
+    shares = np.exp(true_logits) / np.exp(true_logits).sum(1, keepdims=True)
+    targets = (shares.cumsum(1) > rng.random((20_000, 1))).argmax(1)
+    assert fit_temperature(true_logits * 3, targets) == pytest.approx(3, rel=0.05)
+
+
+def test_temperature_is_the_least_loss() -> None:
+    rng = np.random.default_rng(1)
+    logits, targets = rng.normal(size=(500, 3)), rng.integers(0, 3, 500)
+    logits[np.arange(500), targets] += 1
+    best = fit_temperature(logits, targets)
+    losses = [negative_log_likelihood(logits, targets, best * factor) for factor in (1, 0.8, 1.25)]
+    assert losses[0] == min(losses)
+
+
+def test_few_easy_pictures_do_not_promise_certainty() -> None:
+    assert fit_temperature(np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([0, 1])) > 0.3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_keep_groups_whole_and_judge_everything_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 4, 90)
+    groups = np.array([f"g{g}" for g in rng.integers(0, 30, 90)])
+    folds = grouped_folds(targets, groups, seed)
+    assert len(folds) == 5
+    for train, held in folds:
+        assert not set(groups[train]) & set(groups[held])
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(90))
+
+
+@pytest.mark.parametrize(("counts", "expected"), [((2, 2), 2), ((3, 3), 3), ((2, 40), 5), ((1, 1), 0)])
+def test_folds_adapt_to_few_pictures(counts: tuple[int, int], expected: int) -> None:
+    targets = np.repeat([0, 1], counts)
+    folds = grouped_folds(targets, np.arange(len(targets)).astype(str), 0)
+    assert len(folds) == expected
+    for train, _ in folds:
+        assert set(targets[train]) == {0, 1}
