@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tellapart.wire import HTTP_STATUS, ServiceError
@@ -52,6 +52,18 @@ def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
     return JSONResponse(error.body(), error.status, headers)
 
 
+async def refuse(request: Request, error: Exception) -> Response:
+    """The exception handler for ServiceError of an application behind the Gate."""
+    assert isinstance(error, ServiceError)
+    return error_response(error, request.scope)
+
+
+async def nobody_there(request: Request, _: Exception) -> Response:
+    """The exception handler for ClientDisconnect: what the counters see of a client that hung up."""
+    request.scope[_SHAPED] = True
+    return Response(status_code=499)
+
+
 class Guard:
     """The outermost layer; see the module."""
 
@@ -72,8 +84,6 @@ class Guard:
         answer = _Answer(scope, receive, send, _request_id(scope))
         try:
             await self._app(scope, receive, answer.send)
-        except ClientDisconnect:
-            return
         except Exception:
             _log.exception("%s %s failed", scope["method"], _label(path))
             await answer.fail(ServiceError("internal", "the service failed. Its log says why"))
@@ -143,11 +153,15 @@ class Gate:
         scope["path"] = scope.get(_REAL_PATH, scope["path"])
         limit = self._limits.per_path.get(scope["path"], 0)
         body = _CountedBody(receive, limit, self._take)
+        answer = _Watched(send)
         try:
             self._check(scope, limit)
-            await self._app(scope, body.receive, send)
-        except ServiceError as error:
-            await error_response(error, scope)(scope, receive, send)
+            await self._app(scope, body.receive, answer.send)
+        except Exception as error:
+            # never let one pass unanswered: BentoML's timeout waits its whole time for an answer that never begins
+            if answer.started:
+                raise
+            await error_response(_failure(error, scope), scope)(scope, receive, send)
         finally:
             self._held -= body.taken
 
@@ -173,6 +187,18 @@ class Gate:
         if self._held + size > self._limits.held:
             raise ServiceError("overloaded", "too many uploads at once. Try again in a moment")
         self._held += size
+
+
+class _Watched:
+    """Knows whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
 
 
 class _CountedBody:
@@ -212,6 +238,15 @@ def _methods(path: str) -> frozenset[str] | None:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _failure(error: Exception, scope: Scope) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if scope["path"] == "/readyz":
+        return ServiceError("not_ready", "the service is not ready")
+    _log.error("%s failed", scope["path"], exc_info=error)
+    return ServiceError("internal", "the service failed. Its log says why")
 
 
 def _foreign_error(status: int, scope: Scope) -> ServiceError:

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tellapart.catalogue import Catalogue
-from tellapart.guard import error_response
+from tellapart.guard import nobody_there, refuse
 from tellapart.uploads import Upload, read_upload
 from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Result, ServiceError
 
@@ -73,13 +73,8 @@ def build_app(front: Callable[[], Front], description: dict[str, Any]) -> Starle
             Route("/reports/{tag}", report),
             Route("/docs.json", docs),
         ],
-        exception_handlers={ServiceError: _refuse},
+        exception_handlers={ServiceError: refuse, ClientDisconnect: nobody_there},
     )
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    return error_response(error, request.scope)
 
 
 def _json(answer: BaseModel) -> Response:

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,31 @@ def test_the_promoted_classifiers_are_packed_and_no_others(bento: tuple[Path, di
     services: Any = yaml.safe_load((folder / "bento.yaml").read_text())["services"]
     packed = {model["tag"] for service in services for model in service["models"]}
     assert packed == {tags["old"], tags["fruit"]}
+
+
+def test_an_exported_bento_answers_with_what_is_packed_in_it(
+    bento: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """As in a container: the models are beside the code, and BENTOML_HOME is empty."""
+    folder, tags = bento
+    environ = os.environ | {"BENTOML_HOME": str(folder.parents[2]), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "bentoml", "export", "tellapart:test", str(tmp_path / "out.tar")]
+    subprocess.run(command, env=environ, capture_output=True, check=True, timeout=120)
+    shutil.unpack_archive(tmp_path / "out.tar", tmp_path / "bento")
+    script = (
+        "import sys; from _bentoml_impl.loader import load; load(sys.argv[1], standalone_load=True);"
+        "from tellapart import store; print(*sorted(m.tag for m in store.list_models()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "bento")],
+        cwd=tmp_path,
+        env=environ | {"BENTOML_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == sorted([tags["old"], tags["fruit"]]), done.stderr[-2000:]
 
 
 def test_only_what_the_service_needs_is_packed(bento: tuple[Path, dict[str, str]]) -> None:

@@ -154,3 +154,19 @@ def test_what_counts_paths_sees_a_fixed_set() -> None:
 
     asyncio.run(body())
     assert set(seen) == {"/reports", "/unknown", "/static_content"}
+
+
+def test_an_exception_is_answered_before_any_timeout() -> None:
+    """BentoML's own timeout waits its whole time where an exception passes through it unanswered."""
+    from bentoml._internal.server.http.traffic import TimeoutMiddleware
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    async def body() -> list[httpx.Response]:
+        inner: Any = Gate(app, LIMITS, {})
+        transport = httpx.ASGITransport(app=Guard(TimeoutMiddleware(inner, timeout=60)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(5):
+            return [await client.get("/readyz"), await client.get("/models")]
+
+    assert [code(response) for response in asyncio.run(body())] == [(503, "not_ready"), (500, "internal")]
