@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tellapart import __version__, servers, supervisor
 from tellapart.dataset import Dataset
@@ -185,7 +185,7 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
     from training import predict as prediction
 
     with Terminal() as terminal:
-        rows = workflow.predict(tag, paths, terminal.report)
+        rows = list(workflow.predict(tag, paths, terminal.report))
     if json_out:
         _write(json_out, prediction.to_json(rows))
     if csv_out:
@@ -212,7 +212,7 @@ def list_command(name: str | None, json_out: str | None) -> None:
         rows = [{"tag": m.tag, "promoted": m.promoted, **m.info.to_json()} for m in found]
         _write(json_out, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
-    table = Table("classifier", "answers", "classes", "accuracy", "backbone", "created")
+    table = Table(Column("classifier", no_wrap=True), "answers", "classes", "accuracy", "backbone", "created")
     for m in found:
         accuracy = m.info.metrics.get("accuracy")
         table.add_row(
@@ -272,6 +272,25 @@ def delete_command(tag: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {tag}?", abort=True, err=True)
     _OUT.print(f"{store.delete(tag).tag} is deleted")
+
+
+@cli.command()
+@click.argument("tag")
+@click.option("--format", "kind", required=True, type=click.Choice(["pt", "onnx", "torchscript", "zip"]))
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder for the files.")
+def export(tag: str, kind: str, out: Path) -> None:
+    """Write the classifier TAG as files for other programs, checked to answer the same; zip adds its data set."""
+    import workflow
+
+    with Terminal() as terminal:
+        made = workflow.export(tag, kind, out, load_settings(), terminal.report)
+    for path in made.files:
+        _OUT.print(str(path), markup=False, soft_wrap=True)
+    _OUT.print(
+        f"the same {made.pictures} pictures: probabilities differ by {made.difference:.1e} at most "
+        f"from the classifier in float32, by {made.serving_difference:.1e} from what is served ({made.serving_form})",
+        soft_wrap=True,
+    )
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curation import CurationSummary
 from curation import curate as curate_dataset
@@ -24,6 +24,9 @@ from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
 from training.options import TrainingOptions
 from training.predict import PredictionRow
+
+if TYPE_CHECKING:
+    from training.export import Exported
 
 DEFAULT_PER_CLASS = 200
 DEFAULT_SOURCE = "openverse"
@@ -143,6 +146,20 @@ def predict(tag: str, paths: Sequence[Path], report: Report) -> Iterator[Predict
 
     model = resolve(tag)
     return predict_paths(Loader().load(model.path), model.tag, paths, report)
+
+
+def export(tag: str, kind: str, out: Path, settings: Settings, report: Report) -> "Exported":
+    """Write a classifier as files for other programs; see `training.export`.
+
+    Raises:
+        MissingError: there is no such classifier, or its data set is asked for and is not here.
+        DataError: `out` holds the files of another export.
+    """
+    from training.export import export as export_classifier
+    from training.export_data import trained_on
+
+    model = resolve(tag)
+    return export_classifier(model, kind, out.expanduser().absolute(), trained_on(model.info, settings), report)
 
 
 def dataset_root(where: str, settings: Settings) -> Path:

@@ -32,8 +32,8 @@ class ExportedNetwork(Module):
         self.bias = torch.nn.Parameter(torch.from_numpy(bundle.head.bias), requires_grad=False)
         self.temperature = bundle.head.temperature
         how = bundle.info.preprocessing
-        self.register_buffer("mean", torch.tensor(how.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(how.std).view(1, 3, 1, 1))
+        self.mean = torch.nn.Buffer(torch.tensor(how.mean).view(1, 3, 1, 1))
+        self.std = torch.nn.Buffer(torch.tensor(how.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See the class."""
@@ -46,14 +46,19 @@ def write_state_dict(bundle: Bundle, path: Path) -> None:
     """A .pt file with the weights of the whole network as torchvision or timm name them; tensors only."""
     last = _LAST_LAYER[bundle.info.backbone]
     head = {f"{last}.weight": torch.from_numpy(bundle.head.weight), f"{last}.bias": torch.from_numpy(bundle.head.bias)}
-    torch.save(load_file(bundle.backbone_file) | head, path)
+    buffer = io.BytesIO()  # torch's own writing to a full disk is no OSError
+    torch.save(load_file(bundle.backbone_file) | head, buffer)
+    path.write_bytes(buffer.getvalue())
 
 
 def write_torchscript(bundle: Bundle, path: Path) -> None:
     """A .ts file of `ExportedNetwork`, the labels inside as the extra file labels.json."""
+    network = ExportedNetwork(bundle).eval()
     with _quiet(), torch.inference_mode():
-        traced = torch.jit.trace(ExportedNetwork(bundle).eval(), _example(bundle), check_trace=False)
-        torch.jit.save(traced, path, _extra_files=facts(bundle))
+        traced = torch.jit.trace(network, _example(bundle), check_trace=False)  # type: ignore[no-untyped-call]
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer, _extra_files=facts(bundle))
+    path.write_bytes(buffer.getvalue())
 
 
 def write_onnx(bundle: Bundle, path: Path) -> None:
@@ -71,7 +76,8 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
         )
         assert program is not None
         program.model.metadata_props.update(facts(bundle))
-        program.save(path, external_data=False)
+        data = program.model_proto.SerializeToString()
+    path.write_bytes(data)
 
 
 def facts(bundle: Bundle) -> Mapping[str, str]:
