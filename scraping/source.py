@@ -3,12 +3,15 @@
 SourceError
   NoResults       it was asked and has nothing for this query
   LayoutChanged   it answered something this program does not know how to read
-  Unavailable     it refused, cannot be reached, or lacks something on this machine
+  Unavailable     it cannot be reached, or lacks something on this machine
+    Blocked       it refused: a captcha, a block page, a status that says so
+
+Each kind names its stage in one word, `reason`.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tellapart.errors import SourceError
 from tellapart.names import ClassName
@@ -17,13 +20,25 @@ from tellapart.names import ClassName
 class NoResults(SourceError):
     """The source was asked and has nothing for the query."""
 
+    reason: ClassVar[str] = "no_results"
+
 
 class LayoutChanged(SourceError):
     """The source's pages or answers are not as its module expects them."""
 
+    reason: ClassVar[str] = "layout_changed"
+
 
 class Unavailable(SourceError):
     """The source cannot be asked now; asking it for another class would end the same way."""
+
+    reason: ClassVar[str] = "unavailable"
+
+
+class Blocked(Unavailable):
+    """The source refused to be asked by a program; that is taken as its answer."""
+
+    reason: ClassVar[str] = "blocked"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Every variable starts with TELLAPART_; nothing here has a secret as its default.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tellapart.errors import UsageError
@@ -23,7 +23,10 @@ class Settings:
         service_url: where clients find the service (TELLAPART_SERVICE_URL, from the port).
         token: bearer token the service asks for, "" for none (TELLAPART_TOKEN).
         contact: how a web site's owner can reach who runs the collector (TELLAPART_CONTACT).
-        openverse_url: Openverse's API, replaceable for tests (TELLAPART_OPENVERSE_URL).
+        openverse_url, wikimedia_url, inaturalist_url, flickr_url: the APIs pictures come from
+            (TELLAPART_OPENVERSE_URL and so on).
+        bing_url, duckduckgo_url, google_url: the image search pages a browser opens (TELLAPART_BING_URL and so on).
+        flickr_key: the API key that Flickr asks for, "" for none (TELLAPART_FLICKR_KEY).
         gallery_folder: pictures the demo gallery shows (TELLAPART_GALLERY).
         chromium / chromedriver: the browser and its driver (TELLAPART_CHROMIUM, TELLAPART_CHROMEDRIVER).
         cache_url: a Redis URL for the web cache, "" for files (TELLAPART_CACHE_URL).
@@ -37,6 +40,13 @@ class Settings:
     token: str = ""
     contact: str = ""
     openverse_url: str = "https://api.openverse.org/v1"
+    wikimedia_url: str = "https://commons.wikimedia.org/w/api.php"
+    inaturalist_url: str = "https://api.inaturalist.org/v1"
+    flickr_url: str = "https://api.flickr.com/services/rest"
+    bing_url: str = "https://www.bing.com/images/search"
+    duckduckgo_url: str = "https://duckduckgo.com/"
+    google_url: str = "https://www.google.com/search"
+    flickr_key: str = field(default="", repr=False)
     gallery_folder: Path = Path("/usr/share/tuxpaint/stamps")
     chromium: Path = Path("/usr/bin/chromium")
     chromedriver: Path = Path("/usr/bin/chromedriver")
@@ -74,6 +84,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         token=text("TOKEN", ""),
         contact=text("CONTACT", ""),
         openverse_url=text("OPENVERSE_URL", Settings.openverse_url).rstrip("/"),
+        wikimedia_url=text("WIKIMEDIA_URL", Settings.wikimedia_url),
+        inaturalist_url=text("INATURALIST_URL", Settings.inaturalist_url).rstrip("/"),
+        flickr_url=text("FLICKR_URL", Settings.flickr_url).rstrip("/"),
+        bing_url=text("BING_URL", Settings.bing_url),
+        duckduckgo_url=text("DUCKDUCKGO_URL", Settings.duckduckgo_url),
+        google_url=text("GOOGLE_URL", Settings.google_url),
+        flickr_key=text("FLICKR_KEY", ""),
         gallery_folder=Path(text("GALLERY", str(Settings.gallery_folder))),
         chromium=Path(text("CHROMIUM", str(Settings.chromium))),
         chromedriver=Path(text("CHROMEDRIVER", str(Settings.chromedriver))),

@@ -4,16 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scraping.source import Source
+from scraping.sources.flickr import FlickrSource
 from scraping.sources.folder import FolderSource
 from scraping.sources.gallery.source import GallerySource
+from scraping.sources.inaturalist import INaturalistSource
 from scraping.sources.openverse import OpenverseSource
 from scraping.sources.urls import UrlsSource
+from scraping.sources.wikimedia import WikimediaSource
 from tellapart.errors import UsageError
 from tellapart.settings import Settings
 
 SOURCES: dict[str, Callable[[Settings], Source]] = {
+    "flickr": FlickrSource,
     "gallery": GallerySource,
+    "inaturalist": INaturalistSource,
     "openverse": OpenverseSource,
+    "wikimedia": WikimediaSource,
 }
 PATH_SOURCES: dict[str, Callable[[Path], Source]] = {
     "folder": FolderSource,
