@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tellapart.errors import TellapartError, UsageError
 
@@ -41,6 +42,9 @@ class Server:
     ready_url: str
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)
+
+
+_Running = tuple[Server, subprocess.Popen[bytes]]
 
 
 class _Stop(Exception):
@@ -73,7 +77,7 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
     """
     for server in servers:
         check_port(server.host, server.port, f"the {server.name}", "Stop what uses it or choose another port")
-    running: list[tuple[Server, subprocess.Popen[bytes]]] = []
+    running: list[_Running] = []
     with _signals(), contextlib.suppress(_Stop):
         try:
             running.extend((server, _start(server)) for server in servers)
@@ -104,7 +108,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _wait_ready(server: Server, running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
+def _wait_ready(server: Server, running: Sequence[_Running]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     with httpx.Client(trust_env=False, timeout=2) as client:
         while time.monotonic() < deadline:
@@ -116,29 +120,38 @@ def _wait_ready(server: Server, running: Sequence[tuple[Server, subprocess.Popen
     raise TellapartError(f"the {server.name} was not ready after {_READY_SECONDS:.0f} s", "See its messages above")
 
 
-def _check_alive(running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
+def _check_alive(running: Sequence[_Running]) -> None:
     for server, process in running:
         if process.poll() is not None:
             raise TellapartError(f"the {server.name} ended with status {process.returncode}", "See its messages above")
 
 
-def _stop_all(running: Sequence[tuple[Server, subprocess.Popen[bytes]]]) -> None:
-    """Ask every process group to stop, and end what has not after a while; a second Ctrl-C does not cut this off."""
+def _stop_all(running: Sequence[_Running]) -> None:
+    """Ask every server to stop, and end what is left of its process tree after a while.
+
+    A second Ctrl-C does not cut this off.
+    """
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    trees = [part for _, process in running for part in _tree(process.pid)]
     for _, process in running:
-        _signal_group(process, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+    _, left = psutil.wait_procs(trees, _STOP_SECONDS)
+    for part in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            part.kill()
     for _, process in running:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.1, deadline - time.monotonic()))
-        _signal_group(process, signal.SIGKILL)
         process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and all below it; servers start workers in sessions of their own."""
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 @contextlib.contextmanager
