@@ -1,0 +1,294 @@
+"""From class names to a served prediction: real Chromium, a real Bento server, the web page, one run.
+
+The pictures are drawn here, so that what a picture shows is known; the gallery shows them
+from a folder, as it does the demo's.
+"""
+
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = ("discs", "stripes", "crosses")
+PER_CLASS = 14
+
+pytestmark = [pytest.mark.browser, pytest.mark.service]
+
+
+def draw(kind: str, seed: int, size: int = 160) -> Image.Image:
+    """One picture: a shape in a colour of its own on a noisy ground."""
+    rng = random.Random(f"{kind} {seed}")
+    noise = np.random.default_rng(seed).integers(170, 255, (size, size, 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    pen = ImageDraw.Draw(image)
+    colour = tuple(rng.randrange(0, 150) for _ in range(3))
+    x, y, r = rng.randrange(60, 100), rng.randrange(60, 100), rng.randrange(35, 55)
+    if kind == "discs":
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+    elif kind == "stripes":
+        for left in range(rng.randrange(0, 12), size, 24):
+            pen.rectangle((left, 0, left + 11, size), fill=colour)
+    else:
+        pen.rectangle((x - r, y - 9, x + r, y + 9), fill=colour)
+        pen.rectangle((x - 9, y - r, x + 9, y + r), fill=colour)
+    return image
+
+
+def encoded(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class World:
+    """A home of its own, its pictures, and the environment that leads there."""
+
+    folder: Path
+    environment: dict[str, str]
+    web_port: int
+    service_port: int
+
+    def tellapart(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=240, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    for kind in CLASSES:
+        (folder / "gallery" / kind).mkdir(parents=True)
+        for i in range(PER_CLASS):
+            draw(kind, i).save(folder / "gallery" / kind / f"{kind} {i}.png")
+    web_port, service_port = free_port(), free_port()
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("TELLAPART_", "BENTOML_"))},
+        "TELLAPART_HOME": str(folder / "home"),
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "TELLAPART_GALLERY": str(folder / "gallery"),
+        "TELLAPART_WEB_PORT": str(web_port),
+        "TELLAPART_SERVICE_PORT": str(service_port),
+        "TORCH_HOME": str(folder / "torch"),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+    return World(folder, environment, web_port, service_port)
+
+
+@pytest.fixture(scope="module")
+def tag(world: World) -> str:
+    """The exact tag of the classifier that `create` made of pictures that a browser found."""
+    made = world.tellapart("create", "shapes", ",".join(CLASSES), "--source", "gallery", "--per-class", "12", "--yes")
+    assert made.returncode == 0, made.stderr
+    found = re.search(r"shapes:\w+", made.stdout)
+    assert found, made.stdout
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def running(world: World, tag: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`tellapart up`, ready."""
+    command = [sys.executable, "-m", "cli", "up", "--no-open"]
+    log = world.folder / "up.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=world.environment, stderr=out, stdout=out)
+    with httpx.Client(trust_env=False) as client:
+        while process.poll() is None and "Ctrl-C stops it" not in log.read_text():
+            with contextlib.suppress(httpx.HTTPError):
+                client.get(f"http://127.0.0.1:{world.web_port}/healthz", timeout=0.2)
+    assert process.poll() is None, log.read_text()
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """A Chromium as a person has it, without a window."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    flags = ("--headless=new", "--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage")
+    sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    for flag in (*flags, *sandbox, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service("/usr/bin/chromedriver", env={**os.environ, "SE_OFFLINE": "true"}))
+    yield driver
+    driver.quit()
+
+
+def test_every_attempt_is_on_record_with_its_origin(world: World, tag: str) -> None:
+    from tellapart.dataset import Dataset
+
+    dataset = Dataset.open(world.folder / "home" / "datasets" / "shapes")
+    kept = dataset.manifest.kept()
+    assert {slug: len(dataset.manifest.kept(slug)) for slug in CLASSES} == dict.fromkeys(CLASSES, 12)
+    assert all(a.source == "gallery" and a.page_url and a.query for a in kept)
+    originals = {path.read_bytes() for path in (world.folder / "gallery").rglob("*.png")}
+    assert {dataset.image_path(a).read_bytes() for a in kept} <= originals
+
+
+def test_a_second_create_does_nothing_twice(world: World, tag: str) -> None:
+    again = world.tellapart("create", "shapes", ",".join(CLASSES), "--source", "gallery", "--per-class", "12", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert tag in again.stdout
+    listed = json.loads(world.tellapart("models", "list", "--json", "-").stdout)
+    assert [m["tag"] for m in listed] == [tag]
+
+
+def test_other_classes_under_the_same_name_are_refused(world: World, tag: str) -> None:
+    other = world.tellapart("create", "shapes", "cat", "dog", "--source", "gallery", "--yes")
+    assert other.returncode == 2
+    assert other.stderr.startswith("error: the data set shapes exists with other classes")
+    assert len(other.stderr.strip().splitlines()) == 1
+
+
+def test_the_numbers_are_measured_and_say_how(world: World, tag: str) -> None:
+    shown = json.loads(world.tellapart("models", "show", tag, "--json", "-").stdout)
+    assert shown["metrics"]["accuracy"] >= 0.9
+    assert shown["metrics"]["protocol"] == "cross-validation"
+    assert shown["metrics"]["n"] == 12 * len(CLASSES)
+    assert shown["backbone"] == "efficientnet_lite0"
+
+
+def test_one_picture_gets_the_same_probabilities_everywhere(
+    world: World, tag: str, running: subprocess.Popen[bytes]
+) -> None:
+    golden = world.folder / "golden.png"
+    golden.write_bytes(encoded(draw("crosses", 999)))
+
+    predicted = json.loads(world.tellapart("predict", tag, str(golden), "--json", "-").stdout)
+    by_predict = _by_class(predicted[0]["predictions"])
+
+    answer = httpx.post(
+        f"http://127.0.0.1:{world.service_port}/classify", files={"image": golden.read_bytes()}, timeout=60
+    )
+    by_http = _by_class(answer.json()["predictions"])
+
+    by_training = _by_training(world, tag, golden)
+    assert by_training.keys() == by_predict.keys() == by_http.keys() == set(CLASSES)
+    for name in CLASSES:
+        assert abs(by_training[name] - by_predict[name]) <= 1e-3
+        assert abs(by_training[name] - by_http[name]) <= 1e-3
+    assert answer.json()["model"] == tag
+    assert answer.json()["top"] == "crosses"
+
+
+def test_a_person_uploads_a_picture_and_sees_the_class(
+    world: World, tag: str, running: subprocess.Popen[bytes], browser: webdriver.Chrome
+) -> None:
+    first, renamed, other = (world.folder / name for name in ("photo.png", "renamed.png", "photo2.png"))
+    first.write_bytes(encoded(draw("stripes", 321)))
+    renamed.write_bytes(first.read_bytes())
+    other.write_bytes(encoded(draw("discs", 322)))
+
+    assert "stripes" in upload(world, browser, first)
+    again = upload(world, browser, renamed)
+    assert "stripes" in again
+    assert "answered from the cache" in again.lower()
+    first.write_bytes(other.read_bytes())
+    changed = upload(world, browser, first)
+    assert "discs" in changed
+    assert "answered from the cache" not in changed.lower()
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_report_is_there_for_people(
+    world: World, tag: str, running: subprocess.Popen[bytes], browser: webdriver.Chrome
+) -> None:
+    browser.get(f"http://127.0.0.1:{world.web_port}/classifiers/shapes/report")
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert all(name in text for name in CLASSES)
+    assert "95% interval" in text
+
+
+def test_a_taken_port_is_one_clear_line(world: World, running: subprocess.Popen[bytes]) -> None:
+    second = world.tellapart("up", "--no-open")
+    assert second.returncode == 2
+    assert re.fullmatch(r"error: port \d+ for the .* cannot be used .*\n", second.stderr)
+
+
+def test_stopping_leaves_no_process_behind(world: World, running: subprocess.Popen[bytes]) -> None:
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    for port in (world.web_port, world.service_port):
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", port)) != 0
+    marker = f"BENTOML_HOME={world.folder / 'bentoml'}".encode()
+    assert [_command(pid) for pid in _processes() if marker in _environment(pid)] == []
+
+
+def upload(world: World, browser: webdriver.Chrome, picture: Path) -> str:
+    """Choose a picture on the upload page as a person would, and return what the page comes to say of it."""
+    browser.get(f"http://127.0.0.1:{world.web_port}/classify")
+    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(picture))
+
+    def answer(driver: webdriver.Chrome) -> str:
+        found = driver.find_elements(By.CSS_SELECTOR, "[data-result]")
+        return found[0].text if found else ""
+
+    return WebDriverWait(browser, 60).until(answer)
+
+
+def _by_class(predictions: list[dict[str, float]]) -> dict[str, float]:
+    return {str(p["class"]): p["confidence"] for p in predictions}
+
+
+def _by_training(world: World, tag: str, picture: Path) -> dict[str, float]:
+    """The probabilities as training's evaluation computes them."""
+    from tellapart.classifier import Loader
+    from tellapart.dataset import Sample
+    from tellapart.images import sha256
+    from tellapart.progress import silent
+    from training.features import FeatureSource, extract
+
+    name, version = tag.split(":")
+    classifier = Loader().load(world.folder / "bentoml" / "models" / name / version)
+    sample = Sample(picture, 0, sha256(picture.read_bytes()), "test", "golden")
+    features = extract([sample], FeatureSource.of_classifier(classifier), world.folder / "cache", silent)
+    probabilities = classifier.bundle.head.probabilities(features.values)[0]
+    return dict(zip(classifier.info.class_names, map(float, probabilities), strict=True))
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
