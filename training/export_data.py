@@ -60,7 +60,7 @@ def _in_turn(samples: Sequence[Sample]) -> Iterator[Sample]:
     by_class: dict[int, list[Sample]] = {}
     for sample in sorted(samples, key=lambda s: s.sha256):
         by_class.setdefault(sample.class_index, []).append(sample)
-    for row in zip_longest(*by_class.values()):
+    for row in zip_longest(*(mine for _, mine in sorted(by_class.items()))):
         yield from (sample for sample in row if sample is not None)
 
 

@@ -1,0 +1,279 @@
+"""What is exported answers like the classifier, and what cannot be exported says why and leaves nothing."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tellapart.bundle import Bundle, BundleInfo, Head, open_bundle, read_info
+from tellapart.classifier import Loader
+from tellapart.errors import DataError, MissingError, TellapartError
+from tellapart.progress import Progress, silent
+from tellapart.settings import Settings
+from tellapart.store import StoredModel
+from training import export_network
+from training.export import Exported, export
+from training.export_data import check_pictures, trained_on
+
+Export = Callable[[StoredModel, str, Path], Exported]
+
+
+def stored(folder: Path, name: str = "pets", version: str = "v1") -> StoredModel:
+    return StoredModel(name, version, folder, read_info(folder), True)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., BundleInfo]) -> StoredModel:
+    """ResNet18 with random weights and a head that looks at the features; names that need quoting."""
+    folder = tmp_path_factory.mktemp("pets")
+    rng = np.random.default_rng(1)
+    head = Head(rng.normal(0, 0.1, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
+    tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7, reject_threshold=0.4)
+    return stored(folder)
+
+
+@pytest.fixture(scope="module")
+def shapes(trained: Any) -> StoredModel:
+    """The embedded backbone, trained."""
+    return stored(trained.folder, "shapes")
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pictures are compared in place of 32, where the comparison is not what is tested."""
+    monkeypatch.setattr("training.export.check_pictures", lambda dataset: check_pictures(dataset, 2))
+
+
+def expected(model: StoredModel, data: bytes) -> np.ndarray:
+    classifier = Loader(torch.device("cpu"), torch.float32).load(model.path)
+    return classifier.probabilities(classifier.info.preprocessing.from_bytes(data)[None])[0]
+
+
+def run_script(folder: Path, *pictures: Path) -> list[Mapping[str, float]]:
+    """What run.py prints, from another folder, without our packages in reach."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(folder / "run.py"), *map(str, pictures)],
+        cwd=pictures[0].parent, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == [str(p) for p in pictures]
+    answers = [json.loads(row[2]) for row in rows]
+    assert [row[1] for row in rows] == [max(a, key=a.__getitem__) for a in answers]
+    return answers
+
+
+def hard_pictures(folder: Path, make_photo: Callable[..., bytes]) -> list[Path]:
+    """What preprocessing has to be careful with: a large JPEG, a turned one, transparency, gray, a palette."""
+    rgba = Image.open(io.BytesIO(make_photo(3, (150, 90)))).convert("RGBA")
+    rgba.putalpha(Image.linear_gradient("L").resize(rgba.size))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    files = {
+        "large.jpg": make_photo(1, (1900, 1300), "JPEG"),
+        "turned.jpg": make_photo(2, (900, 600), "JPEG", exif=turned),
+        "clear.png": _png(rgba),
+        "gray.png": _png(rgba.convert("L")),
+        "palette.gif": _png(rgba.convert("RGB").quantize(16), "GIF"),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in files]
+
+
+def _png(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("model", ["pets", "shapes"])
+def test_the_script_answers_like_the_classifier(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path, make_photo: Callable[..., bytes]
+) -> None:
+    chosen: StoredModel = request.getfixturevalue(model)
+    made = export(chosen, "pt", tmp_path / "out", None, silent)
+    assert [p.name for p in made.files] == [f"{model}-v1.pt", "labels.csv", "model.json", "run.py"]
+    assert made.pictures == 32
+    assert made.difference <= 1e-5
+    pictures = hard_pictures(tmp_path, make_photo)
+    for path, answer in zip(pictures, run_script(tmp_path / "out", *pictures), strict=True):
+        assert list(answer) == chosen.info.class_names
+        np.testing.assert_allclose(list(answer.values()), expected(chosen, path.read_bytes()), atol=1e-5)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_the_state_dict_holds_tensors_only_and_fits_torchvision(pets: StoredModel, tmp_path: Path) -> None:
+    import torchvision
+
+    made = export(pets, "pt", tmp_path, None, silent)
+    state = torch.load(made.files[0], weights_only=True)
+    network = torchvision.models.resnet18(num_classes=3)
+    network.load_state_dict(state)
+    np.testing.assert_array_equal(state["fc.bias"].numpy(), np.array([0.3, 0, -0.2], np.float32))
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_torchscript_takes_any_number_of_pictures(pets: StoredModel, tmp_path: Path) -> None:
+    made = export(pets, "torchscript", tmp_path, None, silent)
+    assert [p.name for p in made.files] == ["pets-v1.ts", "README.txt", "labels.csv"]
+    assert made.difference <= 1e-5
+    texts = {"labels": "", "reject_threshold": ""}
+    with pytest.warns(FutureWarning):
+        network = torch.jit.load(made.files[0], _extra_files=texts)
+    assert json.loads(texts["labels"]) == pets.info.class_names
+    assert json.loads(texts["reject_threshold"]) == 0.4
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), dtype=np.uint8)
+    for count in (1, 5):
+        answer = network(torch.from_numpy(pixels[:count])).detach().numpy()
+        assert answer.shape == (count, 3)
+        np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+def test_onnx_takes_any_number_of_pictures_and_carries_its_labels(
+    shapes: StoredModel, tmp_path: Path, make_shape: Callable[[int, int], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    import onnxruntime
+
+    made = export(shapes, "onnx", tmp_path, None, silent)
+    assert [p.name for p in made.files] == ["shapes-v1.onnx", "README.txt", "labels.csv"]
+    assert made.difference <= 1e-4
+    assert capfd.readouterr() == ("", "")
+    session = onnxruntime.InferenceSession(made.files[0], providers=["CPUExecutionProvider"])
+    (taken,), (given,) = session.get_inputs(), session.get_outputs()
+    assert (taken.name, taken.type, taken.shape[1:]) == ("pixels", "tensor(uint8)", [224, 224, 3])
+    assert given.name == "probabilities"
+    assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == shapes.info.class_names
+    files = [make_shape(kind, 500) for kind in range(3)]
+    pixels = np.stack([shapes.info.preprocessing.from_bytes(data) for data in files])
+    together = session.run(None, {"pixels": pixels})[0]
+    for i, data in enumerate(files):
+        np.testing.assert_allclose(together[i], expected(shapes, data), atol=1e-4)
+        np.testing.assert_allclose(session.run(None, {"pixels": pixels[i : i + 1]})[0][0], together[i], atol=1e-5)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_the_readme_is_filled_in_and_its_example_runs(
+    pets: StoredModel, tmp_path: Path, make_photo: Callable[..., bytes]
+) -> None:
+    export(pets, "torchscript", tmp_path, None, silent)
+    text = (tmp_path / "README.txt").read_text()
+    assert "{" not in text.replace('{"pixels": pixels}', "")
+    assert "uint8, N x 224 x 224 x 3" in text
+    data = make_photo(8, (300, 200))
+    (tmp_path / "picture.jpg").write_bytes(data)
+    code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    without_onnx = "\n".join(line for line in code.splitlines() if "onnxruntime" not in line and "session" not in line)
+    found: dict[str, Any] = {}
+    source = without_onnx.replace('"p', f'"{tmp_path}/p')
+    with pytest.warns(FutureWarning):
+        exec(source, found)
+    np.testing.assert_allclose(found["probabilities"][0], expected(pets, data), atol=1e-5)
+
+
+def test_the_archive_has_data_set_and_classifier(shapes: StoredModel, trained: Any, tmp_path: Path) -> None:
+    made = export(shapes, "zip", tmp_path, trained.dataset, silent)
+    assert made.difference == 0
+    with zipfile.ZipFile(made.files[0]) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+        rows = list(csv.DictReader(io.StringIO(archive.read("dataset/manifest.csv").decode())))
+        archive.extractall(tmp_path / "unpacked")
+    kept = trained.dataset.manifest.kept()
+    assert {f"dataset/images/{a.class_slug}/{a.sha256}.png" for a in kept} <= names
+    assert {"README.txt", "dataset/ATTRIBUTION.csv", "model/labels.csv", "model/report/index.html"} <= names
+    assert len(rows) == len(kept) == 27
+    bundle = open_bundle(tmp_path / "unpacked" / "model")
+    assert bundle.info.class_names == shapes.info.class_names
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_a_changed_data_set_and_lost_pictures_are_told(
+    shapes: StoredModel, trained: Any, tmp_path: Path, make_dataset: Callable[..., Any]
+) -> None:
+    dataset = make_dataset(tmp_path / "shapes")
+    dataset.image_path(dataset.manifest.kept()[0]).unlink()
+    seen: list[Progress] = []
+    export(shapes, "zip", tmp_path / "out", dataset, seen.append)
+    notes = [p.note for p in seen if p.stage == "data set"]
+    assert notes == [
+        "it has changed since this classifier was trained; what is there now was packed",
+        "1 of its pictures are gone or changed and are not in the archive",
+    ]
+
+
+def test_a_zip_without_its_data_set_is_refused(pets: StoredModel, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"the data set 'pets' of pets:v1 is not on this machine\. Export"):
+        export(pets, "zip", tmp_path / "out", None, silent)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_a_file_that_answers_otherwise_is_not_kept(
+    pets: StoredModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(bundle: Bundle, path: Path) -> None:
+        bias = bundle.head.bias + np.array([0.05, 0, 0], np.float32)
+        export_network.write_state_dict(replace(bundle, head=replace(bundle.head, bias=bias)), path)
+
+    monkeypatch.setitem(export_network.WRITERS, "pt", other)
+    with pytest.raises(TellapartError, match=r"off by \d\.\de-0[123], at most 1e-03 is allowed, and nothing was written"):
+        export(pets, "pt", tmp_path, None, silent)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_exporting_again_replaces_and_another_classifier_is_refused(
+    pets: StoredModel, tmp_path: Path, tiny_bundle: Callable[..., BundleInfo]
+) -> None:
+    first = export(pets, "pt", tmp_path, None, silent)
+    first.files[0].write_bytes(b"damaged")
+    again = export(pets, "pt", tmp_path, None, silent)
+    assert again.files[0].stat().st_size > 40_000_000
+    tiny_bundle(tmp_path / "bundle")
+    with pytest.raises(DataError, match=r"labels\.csv is there already and belongs to something else\. Give another"):
+        export(stored(tmp_path / "bundle", "other"), "pt", tmp_path, None, silent)
+    assert not list(tmp_path.glob("other*"))
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_a_place_that_cannot_be_written_is_one_line(pets: StoredModel, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TellapartError, match=r"cannot write .*file"):
+        export(pets, "pt", tmp_path / "file", None, silent)
+
+
+def test_the_data_set_is_found_by_digest_then_by_name(
+    trained: Any, tmp_path: Path, make_dataset: Callable[..., Any]
+) -> None:
+    settings = Settings(home=tmp_path)
+    assert trained_on(trained.info, settings) is None
+    other = make_dataset(settings.datasets / "shapes")
+    assert trained_on(trained.info, settings) == other
+    same = make_dataset(settings.cache / "folders" / "abc", ("train",) * 6 + ("test",) * 3)
+    assert same.digest() == trained.info.dataset["digest"]
+    assert trained_on(trained.info, settings) == same
+
+
+def test_the_pictures_compared_are_of_every_class_and_always_the_same(
+    make_dataset: Callable[..., Any], tmp_path: Path
+) -> None:
+    dataset = make_dataset(tmp_path / "shapes")
+    found = check_pictures(dataset, 7)
+    assert found == check_pictures(dataset, 7)
+    by_class = {s.path.read_bytes(): s.class_index for s in dataset.samples()}
+    assert sorted(by_class[data] for data in found) == [0, 0, 0, 1, 1, 2, 2]
+    few = check_pictures(dataset)
+    assert len(few) == 32
+    assert sum(data in by_class for data in few) == 18
+    assert len(set(few)) == 32
