@@ -38,7 +38,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., Bu
     """ResNet18 with random weights and a head that looks at the features; names that need quoting."""
     folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(1)
-    head = Head(rng.normal(0, 0.1, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
+    head = Head(rng.normal(0, 0.02, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
     tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7, reject_threshold=0.4)
     return stored(folder)
 
@@ -227,7 +227,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(
         export_network.write_state_dict(replace(bundle, head=replace(bundle.head, bias=bias)), path)
 
     monkeypatch.setitem(export_network.WRITERS, "pt", other)
-    with pytest.raises(TellapartError, match=r"off by \d\.\de-0[123], at most 1e-03 is allowed, and nothing was written"):
+    with pytest.raises(TellapartError, match=r"off by \S+, at most 1e-03 is allowed, and nothing was written"):
         export(pets, "pt", tmp_path, None, silent)
     assert list(tmp_path.iterdir()) == []
 
