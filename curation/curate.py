@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from curation.actions import carry_out
 from curation.duplicates import THUMBNAIL, Thumbnail, components, find_pairs, thumbnail
 from curation.splits import SPLITS, Member, assign_splits
 from tellapart.dataset import Dataset
@@ -63,14 +64,15 @@ class CurationSummary:
 
 
 def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> CurationSummary:
-    """Group near-duplicates, take out conflicts, leaks and copies, and assign the splits.
+    """Carry out decisions, group near-duplicates, take out conflicts, leaks and copies, and assign the splits.
 
-    All pictures that collecting kept are decided anew, those that an earlier run took out
-    included. The same pictures and seed give the same decision in whatever order they came.
+    All pictures that collecting kept and nobody took out are decided anew, those that an earlier run
+    quarantined included. The same pictures and seed give the same decision in whatever order they came.
 
     Raises:
         DataError: a class has fewer than 2 usable pictures; the decision is written all the same.
     """
+    carry_out(dataset)
     slugs = {c.slug for c in dataset.classes}
     before = [a for a in dataset.manifest.attempts() if a.class_slug in slugs and _is_decided_here(a)]
     with Stage(report, "curate", total=len(before)) as stage:

@@ -17,8 +17,8 @@ class Attempt:
     """One attempt to get one picture for one class; (class_slug, url) is its identity.
 
     `group_id`, `split` and `flags` are curation's: pictures of one group never stand in two
-    splits; `split` is "train", "val" or "test" ("" before curation); `given_split` is what
-    the folder it came from said.
+    splits; `split` is "train", "val" or "test" ("" before curation); `flags` is JSON that says
+    why the picture is suspect, "" where it is not; `given_split` is what the folder it came from said.
     """
 
     url: str
@@ -74,9 +74,19 @@ CREATE TABLE IF NOT EXISTS searches (
     found INTEGER NOT NULL, finished_at TEXT NOT NULL,
     PRIMARY KEY (class_slug, source, query)
 );
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS actions (
+    id INTEGER PRIMARY KEY, action TEXT NOT NULL, class_slug TEXT NOT NULL, sha256 TEXT NOT NULL,
+    to_slug TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL, batch INTEGER NOT NULL, at TEXT NOT NULL,
+    undone INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS audit (
+    class_slug TEXT NOT NULL, sha256 TEXT NOT NULL, stratum TEXT NOT NULL, stratum_size INTEGER NOT NULL,
+    right INTEGER, answered_at TEXT NOT NULL,
+    PRIMARY KEY (class_slug, sha256)
+);
+PRAGMA user_version = 2;
 """
-_FORMAT = 1
+_FORMAT = 2  # 1 had no actions and no audit; opening such a file adds them
 
 
 def now() -> str:
@@ -94,7 +104,7 @@ class Manifest:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._connect() as db:
+        with self.connect() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > _FORMAT:
                 raise DataError(
@@ -106,23 +116,26 @@ class Manifest:
 
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Write attempts; one with the same class and URL replaces the earlier one."""
-        marks = ", ".join("?" * len(_COLUMNS))
-        rows = [tuple(getattr(a, c) for c in _COLUMNS) for a in attempts]
-        with self._connect() as db:
-            db.executemany(f"INSERT OR REPLACE INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)
+        with self.connect() as db:
+            insert(db, "attempts", _COLUMNS, attempts)
 
     def remove(self, attempts: Iterable[Attempt]) -> None:
         """Forget attempts, such as files that are no longer there."""
-        with self._connect() as db:
+        self.exchange(attempts, ())
+
+    def exchange(self, old: Iterable[Attempt], new: Iterable[Attempt]) -> None:
+        """Forget attempts and write others, in one transaction."""
+        with self.connect() as db:
             sql = "DELETE FROM attempts WHERE class_slug = ? AND url = ?"
-            db.executemany(sql, [(a.class_slug, a.url) for a in attempts])
+            db.executemany(sql, [(a.class_slug, a.url) for a in old])
+            insert(db, "attempts", _COLUMNS, new)
 
     def attempts(self, class_slug: str | None = None, status: Status | None = None) -> list[Attempt]:
         """Attempts, filtered, in a fixed order (class, rank, URL)."""
         wanted = {k: v for k, v in {"class_slug": class_slug, "status": status}.items() if v is not None}
         where = " AND ".join(f"{column} = ?" for column in wanted) or "1"
         sql = f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE {where} ORDER BY class_slug, rank, url"
-        with self._connect() as db:
+        with self.connect() as db:
             return [_attempt(row) for row in db.execute(sql, tuple(wanted.values()))]
 
     def kept(self, class_slug: str | None = None) -> list[Attempt]:
@@ -132,46 +145,47 @@ class Manifest:
     def settled_urls(self, class_slug: str) -> set[str]:
         """URLs that need no further try: all but the failed ones."""
         sql = "SELECT url FROM attempts WHERE class_slug = ? AND status != ?"
-        with self._connect() as db:
+        with self.connect() as db:
             return {url for (url,) in db.execute(sql, (class_slug, Status.FAILED))}
 
     def counts(self) -> dict[str, Counter[Reason]]:
         """How many attempts ended with each reason, per class slug."""
         found: dict[str, Counter[Reason]] = {}
-        with self._connect() as db:
+        with self.connect() as db:
             rows = db.execute("SELECT class_slug, reason, COUNT(*) FROM attempts GROUP BY class_slug, reason")
             for class_slug, reason, count in rows:
                 found.setdefault(class_slug, Counter())[Reason(reason)] = count
         return found
 
     def assign(self, column: str, values: Mapping[str, str]) -> None:
-        """Set `split` or `group_id` of the kept pictures, by sha256."""
-        if column not in ("split", "group_id"):
+        """Set `split`, `group_id` or `flags` of the kept pictures, by sha256."""
+        if column not in ("split", "group_id", "flags"):
             raise ValueError(f"column {column!r} is not assigned by curation")
         sql = f"UPDATE attempts SET {column} = ? WHERE sha256 = ? AND status = 'kept'"
-        with self._connect() as db:
+        with self.connect() as db:
             db.executemany(sql, [(value, digest) for digest, value in values.items()])
 
     def set_status(self, attempts: Iterable[Attempt], status: Status, reason: Reason) -> None:
         """Take pictures out of the data set, or back in."""
         sql = "UPDATE attempts SET status = ?, reason = ?, split = '' WHERE class_slug = ? AND url = ?"
-        with self._connect() as db:
+        with self.connect() as db:
             db.executemany(sql, [(status, reason, a.class_slug, a.url) for a in attempts])
 
     def finish_search(self, class_slug: str, source: str, query: str, found: int) -> None:
         """Remember that a source was asked to the end for a query, and what it yielded."""
-        with self._connect() as db:
+        with self.connect() as db:
             db.execute(
                 "INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", (class_slug, source, query, found, now())
             )
 
     def finished_searches(self) -> set[tuple[str, str, str]]:
         """(class slug, source, query) of every search that was asked to the end."""
-        with self._connect() as db:
+        with self.connect() as db:
             return set(db.execute("SELECT class_slug, source, query FROM searches"))
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def connect(self) -> Iterator[sqlite3.Connection]:
+        """One transaction on the file, with errors for people."""
         try:
             with closing(sqlite3.connect(self.path, timeout=30)) as db, db:
                 db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
@@ -180,6 +194,13 @@ class Manifest:
             if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
                 raise TellapartError(f"cannot write {self.path}: {error}", "Make room on the disk") from error
             raise DataError(f"{self.path} cannot be used as a manifest: {error}", "Restore or delete it") from error
+
+
+def insert(db: sqlite3.Connection, table: str, columns: list[str], rows: Iterable[object]) -> None:
+    """Write rows by the attributes named as the columns; a row with the same key replaces the earlier one."""
+    marks = ", ".join("?" * len(columns))
+    values = [tuple(getattr(row, c) for c in columns) for row in rows]
+    db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)
 
 
 def _attempt(row: tuple) -> Attempt:  # type: ignore[type-arg]

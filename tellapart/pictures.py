@@ -34,6 +34,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     LEAK = "leak"
+    REMOVED = "removed"
+    MOVED = "moved"
     HTTP_ERROR = "http_error"
     NOT_FOUND = "not_found"
     FORBIDDEN = "forbidden"
@@ -57,6 +59,8 @@ REASON_TEXT = {
     Reason.DUPLICATE: "the same picture again",
     Reason.CONFLICT: "the same picture stands in two classes",
     Reason.LEAK: "the same picture is among the held-out ones",
+    Reason.REMOVED: "taken out as a suspect or by a person",
+    Reason.MOVED: "moved to another class",
     Reason.HTTP_ERROR: "the web site answered with an error",
     Reason.NOT_FOUND: "no longer there",
     Reason.FORBIDDEN: "the web site refused",

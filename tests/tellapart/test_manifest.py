@@ -127,9 +127,9 @@ def test_a_damaged_manifest_is_one_line(tmp_path, content):
 
 def test_a_newer_manifest_is_left_alone(manifest):
     with sqlite3.connect(manifest.path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(DataError, match="has manifest format 2, this program reads 1"):
+    with pytest.raises(DataError, match="has manifest format 3, this program reads 2"):
         Manifest(manifest.path)
 
 

@@ -1,0 +1,73 @@
+"""What a suspect is, and how the manifest's `flags` say it: JSON with kind, score, reason, action, to, confident."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tellapart.dataset import Dataset
+from tellapart.manifest import Attempt
+
+KINDS = ("off_topic", "label_error", "low_quality")
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture that is probably wrong where it stands.
+
+    Attributes:
+        sha256, class_slug: which picture, and the class it stands in.
+        kind: "off_topic", "label_error" or "low_quality".
+        score: in [0, 1], comparable within a kind.
+        reason: in plain words.
+        action: what is suggested: "remove", "move" (to `suggested_slug`) or "look".
+        suggested_slug: the class it looks like, "" for none.
+        confident: whether it may be acted upon without looking.
+    """
+
+    sha256: str
+    class_slug: str
+    kind: str
+    score: float
+    reason: str
+    action: str
+    suggested_slug: str = ""
+    confident: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """The compact form kept in the manifest, beside its picture and class."""
+        return {
+            "kind": self.kind,
+            "score": round(self.score, 3),
+            "reason": self.reason,
+            "action": self.action,
+            "to": self.suggested_slug,
+            "confident": self.confident,
+        }
+
+
+def in_order(suspects: Iterable[Suspect]) -> list[Suspect]:
+    """Those of one kind together, highest score first."""
+    return sorted(suspects, key=lambda s: (KINDS.index(s.kind), -s.score, s.sha256))
+
+
+def to_flags(suspects: Iterable[Suspect]) -> dict[str, str]:
+    """What the manifest's `flags` says of each suspect, by sha256."""
+    return {s.sha256: json.dumps(s.to_json(), separators=(",", ":"), ensure_ascii=False) for s in suspects}
+
+
+def from_flags(attempts: Iterable[Attempt]) -> list[Suspect]:
+    """The suspects that `flags` of kept attempts speak of, in order."""
+    found = [_from_flag(a.sha256, a.class_slug, json.loads(a.flags)) for a in attempts if a.flags]
+    return in_order(found)
+
+
+def store_flags(dataset: Dataset, suspects: Sequence[Suspect]) -> None:
+    """Write the flags of all kept pictures: those of the suspects, and none for the rest."""
+    flags = {a.sha256: "" for a in dataset.manifest.kept()} | to_flags(suspects)
+    dataset.manifest.assign("flags", flags)
+
+
+def _from_flag(sha256: str, class_slug: str, flag: Mapping[str, Any]) -> Suspect:
+    values = {name: flag[name] for name in ("kind", "score", "reason", "action", "confident")}
+    return Suspect(sha256, class_slug, suggested_slug=flag["to"], **values)
