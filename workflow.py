@@ -107,8 +107,7 @@ def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report)
         DataError: the data set cannot be trained on.
         MissingError: no weights to be had.
     """
-    from training.train import fingerprint
-    from training.train import train as train_classifier
+    from training.fingerprint import fingerprint
 
     check_name(name)
     curate(dataset, options.seed, report)
@@ -117,6 +116,8 @@ def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report)
         if model.info.training.get("fingerprint") == wanted:
             report(Progress("train", note=f"{model.tag} is already trained on these pictures", finished=True))
             return model
+    from training.train import train as train_classifier
+
     with new_model(name) as (folder, version):
         train_classifier(dataset, options, folder, report)
     return promote(f"{name}:{version}")

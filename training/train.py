@@ -1,7 +1,5 @@
 """Data set to classifier: features, head, evaluation, report, bundle. Needs torch."""
 
-import hashlib
-import json
 import platform
 import time
 from collections import Counter
@@ -10,8 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tellapart import __version__
-from tellapart.bundle import FORMAT, BundleInfo, write_bundle
+from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
 from tellapart.manifest import now
@@ -19,12 +16,12 @@ from tellapart.network import pick_device
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, count_skipped, extract
+from training.fingerprint import RECIPE, fingerprint
 from training.metrics import summarize, wilson
 from training.options import TrainingOptions
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
 
-RECIPE = 1  # raised when the same data and options would give another classifier
 _PACKAGES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow", "bentoml")
 
 
@@ -72,14 +69,6 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
 def feature_folder(dataset: Dataset) -> Path:
     """Where the features of a data set are cached."""
     return dataset.cache / "features"
-
-
-def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:
-    """Identity of everything that decides the classifier: where it is the same, training again is needless."""
-    given = Path(options.weights)
-    file = hashlib.sha256(given.read_bytes()).hexdigest() if given.is_file() else ""
-    parts = [dataset.digest(), options.to_json(), file, FORMAT, RECIPE, __version__]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _describe(run: _Run) -> BundleInfo:

@@ -17,8 +17,9 @@ from tellapart.images import decode
 from tellapart.pictures import Reason, Status
 from tellapart.progress import Progress, silent
 from tellapart.weights import Weights
+from training.fingerprint import fingerprint
 from training.options import TrainingOptions
-from training.train import fingerprint, train
+from training.train import train
 
 MakeDataset = Callable[..., Dataset]
 Retrain = Callable[[Dataset, Path], BundleInfo]

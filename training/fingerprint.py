@@ -1,0 +1,20 @@
+"""Whether a training would give a classifier that is there already. Needs no torch."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from tellapart import __version__
+from tellapart.bundle import FORMAT
+from tellapart.dataset import Dataset
+from training.options import TrainingOptions
+
+RECIPE = 1  # raised when the same data and options would give another classifier
+
+
+def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:
+    """Identity of everything that decides the classifier: where it is the same, training again is needless."""
+    given = Path(options.weights)
+    file = hashlib.sha256(given.read_bytes()).hexdigest() if given.is_file() else ""
+    parts = [dataset.digest(), options.to_json(), file, FORMAT, RECIPE, __version__]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
