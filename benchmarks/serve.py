@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import io
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 from PIL import Image
+
+from benchmarks.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = (1, 8, 32)
@@ -181,12 +182,6 @@ def memory_mb(pid: int) -> dict[str, float]:
     return found
 
 
-def _machine() -> str:
-    with open("/proc/cpuinfo") as file:
-        names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
 def run(backbone: str, seconds: float) -> int:
     """Measure and print; returns the number of answers that were not 200."""
     pictures = make_pictures()
@@ -198,7 +193,7 @@ def run(backbone: str, seconds: float) -> int:
     ceilings.append(in_process(folder, pictures, seconds))
     ceiling = sum(ceilings) / 2
     size = sum(map(len, pictures)) / len(pictures) / 1000
-    print(f"{_machine()}; {backbone}; JPEG 500 x 375, {size:.0f} kB")
+    print(f"{machine()}; {backbone}; JPEG 500 x 375, {size:.0f} kB")
     print(f"cold start to the first answer: {started:.1f} s")
     print("memory, MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in memory.items()))
     print(f"in process, batches of {BATCH}: {ceilings[0]:.1f} before, {ceilings[1]:.1f} after (pictures/s)")

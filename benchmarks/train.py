@@ -1,6 +1,6 @@
 """How fast and how good training is, beside a plain loop, on a folder with given splits.
 
-    python benchmarks/train.py FOLDER [--plain] [--backbone NAME]
+    python -m benchmarks.train FOLDER [--plain] [--backbone NAME]
 
 FOLDER holds train/ and validation/ (or val/), each with one folder a class. Everything is computed
 anew, in a temporary folder. `--plain` adds what one would write in an afternoon: decode one picture
@@ -8,9 +8,6 @@ after the other, the network in float32 on batches of 32, scikit-learn's Logisti
 """
 
 import argparse
-import os
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.machine import machine
 from curation import curate
 from tellapart.backbones import BACKBONES, EMBEDDED_BACKBONE
 from tellapart.dataset import Dataset, Sample
@@ -50,17 +46,6 @@ def main() -> None:
         rate = measure_ours(dataset, arguments.backbone, Path(scratch) / "bundle")
         if arguments.plain:
             measure_plain(dataset, arguments.backbone, rate)
-
-
-def machine() -> str:
-    """Processor, cores and versions, in one line."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    model = next(models, platform.machine())
-    return (
-        f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, torch {torch.__version__}"
-    )
 
 
 def measure_ours(dataset: Dataset, backbone: str, folder: Path) -> float:
