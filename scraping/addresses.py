@@ -6,9 +6,14 @@ to something else a moment later nor a redirect gets around it.
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from aiohttp.abc import AbstractResolver
 from aiohttp.connector import AddrInfoType
+from aiohttp.resolver import DefaultResolver
+
+Address = IPv4Address | IPv6Address
 
 _TUNNELS = [
     ip_network(block)
@@ -32,20 +37,37 @@ class RefusedAddress(OSError):
         super().__init__("not a public address")
 
 
-def is_public(address: IPv4Address | IPv6Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether an address is a public one: not private, shared, reserved, multicast, or IPv4 inside IPv6."""
     if any(address.version == block.version and address in block for block in _TUNNELS):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-def socket_factory(local: bool) -> Callable[[AddrInfoType], socket.socket]:
-    """A socket factory for aiohttp that refuses all but public addresses, and loopback ones where `local`."""
+def may_connect(address: Address, local: bool) -> bool:
+    """Whether the fetcher may connect: to public addresses, and to loopback ones for a source that is `local`."""
+    return is_public(address) or (local and address.is_loopback)
+
+
+@dataclass(frozen=True)
+class Network:
+    """How host names are looked up and which addresses may be connected to.
+
+    Attributes:
+        resolver: makes what looks names up, inside the event loop.
+        admits: (address, local) -> whether a socket for it may be made.
+    """
+
+    resolver: Callable[[], AbstractResolver] = DefaultResolver
+    admits: Callable[[Address, bool], bool] = may_connect
+
+
+def socket_factory(network: Network, local: bool) -> Callable[[AddrInfoType], socket.socket]:
+    """A socket factory for aiohttp that makes none for an address the network does not admit."""
 
     def make(info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, where = info
-        address = ip_address(str(where[0]).partition("%")[0])
-        if not is_public(address) and not (local and address.is_loopback):
+        if not network.admits(ip_address(str(where[0]).partition("%")[0]), local):
             raise RefusedAddress
         return socket.socket(family, kind, protocol)
 

@@ -8,7 +8,7 @@ from itertools import product
 
 from scraping.asking import Asker
 from scraping.fetch import Fetcher
-from scraping.intake import Intake, Shelf
+from scraping.intake import Intake
 from scraping.queries import NO_QUERIES
 from scraping.source import Candidate, NoResults, Source
 from scraping.verdict import refuse_empty_classes
@@ -99,7 +99,7 @@ class _Filling:
         per_class: int,
         report: Report,
     ) -> None:
-        self.shelf = Shelf(class_name, manifest)
+        self.shelf = intake.shelf(class_name)
         self._queries = tuple(dict.fromkeys([class_name.name, *extra_queries]))
         self.failures: list[SourceError] = []
         self._manifest, self._intake, self._per_class, self._report = manifest, intake, per_class, report

@@ -18,6 +18,8 @@ _SETTLED = {
     Reason.REFUSED_ADDRESS,
     Reason.BAD_URL,
     Reason.TOO_MANY_REDIRECTS,
+    Reason.ROBOTS,
+    Reason.NOAI,
 }
 _BY_STATUS = {
     401: Reason.FORBIDDEN,
@@ -38,11 +40,14 @@ class FetchFailed(TellapartError):
         reason: from the manifest's list.
         passing: whether another try, a little later, may end differently.
         wait: seconds the site asked to wait before it; 0 where it did not say.
+        http_status: what the site answered with, 0 where that is not the cause.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", passing: bool = False, wait: float = 0) -> None:
+    def __init__(
+        self, reason: Reason, detail: str = "", passing: bool = False, wait: float = 0, http_status: int = 0
+    ) -> None:
         super().__init__(detail or REASON_TEXT[reason])
-        self.reason, self.passing, self.wait = reason, passing, wait
+        self.reason, self.passing, self.wait, self.http_status = reason, passing, wait, http_status
 
     @property
     def status(self) -> Status:
@@ -59,7 +64,8 @@ def check_status(answer: aiohttp.ClientResponse) -> None:
     if answer.status != 200:
         reason = _BY_STATUS.get(answer.status, Reason.HTTP_ERROR)
         wait = seconds_to_wait(answer.headers.get("Retry-After", ""))
-        raise FetchFailed(reason, f"HTTP status {answer.status}", answer.status in _RETRIED, wait)
+        passing = answer.status in _RETRIED
+        raise FetchFailed(reason, f"HTTP status {answer.status}", passing, wait, answer.status)
 
 
 def seconds_to_wait(header: str) -> float:
@@ -68,10 +74,9 @@ def seconds_to_wait(header: str) -> float:
     if text.isdecimal():
         return float(text)
     try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return 0
-    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 @contextmanager
@@ -81,10 +86,14 @@ def told_by_aiohttp() -> Iterator[None]:
         yield
     except TimeoutError:
         raise FetchFailed(Reason.TIMEOUT) from None
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise FetchFailed(Reason.BAD_TLS, _named(getattr(error, "os_error", error))) from error
     except ValueError:  # aiohttp.InvalidURL, and host names that cannot be looked up
         raise FetchFailed(Reason.BAD_URL) from None
     except aiohttp.ClientPayloadError:
         raise FetchFailed(Reason.TRUNCATED, "the connection ended before the file did", passing=True) from None
+    except aiohttp.ClientResponseError as error:
+        raise FetchFailed(Reason.HTTP_ERROR, "what the site answered is no HTTP that can be read") from error
     except aiohttp.ClientConnectorError as error:
         raise _unconnected(error) from error
     except (aiohttp.ClientError, OSError) as error:
@@ -98,6 +107,8 @@ def _unconnected(error: aiohttp.ClientConnectorError) -> FetchFailed:
 
 
 def _named(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"no safe connection: {error.reason or 'TLS failed'}"
     return f"{type(error).__name__}: {error}"

@@ -2,20 +2,20 @@
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
 from yarl import URL
 
-from scraping.addresses import socket_factory
+from scraping.addresses import Network, socket_factory
 from scraping.failures import FetchFailed, check_status, told_by_aiohttp
+from scraping.hosts import Clock, Hosts
+from scraping.limits import FetchLimits
 from scraping.local_files import read_file
+from scraping.robots import AGENT, Robots, refuse_no_ai
 from tellapart import __version__
-from tellapart.images import DEFAULT_LIMITS
 from tellapart.pictures import Reason
 from tellapart.settings import Settings
 
@@ -24,49 +24,46 @@ _CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
-class FetchLimits:
-    """What a download may cost.
+class Fetched:
+    """A file as it came, and the addresses it was sent on to, in order."""
 
-    Attributes:
-        max_bytes: of one picture, after decompression.
-        concurrency: requests at once; per_host: of these, to one host.
-        connect_timeout, total_timeout: seconds, for one request.
-        redirects: followed at most.
-        tries: of one address in all, 1 or more.
-        backoff: seconds before the second try, doubled with each further one, with up to as much jitter.
-        longest_wait: seconds between two tries at most, whatever a Retry-After asks for.
-    """
+    data: bytes
+    redirects: tuple[str, ...] = ()
 
-    max_bytes: int = DEFAULT_LIMITS.max_bytes
-    concurrency: int = 24
-    per_host: int = 6
-    connect_timeout: float = 10
-    total_timeout: float = 30
-    redirects: int = 5
-    tries: int = 3
-    backoff: float = 0.5
-    longest_wait: float = 20
+
+@dataclass(frozen=True)
+class _Want:
+    """What is asked for: at most so many bytes, whether more are an error, and within how many seconds."""
+
+    max_bytes: int
+    whole: bool
+    timeout: float
 
 
 class Fetcher:
     """Fetches addresses; use it as an async context manager inside one event loop.
 
     Requests to public addresses and requests of sources that are local go through sessions of
-    their own, so that a connection made for one is never used by the other.
+    their own, so that a connection made for one is never used by the other. A local source is not
+    asked for its robots.txt, and is given no rest between requests.
     """
 
     def __init__(
         self,
         settings: Settings,
         limits: FetchLimits | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock | None = None,
+        network: Network | None = None,
     ) -> None:
-        self._limits = limits or FetchLimits()
-        self._sleep = sleep
+        self._limits = limits = limits or FetchLimits()
+        self._clock = clock or Clock()
+        self._network = network or Network()
         self._agent = user_agent(settings)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._everywhere = asyncio.Semaphore(self._limits.concurrency)
-        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(self._limits.per_host))
+        self._hosts = Hosts(limits, self._clock)
+        self._robots = Robots(self._read_robots, self._clock.now, limits.robots_rest) if settings.robots else None
+        self._picture = _Want(limits.max_bytes, True, limits.total_timeout)
+        self._rules = _Want(limits.robots_bytes, False, limits.robots_timeout)
 
     async def __aenter__(self) -> "Fetcher":
         return self
@@ -75,7 +72,7 @@ class Fetcher:
         for session in self._sessions.values():
             await session.close()
 
-    async def fetch(self, url: str, local: bool = False) -> bytes:
+    async def fetch(self, url: str, local: bool = False) -> Fetched:
         """The bytes at an http, https or, where `local`, file address.
 
         Args:
@@ -86,65 +83,90 @@ class Fetcher:
             FetchFailed: with its reason; what may pass was tried again before.
         """
         if local and url.startswith("file://"):
-            return await asyncio.to_thread(read_file, url, self._limits.max_bytes)
+            return Fetched(await asyncio.to_thread(read_file, url, self._limits.max_bytes))
         tried = 0
         while True:
             tried += 1
             try:
-                return await self._follow(url, local)
+                return await self._follow(_parse(url), local, self._picture)
             except FetchFailed as failure:
                 if not failure.passing or tried >= self._limits.tries:
                     raise
-                await self._sleep(self._pause(tried, failure.wait))
+            await self._clock.sleep(self._backoff(tried))
 
-    def _pause(self, tried: int, asked: float) -> float:
-        backoff = self._limits.backoff * 2.0 ** (tried - 1) * (1.0 + random.random())
-        return min(max(asked, backoff), self._limits.longest_wait)
+    def _backoff(self, tried: int) -> float:
+        """Seconds before the next try; its host's turn may take longer, where the site asked to wait."""
+        return min(self._limits.backoff * 2.0 ** (tried - 1) * (1.0 + random.random()), self._limits.longest_wait)
 
-    async def _follow(self, url: str, local: bool) -> bytes:
-        target = _parse(url)
+    async def _follow(self, target: URL, local: bool, want: _Want) -> Fetched:
+        redirects: list[str] = []
         for _ in range(self._limits.redirects + 1):
-            found = await self._request(target, local)
+            delay = 0.0 if local else await self._allowed(target, want)
+            found = await self._request(target, local, want, delay)
             if isinstance(found, bytes):
-                return found
+                return Fetched(found, tuple(redirects))
             target = found
+            redirects.append(str(target))
         raise FetchFailed(Reason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
 
-    async def _request(self, url: URL, local: bool) -> bytes | URL:
+    async def _allowed(self, url: URL, want: _Want) -> float:
+        """See that the site's rules allow an address; gives the seconds to keep between two requests to its host."""
+        if self._robots is None or want is self._rules:
+            return self._limits.delay
+        asked = await self._robots.check(url)
+        return max(self._limits.delay, min(asked, self._limits.longest_wait))
+
+    async def _read_robots(self, url: URL) -> bytes:
+        return (await self._follow(url, False, self._rules)).data
+
+    async def _request(self, url: URL, local: bool, want: _Want, delay: float) -> bytes | URL:
         """One request: the body, or the address it sends on to."""
-        async with self._slot(url.host or ""):
+        timeout = aiohttp.ClientTimeout(want.timeout, self._limits.connect_timeout)
+        async with self._hosts.turn(url.authority, delay):
             with told_by_aiohttp():
-                async with self._session(local).get(url, allow_redirects=False) as answer:
+                async with self._session(local).get(url, allow_redirects=False, timeout=timeout) as answer:
                     if answer.status in _REDIRECTS:
                         return _parse(answer.headers.get("Location", ""), base=url)
                     check_status(answer)
-                    return await self._body(answer)
+                    refuse_no_ai(answer.headers.getall("X-Robots-Tag", []))
+                    return await self._body(answer, want)
 
-    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, answer: aiohttp.ClientResponse, want: _Want) -> bytes:
         data = bytearray()
-        self._check_size(answer.content_length or 0)
+        if want.whole:
+            _check_size(answer.content_length or 0, want)
+        fast_enough = self._pace()
         async for chunk in answer.content.iter_chunked(_CHUNK):
             data += chunk
-            self._check_size(len(data))
-        return bytes(data)
+            if len(data) > want.max_bytes and not want.whole:
+                break
+            _check_size(len(data), want)
+            fast_enough(len(data))
+        return bytes(data[: want.max_bytes])
 
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.max_bytes:
-            raise FetchFailed(Reason.TOO_LARGE, f"more than the {self._limits.max_bytes} bytes that are taken")
+    def _pace(self) -> Callable[[int], None]:
+        """A check, for one body, that its bytes come fast enough."""
+        began = self._clock.now()
 
-    @asynccontextmanager
-    async def _slot(self, host: str) -> AsyncIterator[None]:
-        """A place among the requests; the host's own comes first, so that a slow host keeps no other waiting."""
-        async with self._hosts[host], self._everywhere:
-            yield
+        def check(size: int) -> None:
+            seconds = self._clock.now() - began
+            if seconds > self._limits.grace and size < self._limits.min_rate * seconds:
+                raise FetchFailed(Reason.TOO_SLOW, f"{size} bytes in {seconds:.0f} seconds")
+
+        return check
 
     def _session(self, local: bool) -> aiohttp.ClientSession:
         if local not in self._sessions:
-            limits = self._limits
+            connector = aiohttp.TCPConnector(
+                limit=0, resolver=self._network.resolver(), socket_factory=socket_factory(self._network, local)
+            )
             self._sessions[local] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, socket_factory=socket_factory(local)),
-                timeout=aiohttp.ClientTimeout(total=limits.total_timeout, sock_connect=limits.connect_timeout),
-                headers={"User-Agent": self._agent, "Accept": "image/*,*/*;q=0.5"},
+                connector=connector,
+                headers={
+                    "User-Agent": self._agent,
+                    "Accept": "image/*,*/*;q=0.5",
+                    "Accept-Encoding": "gzip, deflate",
+                },
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )
@@ -155,7 +177,12 @@ def user_agent(settings: Settings) -> str:
     """What every request says about who asks."""
     contact = settings.contact or "no contact given; see TELLAPART_CONTACT"
     plain = "".join(c for c in contact if c.isascii() and c.isprintable() and c not in "()")
-    return f"tellapart/{__version__} ({plain})"
+    return f"{AGENT}/{__version__} ({plain})"
+
+
+def _check_size(size: int, want: _Want) -> None:
+    if size > want.max_bytes:
+        raise FetchFailed(Reason.TOO_LARGE, f"more than the {want.max_bytes} bytes that are taken")
 
 
 def _parse(text: str, base: URL | None = None) -> URL:

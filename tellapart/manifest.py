@@ -138,6 +138,12 @@ class Manifest:
         with self.connect() as db:
             return [_attempt(row) for row in db.execute(sql, tuple(wanted.values()))]
 
+    def with_digest(self, digest: str) -> list[Attempt]:
+        """The attempts, of any class and status, that gave these bytes; `digest` is their SHA-256."""
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE sha256 = ? ORDER BY class_slug, rank, url"
+        with self.connect() as db:
+            return [_attempt(row) for row in db.execute(sql, (digest,))]
+
     def kept(self, class_slug: str | None = None) -> list[Attempt]:
         """The attempts whose pictures are in the data set."""
         return self.attempts(class_slug, Status.KEPT)

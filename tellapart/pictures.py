@@ -46,6 +46,12 @@ class Reason(StrEnum):
     BAD_URL = "bad_url"
     UNREADABLE = "unreadable"
     TOO_MANY_REDIRECTS = "too_many_redirects"
+    TOO_SLOW = "too_slow"
+    BAD_TLS = "bad_tls"
+    CIRCUIT_OPEN = "circuit_open"
+    ROBOTS = "robots"
+    NOAI = "noai"
+    PLACEHOLDER = "placeholder"
 
 
 REASON_TEXT = {
@@ -71,6 +77,12 @@ REASON_TEXT = {
     Reason.BAD_URL: "not a usable address",
     Reason.UNREADABLE: "the file could not be read",
     Reason.TOO_MANY_REDIRECTS: "sent from address to address",
+    Reason.TOO_SLOW: "came too slowly",
+    Reason.BAD_TLS: "the web site has no safe connection",
+    Reason.CIRCUIT_OPEN: "left out because the web site kept failing",
+    Reason.ROBOTS: "the web site's robots.txt forbids it",
+    Reason.NOAI: "not to be used for machine learning, the web site says",
+    Reason.PLACEHOLDER: "a stand-in the web site shows for many pictures",
 }
 
 

@@ -23,6 +23,7 @@ class Settings:
         service_url: where clients find the service (TELLAPART_SERVICE_URL, from the port).
         token: bearer token the service asks for, "" for none (TELLAPART_TOKEN).
         contact: how a web site's owner can reach who runs the collector (TELLAPART_CONTACT).
+        robots: whether robots.txt is honoured (TELLAPART_ROBOTS, on; off where the owner has allowed it).
         openverse_url, wikimedia_url, inaturalist_url, flickr_url: the APIs pictures come from
             (TELLAPART_OPENVERSE_URL and so on).
         bing_url, duckduckgo_url, google_url: the image search pages a browser opens (TELLAPART_BING_URL and so on).
@@ -39,6 +40,7 @@ class Settings:
     service_url: str = "http://127.0.0.1:3000"
     token: str = ""
     contact: str = ""
+    robots: bool = True
     openverse_url: str = "https://api.openverse.org/v1"
     wikimedia_url: str = "https://commons.wikimedia.org/w/api.php"
     inaturalist_url: str = "https://api.inaturalist.org/v1"
@@ -67,7 +69,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings the environment asks for.
 
     Raises:
-        UsageError: a port that is no port.
+        UsageError: a port that is no port, a switch that is neither on nor off.
     """
 
     def text(name: str, default: str) -> str:
@@ -83,6 +85,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         service_url=text("SERVICE_URL", f"http://127.0.0.1:{port}"),
         token=text("TOKEN", ""),
         contact=text("CONTACT", ""),
+        robots=_switch("TELLAPART_ROBOTS", text("ROBOTS", "on")),
         openverse_url=text("OPENVERSE_URL", Settings.openverse_url).rstrip("/"),
         wikimedia_url=text("WIKIMEDIA_URL", Settings.wikimedia_url),
         inaturalist_url=text("INATURALIST_URL", Settings.inaturalist_url).rstrip("/"),
@@ -102,3 +105,9 @@ def _port(name: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UsageError(f"{name}={text!r} is not a port", "Use a number from 1 to 65535")
     return int(text)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise UsageError(f"{name}={text!r} is neither on nor off", "Use on or off")
+    return text.lower() == "on"

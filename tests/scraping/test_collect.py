@@ -84,11 +84,12 @@ def test_every_attempt_is_written_down_with_its_reason(make_dataset, settings, s
 
 def test_the_same_bytes_are_kept_once_a_class(make_dataset, settings, site, list_source, make_photo):
     dataset = make_dataset("cat", "dog")
-    urls = [site.serve(f"/{n}", make_photo(7)) for n in range(6)]
+    urls = [site.serve(f"/{n}", make_photo(7)) for n in range(2)]
+    urls += [url.replace("127.0.0.1", "localhost") for url in urls]
     summary = collect(dataset, [list_source({"cat": urls, "dog": urls})], 50, settings, silent)
     assert summary.kept == {"cat": 1, "dog": 1}
     reasons = [row.reason for row in dataset.manifest.attempts("cat")]
-    assert sorted(reasons) == [Reason.DUPLICATE] * 5 + [Reason.OK]
+    assert sorted(reasons) == [Reason.DUPLICATE] * 3 + [Reason.OK]
     assert files_of(dataset, "cat") == {f"{sha256(make_photo(7))}.png"}
 
 

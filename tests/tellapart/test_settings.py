@@ -55,3 +55,13 @@ def test_a_home_is_absolute(monkeypatch, tmp_path):
 def test_a_port_that_is_no_port(name, port):
     with pytest.raises(UsageError, match=f"{name}=.* is not a port"):
         load_settings({name: port})
+
+
+@pytest.mark.parametrize(("text", "honoured"), [("", True), ("on", True), ("off", False), ("OFF", False)])
+def test_robots_txt_is_honoured_unless_told_otherwise(text, honoured):
+    assert load_settings({"TELLAPART_ROBOTS": text}).robots is honoured
+
+
+def test_a_switch_is_on_or_off():
+    with pytest.raises(UsageError, match="TELLAPART_ROBOTS='no' is neither on nor off"):
+        load_settings({"TELLAPART_ROBOTS": "no"})
