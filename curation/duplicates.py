@@ -6,9 +6,9 @@ quality 30 or a quarter of its size differs by at most 2 bits and 2 levels, one 
 around mostly by at most 6 bits and 9 levels; different photographs differ by 10 bits or more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,10 @@ SAME = Likeness(bits=2, levels=4)
 THUMBNAIL = 8
 
 Thumbnail = NDArray[np.float32]
-_BAND_BITS = 16
-_BANDS = 64 // _BAND_BITS
+_EQUAL_BLOCKS = 3
+_INDEX_BITS = 24  # 16 million pictures, which leaves 40 bits for keys and folds
+_PART = 2**13  # hashes searched at a time
+_INDEX_MASK = np.uint64(2**_INDEX_BITS - 1)
 _USUAL_BITS = 32  # a hash is coefficients above their median, so half its bits are set
 _TIED_BITS = 8
 
@@ -82,11 +84,18 @@ def find_pairs(phashes: Sequence[str], look: Callable[[int], Thumbnail | None]) 
 def near_pairs(hashes: NDArray[np.uint64], max_distance: int) -> NDArray[np.int64]:
     """All pairs (P, 2) of indices i < j whose hashes differ in at most `max_distance` bits.
 
-    Of four 16-bit bands, one differs in at most a quarter of the bits, so looking up each band with
-    that many bits flipped misses no pair (multi-index hashing, Norouzi et al. 2012).
+    Of `max_distance` + 3 blocks of bits, three or more are equal in such a pair. So for each choice of
+    three blocks the hashes are sorted by them, and those with equal keys are compared (block
+    permutations, Manku et al. 2007). Keys are long enough that few unlike hashes share one.
     """
-    found = [_band_pairs(hashes, band * _BAND_BITS, max_distance) for band in range(_BANDS)]
-    return np.unique(np.concatenate(found), axis=0)
+    blocks = _blocks(max(max_distance, 2) + _EQUAL_BLOCKS)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for first in range(len(blocks) - _EQUAL_BLOCKS + 1):
+        for part in _parts(hashes, blocks[first]):
+            search = _Search(hashes[part], blocks, max_distance)
+            found += [np.sort(part[pairs], axis=1) for pairs in search.pairs_equal_in_first(first)]
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def components(count: int, pairs: Sequence[Pair]) -> NDArray[np.int32]:
@@ -97,27 +106,108 @@ def components(count: int, pairs: Sequence[Pair]) -> NDArray[np.int32]:
     return labels
 
 
-def _band_pairs(hashes: NDArray[np.uint64], shift: int, max_distance: int) -> NDArray[np.int64]:
-    """The pairs that are near in one band, checked on all bits."""
-    keys = (hashes >> np.uint64(shift)) & np.uint64(2**_BAND_BITS - 1)
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    pairs = [np.empty((0, 2), dtype=np.int64)]
-    for flip in _flips(max_distance // _BANDS):
-        low = np.searchsorted(ordered, keys ^ flip, "left")
-        counts = np.searchsorted(ordered, keys ^ flip, "right") - low
-        left = np.repeat(np.arange(len(hashes)), counts)
-        within = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-        right = order[np.repeat(low, counts) + within]
-        close = (left < right) & (np.bitwise_count(hashes[left] ^ hashes[right]) <= max_distance)
-        pairs.append(np.stack([left[close], right[close]], axis=1))
-    return np.concatenate(pairs)
+@dataclass(frozen=True)
+class _Block:
+    """Some neighbouring bits of a hash."""
+
+    shift: int
+    bits: int
+
+    def of(self, hashes: NDArray[np.uint64], out: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
+        shifted = np.right_shift(hashes, np.uint64(self.shift), out=out)
+        return np.bitwise_and(shifted, np.uint64(2**self.bits - 1), out=out)
 
 
-def _flips(bits: int) -> list[np.uint64]:
-    """Every mask of a band with at most that many bits set."""
-    places = [places for n in range(bits + 1) for places in combinations(range(_BAND_BITS), n)]
-    return [np.uint64(sum(1 << p for p in chosen)) for chosen in places]
+def _blocks(count: int) -> list[_Block]:
+    edges = [round(i * 64 / count) for i in range(count + 1)]
+    return [_Block(low, high - low) for low, high in pairwise(edges)]
+
+
+def _parts(hashes: NDArray[np.uint64], block: _Block) -> Iterator[NDArray[np.int64]]:
+    """The indices of all hashes in parts that fit the processor's cache; hashes with that block equal share a part."""
+    values = block.of(hashes).astype(np.uint16)
+    order = np.argsort(values, kind="stable")
+    start = 0
+    for end in np.searchsorted(values, np.arange(2**block.bits), "right", sorter=order).tolist():
+        if end - start >= _PART or start < end == len(hashes):
+            yield order[start:end]
+            start = end
+
+
+class _Search:
+    """Sorts hashes by choices of blocks, in arrays that are kept: allocating them anew would take most of the time.
+
+    What is sorted is one number for each hash: the chosen blocks, then a fold of the whole hash, then
+    its index. Sorting that is many times faster than sorting indirectly, and the folds of neighbours
+    turn most unlike ones away without a look at the hashes themselves, which lie far apart.
+    """
+
+    def __init__(self, hashes: NDArray[np.uint64], blocks: Sequence[_Block], max_distance: int) -> None:
+        self._hashes, self._blocks, self._max_distance = hashes, blocks, max_distance
+        self._key_bits = sum(sorted(b.bits for b in blocks)[-_EQUAL_BLOCKS:])
+        fold = _fold(hashes, 64 - _INDEX_BITS - self._key_bits)
+        self._low = (fold << np.uint64(_INDEX_BITS)) | np.arange(len(hashes), dtype=np.uint64)
+        self._sorted, self._spare = np.empty_like(hashes), np.empty_like(hashes)
+
+    def pairs_equal_in_first(self, first: int) -> Iterator[NDArray[np.int64]]:
+        """The near pairs whose first equal block is that one, each pair once."""
+        for others in combinations(range(first + 1, len(self._blocks)), _EQUAL_BLOCKS - 1):
+            yield self._pairs_equal_in((first, *others))
+
+    def _pairs_equal_in(self, chosen: Sequence[int]) -> NDArray[np.int64]:
+        """The near pairs whose first equal blocks are the chosen ones, so that no two choices give the same pair."""
+        self._sort_by([self._blocks[b] for b in chosen])
+        earlier = [self._blocks[b] for b in range(chosen[-1]) if b not in chosen]
+        places, step, pairs = self._equal_to_next(), 1, [np.empty((0, 2), dtype=np.int64)]
+        while len(places):
+            pairs.append(self._near(places, places + step, earlier))
+            step += 1
+            places = places[places + step < len(self._sorted)]
+            places = places[self._sorted[places] ^ self._sorted[places + step] < self._key_unit]
+        return np.concatenate(pairs)
+
+    @property
+    def _key_unit(self) -> np.uint64:
+        """Numbers whose keys are equal differ by less than this."""
+        return np.uint64(1 << (64 - self._key_bits))
+
+    def _sort_by(self, blocks: Sequence[_Block]) -> None:
+        self._sorted[:], offset = self._low, 64 - self._key_bits
+        for block in blocks:
+            block.of(self._hashes, out=self._spare)
+            self._spare <<= np.uint64(offset)
+            self._sorted |= self._spare
+            offset += block.bits
+        self._sorted.sort()
+
+    def _equal_to_next(self) -> NDArray[np.int64]:
+        """The places in the order whose key is also the next one's."""
+        spare = np.bitwise_xor(self._sorted[1:], self._sorted[:-1], out=self._spare[1:])
+        return np.flatnonzero(spare < self._key_unit)
+
+    def _near(self, left: NDArray[np.int64], right: NDArray[np.int64], earlier: Sequence[_Block]) -> NDArray[np.int64]:
+        """Of pairs of places, the pairs of indices whose hashes are near and differ in each of the earlier blocks."""
+        low, high = self._sorted[left], self._sorted[right]
+        folds = (low ^ high) >> np.uint64(_INDEX_BITS)
+        likely = np.flatnonzero(np.bitwise_count(folds) <= self._max_distance)
+        pairs = (np.stack([low[likely], high[likely]], axis=1) & _INDEX_MASK).astype(np.int64)
+        differing = self._hashes[pairs[:, 0]] ^ self._hashes[pairs[:, 1]]
+        wanted = np.bitwise_count(differing) <= self._max_distance
+        for block in earlier:
+            wanted &= block.of(differing) != 0
+        near: NDArray[np.int64] = pairs[wanted]
+        return near
+
+
+def _fold(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
+    """Each hash cut into pieces of so many bits, combined by exclusive or.
+
+    A differing bit of two hashes changes one bit of the fold, so folds differ in no more bits than hashes.
+    """
+    fold = np.zeros_like(hashes)
+    for shift in range(0, 64, bits):
+        fold ^= hashes >> np.uint64(shift)
+    return fold & np.uint64(2**bits - 1)
 
 
 def _says_something(phash: str) -> bool:

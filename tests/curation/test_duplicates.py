@@ -30,6 +30,14 @@ def test_the_search_finds_every_pair_that_all_pairs_finds(seed, max_distance):
     assert [tuple(p) for p in near_pairs(hashes, max_distance).tolist()] == expected
 
 
+def test_many_hashes_are_searched_in_parts_and_no_pair_is_lost():
+    random = np.random.default_rng(7)
+    plain = random.integers(0, 2**64, 30_000, dtype=np.uint64)
+    near = np.array([flipped(random, value, 1 + i % NEAR.bits) for i, value in enumerate(plain[:300])])
+    expected = [(i, 30_000 + i) for i in range(300)]  # unlike random hashes are never that near
+    assert [tuple(p) for p in near_pairs(np.concatenate([plain, near]), NEAR.bits).tolist()] == expected
+
+
 @pytest.mark.parametrize("hashes", [[], [5]])
 def test_fewer_than_two_hashes_have_no_pairs(hashes):
     assert near_pairs(np.array(hashes, dtype=np.uint64), NEAR.bits).shape == (0, 2)
