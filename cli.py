@@ -22,7 +22,7 @@ from tellapart import __version__, servers, supervisor
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.files import write_bytes
-from tellapart.names import parse_class_names
+from tellapart.names import check_name, parse_class_names
 from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.settings import load_settings
 from tellapart.store import StoredModel
@@ -145,6 +145,7 @@ def train(dataset: str, name: str, **training: Any) -> None:
     import workflow
     from training.options import TrainingOptions
 
+    check_name(name)
     with Terminal() as terminal:
         opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
         model = workflow.train(opened, name, TrainingOptions(**training), terminal.report)
@@ -377,7 +378,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
-        return _fail(error, f"{error.format_message()} See: {command} --help", UsageError.exit_code, debug)
+        what = " ".join(error.format_message().split())
+        return _fail(error, f"{what} See: {command} --help", UsageError.exit_code, debug)
     except BrokenPipeError:
         return 1
     except Exception as error:  # the last resort: still one line

@@ -1,0 +1,241 @@
+"""Bad input for the command line: the exit code, one line that helps, and nothing else."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import cli
+from tellapart.bundle import BundleInfo
+from tellapart.store import new_model
+
+ROOT = Path(__file__).resolve().parent.parent
+MakePicture = Callable[..., bytes]
+Tell = Callable[..., "Told"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines on stderr but progress, which is a line a stage where nobody watches."""
+        return [line for line in self.err.splitlines() if not line.startswith(("collect ", "read pictures:", "curate"))]
+
+
+@pytest.fixture
+def tell(isolated_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Runs `tellapart` with these words in a home of its own, without a network, a browser or downloaded weights."""
+    monkeypatch.chdir(isolated_home)
+    monkeypatch.setenv("TORCH_HOME", str(isolated_home / "torch"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("TELLAPART_CHROMIUM", "/nonexistent")
+    monkeypatch.setenv("TELLAPART_GALLERY", str(isolated_home / "pets"))
+
+    def run(*words: str) -> Told:
+        code = cli.main(list(words))
+        written = capsys.readouterr()
+        return Told(code, written.out, written.err)
+
+    return run
+
+
+@pytest.fixture
+def pets(isolated_home: Path, make_photo: MakePicture) -> Path:
+    """A plain folder "pets" with three pictures of each of two classes."""
+    return fill(isolated_home / "pets", {"cat": 3, "dog": 3}, make_photo)
+
+
+@pytest.fixture
+def classifier(isolated_home: Path, tiny_bundle: Callable[..., BundleInfo]) -> str:
+    """The exact tag of a classifier in the store, which says cat to everything."""
+    with new_model("pets") as (folder, version):
+        tiny_bundle(
+            folder, metrics={"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "protocol": "test", "n": 9}
+        )
+    return f"pets:{version}"
+
+
+def fill(folder: Path, classes: dict[str, int], make_photo: MakePicture) -> Path:
+    for number, (name, count) in enumerate(classes.items()):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            (folder / name / f"{i}.png").write_bytes(make_photo(100 * number + i))
+    return folder
+
+
+def refused(told: Told, code: int, *parts: str) -> None:
+    """One line on stderr that has these parts, in order, and nothing on stdout."""
+    assert (told.code, told.out) == (code, "")
+    (line,) = told.errors
+    assert line.startswith("error: ")
+    where = 0
+    for part in parts:
+        assert part in line[where:], line
+        where = line.index(part, where)
+
+
+CREATE = ("--source", "folder:pets", "--yes")
+USAGE = [
+    (("create", "pets", "cat", "dog", "--source", "nowhere", "--yes"), ["there is no source 'nowhere'", "gallery"]),
+    (("create", "pets", "cat", "dog", "--source", "folder", "--yes"), ["source 'folder' needs a path", "folder:PATH"]),
+    (("create", "pets", "cat", *CREATE), ["1 class names given", "Name at least two classes"]),
+    (("create", "pets", *CREATE), ["Missing argument", "See: tellapart create --help"]),
+    (("create", "pets", "Big Cat", "big-cat", *CREATE), ["'Big Cat' and 'big-cat' are the same", "Rename or remove"]),
+    (("create", "pets", "../cat", "dog", *CREATE), ["class name '../cat' contains '/'", "Use letters"]),
+    (("create", "pets", "<b>cat</b>", "dog", *CREATE), ["contains '/' '<' '>'", "Use letters"]),
+    (("create", "pets", "cat\x1b[31m", "dog", *CREATE), [r"contains '\x1b'", "Use letters"]),
+    (("create", "pets", "c" * 81, "dog", *CREATE), ["too long", "1 to 80 characters"]),
+    (("create", "../pets", "cat", "dog", *CREATE), ["classifier name '../pets' cannot be used", "lower-case letters"]),
+    (("create", "pets", "cat", "dog", "--backbone", "vgg"), ["--backbone", "'vgg'", "See: tellapart create --help"]),
+    (("create", "pets", "cat", "dog", "--per-class", "1", "--yes"), ["--per-class", "See: tellapart create --help"]),
+    (("train", "pets"), ["Missing option '--name'", "See: tellapart train --help"]),
+    (("train", "pets", "--name", "A B"), ["classifier name 'A B' cannot be used"]),
+    (("export", "pets", "--out", "o"), ["Missing option '--format'", "See: tellapart export --help"]),
+    (("export", "pets", "--format", "h5", "--out", "o"), ["'h5'", "See: tellapart export --help"]),
+    (("nosuch",), ["No such command 'nosuch'", "See: tellapart --help"]),
+    (("models", "show"), ["Missing argument 'TAG'", "See: tellapart models show --help"]),
+    (("doctor", "--nosuch"), ["No such option", "--nosuch", "See: tellapart doctor --help"]),
+]  # fmt: skip
+MISSING = [
+    (("train", "nowhere", "--name", "x"), ["there is no data set 'nowhere'", "Give a data set's name"]),
+    (("curate", "nowhere"), ["there is no data set 'nowhere'", "Give a data set's name"]),
+    (("models", "show", "nobody"), ["there is no classifier 'nobody'", "There are: none yet"]),
+    (("models", "promote", "nobody:v1"), ["there is no classifier 'nobody:v1'"]),
+    (("models", "rollback", "nobody"), ["there is no classifier 'nobody'"]),
+    (("evaluate", "nobody", "pets"), ["there is no classifier 'nobody'"]),
+    (("predict", "nobody", "x.jpg"), ["there is no classifier 'nobody'"]),
+    (("export", "nobody", "--format", "pt", "--out", "o"), ["there is no classifier 'nobody'", "There are: none yet"]),
+]
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize(("words", "parts"), USAGE)
+def test_wrong_usage_is_2(tell: Tell, isolated_home: Path, words: tuple[str, ...], parts: list[str]) -> None:
+    refused(tell(*words), 2, *parts)
+    assert not (isolated_home / "home").exists()
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize(("words", "parts"), MISSING)
+def test_what_is_not_there_is_5(tell: Tell, words: tuple[str, ...], parts: list[str]) -> None:
+    refused(tell(*words), 5, *parts)
+
+
+def test_a_folder_with_one_class_is_3(tell: Tell, isolated_home: Path, make_photo: MakePicture) -> None:
+    fill(isolated_home / "one", {"cat": 3}, make_photo)
+    refused(tell("train", "one", "--name", "x"), 3, "holds 1 class folders, expected at least 2", "Put the pictures")
+
+
+def test_a_class_with_one_usable_picture_is_3(tell: Tell, isolated_home: Path, make_photo: MakePicture) -> None:
+    folder = fill(isolated_home / "few", {"cat": 3, "dog": 1}, make_photo)
+    (folder / "dog" / "broken.jpg").write_bytes(b"no picture")
+    told = tell("train", "few", "--name", "x", "--backbone", "efficientnet_lite0")
+    refused(told, 3, "class 'dog' has 1 usable picture", "at least 2", "not a picture", "Add pictures")
+
+
+def test_a_manifest_that_is_none_is_3(tell: Tell, pets: Path, isolated_home: Path) -> None:
+    assert tell("collect", "kept", "cat", "dog", "--source", "folder:pets").code == 0
+    manifest = isolated_home / "home" / "datasets" / "kept" / "manifest.sqlite"
+    for path in manifest.parent.glob("manifest.sqlite*"):
+        path.unlink()
+    manifest.write_bytes(b"no database" * 1000)
+    refused(tell("curate", "kept"), 3, f"{manifest} cannot be used as a manifest", "Restore or delete it")
+
+
+@pytest.mark.usefixtures("pets")
+def test_no_browser_is_4(tell: Tell) -> None:
+    told = tell("create", "animals", "cat", "dog", "--source", "gallery", "--yes")
+    refused(told, 4, "/nonexistent", "apt-get install chromium")
+
+
+@pytest.mark.usefixtures("pets")
+def test_no_weights_are_5_with_three_ways_out(tell: Tell) -> None:
+    told = tell("train", "pets", "--name", "x", "--backbone", "resnet50")
+    refused(told, 5, "ResNet50", "--weights PATH", "resnet50-11ad3fa6.pth", "--backbone efficientnet_lite0")
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("command", ["create", "collect"])
+def test_a_home_that_cannot_be_written_is_1(
+    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (isolated_home / "file").touch()
+    monkeypatch.setenv("TELLAPART_HOME", str(isolated_home / "file" / "home"))
+    yes = ("--yes",) if command == "create" else ()
+    told = tell(command, "x", "cat", "dog", "--source", "folder:pets", *yes)
+    refused(told, 1, "cannot write", str(isolated_home / "file"), "Check the folder")
+
+
+def test_an_export_that_cannot_be_written_is_1(tell: Tell, classifier: str, isolated_home: Path) -> None:
+    (isolated_home / "file").touch()
+    refused(
+        tell("export", classifier, "--format", "pt", "--out", "file/out"), 1, "cannot write", "file/out", "Check the"
+    )
+
+
+def test_an_export_of_a_data_set_that_is_elsewhere_is_5(tell: Tell, classifier: str) -> None:
+    told = tell("export", "pets", "--format", "zip", "--out", "out")
+    refused(told, 5, f"the data set 'pets' of {classifier} is not on this machine", "--format pt, onnx or torchscript")
+
+
+def test_an_export_says_where_and_how_near(tell: Tell, classifier: str, isolated_home: Path) -> None:
+    told = tell("export", "pets", "--format", "pt", "--out", "out")
+    stem = classifier.replace(":", "-")
+    *files, last = told.out.splitlines()
+    assert [Path(f).name for f in files] == [f"{stem}.pt", "labels.csv", "model.json", "run.py"]
+    assert all(Path(f).is_file() for f in files)
+    assert last.startswith("the same 32 pictures: probabilities differ by ")
+    assert told.code == 0
+
+
+def test_json_is_one_document_and_nothing_else(tell: Tell, pets: Path, classifier: str, isolated_home: Path) -> None:
+    with zipfile.ZipFile(isolated_home / "more.zip", "w") as archive:
+        archive.writestr("a.png", (pets / "cat" / "0.png").read_bytes())
+        archive.writestr("b.png", b"no picture")
+    listed = tell("models", "list", "--json", "-")
+    shown = tell("models", "show", "pets", "--json", "-")
+    predicted = tell("predict", "pets", str(pets), "more.zip", "gone.png", "--json", "-")
+    measured = tell("evaluate", "pets", "pets", "--json", "-")
+    assert [m["tag"] for m in json.loads(listed.out)] == [classifier]
+    assert json.loads(shown.out)["tag"] == classifier
+    assert [row.get("top") for row in json.loads(predicted.out)] == ["cat"] * 7 + [None] * 2
+    assert (json.loads(measured.out)["n"], json.loads(measured.out)["accuracy"]) == (6, 0.5)
+    assert {t.code for t in (listed, shown, predicted, measured)} == {0}
+
+
+def test_debug_adds_the_traceback(tell: Tell) -> None:
+    plain, told = tell("models", "show", "nobody"), tell("--debug", "models", "show", "nobody")
+    assert "Traceback" not in plain.err
+    assert told.code == plain.code == 5
+    assert told.err.startswith("Traceback (most recent call last)")
+    assert told.err.endswith(plain.err)
+
+
+def test_what_nobody_foresaw_is_one_line_too(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str | None) -> None:
+        raise RuntimeError("first\nsecond")
+
+    monkeypatch.setattr("tellapart.store.list_models", fail)
+    refused(tell("models", "list"), 1, "unexpected failure: RuntimeError: first second", "tellapart --debug")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["models", "list"]])
+def test_what_needs_no_network_loads_none(isolated_home: Path, words: list[str]) -> None:
+    """Torch and the rest of the heavy libraries take seconds to import."""
+    heavy = "torch", "sklearn", "scipy", "matplotlib", "timm", "selenium"
+    code = f"import sys, cli; cli.main({words!r}); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
