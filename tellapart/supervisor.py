@@ -17,6 +17,7 @@ import psutil
 from tellapart.errors import TellapartError, UsageError
 
 _STOP_SECONDS = 15.0
+_ORPHAN_SECONDS = 3.0
 _READY_SECONDS = 120.0
 _PR_SET_PDEATHSIG = 1
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -127,31 +128,44 @@ def _check_alive(running: Sequence[_Running]) -> None:
 
 
 def _stop_all(running: Sequence[_Running]) -> None:
-    """Ask every server to stop, and end what is left of its process tree after a while.
+    """Ask every server to stop, wait a while, and end what is left of what it started.
 
     A second Ctrl-C does not cut this off.
     """
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    trees = [part for _, process in running for part in _tree(process.pid)]
+    below = [part for _, process in running for part in _below(process.pid)]
     for _, process in running:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-    _, left = psutil.wait_procs(trees, _STOP_SECONDS)
-    for part in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            part.kill()
+    _wait([process for _, process in running], _STOP_SECONDS)
+    _end([part for part in below if part.is_running()], psutil.Process.terminate)
+    _, left = psutil.wait_procs(below, _ORPHAN_SECONDS)
+    _end(left, psutil.Process.kill)
     for _, process in running:
+        process.kill()
         process.wait()
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    """A process and all below it; servers start workers in sessions of their own."""
+def _below(pid: int) -> list[psutil.Process]:
+    """All processes that one started and these started; servers start workers in sessions of their own."""
     try:
-        top = psutil.Process(pid)
-        return [top, *top.children(recursive=True)]
+        return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _end(processes: Sequence[psutil.Process], how: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            how(process)
 
 
 @contextlib.contextmanager
