@@ -44,9 +44,11 @@ class Hosts:
         """
         state = self._hosts[host]
         async with state.places:
+            self._refuse_while_open(state, host)
             await self._wait(state, delay)
             async with self._everywhere:
                 self._refuse_while_open(state, host)
+                self._admit_one(state)
                 try:
                     yield
                 except FetchFailed as failure:
@@ -61,12 +63,13 @@ class Hosts:
             await self._clock.sleep(wait)
 
     def _refuse_while_open(self, state: "_Host", host: str) -> None:
-        """Refuse once a host has failed too often; after a rest, let one request through to see."""
-        if state.failures < self._limits.circuit:
-            return
-        if self._clock.now() < state.open_until:
+        if state.failures >= self._limits.circuit and self._clock.now() < state.open_until:
             raise FetchFailed(Reason.CIRCUIT_OPEN, f"{host} failed {state.failures} times in a row")
-        state.open_until = self._clock.now() + self._limits.circuit_rest
+
+    def _admit_one(self, state: "_Host") -> None:
+        """After a failing host had its rest, let one request through to see, and no other with it."""
+        if state.failures >= self._limits.circuit:
+            state.open_until = self._clock.now() + self._limits.circuit_rest
 
     def _count(self, state: "_Host", failure: FetchFailed) -> None:
         """Note how a request failed, and hold the host's next ones back for as long as it asked."""
