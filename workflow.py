@@ -107,20 +107,25 @@ def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report)
         DataError: the data set cannot be trained on.
         MissingError: no weights to be had.
     """
-    from training.fingerprint import fingerprint
-
     check_name(name)
     curate(dataset, options.seed, report)
-    wanted = fingerprint(dataset, options)
-    for model in list_models(name):
-        if model.info.training.get("fingerprint") == wanted:
-            report(Progress("train", note=f"{model.tag} is already trained on these pictures", finished=True))
-            return model
+    there = trained_already(dataset, name, options)
+    if there is not None:
+        report(Progress("train", note=f"{there.tag} is already trained on these pictures", finished=True))
+        return there
     from training.train import train as train_classifier
 
     with new_model(name) as (folder, version):
         train_classifier(dataset, options, folder, report)
     return promote(f"{name}:{version}")
+
+
+def trained_already(dataset: Dataset, name: str, options: TrainingOptions) -> StoredModel | None:
+    """The version that was trained in the same way on the same curated data; needs no torch."""
+    from training.fingerprint import fingerprint
+
+    wanted = fingerprint(dataset, options)
+    return next((m for m in list_models(name) if m.info.training.get("fingerprint") == wanted), None)
 
 
 def evaluate(tag: str, folder: Path, settings: Settings, report: Report) -> dict[str, Any]:

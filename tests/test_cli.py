@@ -1,6 +1,7 @@
 """Bad input for the command line: the exit code, one line that helps, and nothing else."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,12 +12,18 @@ from pathlib import Path
 import pytest
 
 import cli
+import workflow
 from tellapart.bundle import BundleInfo
+from tellapart.dataset import Dataset
+from tellapart.progress import silent
 from tellapart.store import new_model
+from training.fingerprint import fingerprint
+from training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 MakePicture = Callable[..., bytes]
 Tell = Callable[..., "Told"]
+METRICS = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "protocol": "test", "n": 9}
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,7 @@ def pets(isolated_home: Path, make_photo: MakePicture) -> Path:
 def classifier(isolated_home: Path, tiny_bundle: Callable[..., BundleInfo]) -> str:
     """The exact tag of a classifier in the store, which says cat to everything."""
     with new_model("pets") as (folder, version):
-        tiny_bundle(
-            folder, metrics={"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "protocol": "test", "n": 9}
-        )
+        tiny_bundle(folder, metrics=METRICS)
     return f"pets:{version}"
 
 
@@ -239,3 +244,22 @@ def test_what_needs_no_network_loads_none(isolated_home: Path, words: list[str])
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_create_with_nothing_to_do_loads_no_torch(
+    tell: Tell, pets: Path, isolated_home: Path, tiny_bundle: Callable[..., BundleInfo]
+) -> None:
+    words = ["create", "animals", "cat", "dog", "--source", "folder:pets", "--yes"]
+    assert tell("collect", "animals", *words[2:-1]).code == 0
+    dataset = Dataset.open(isolated_home / "home" / "datasets" / "animals")
+    workflow.curate(dataset, 0, silent)
+    trained = {"fingerprint": fingerprint(dataset, TrainingOptions())}
+    with new_model("animals") as (folder, version):
+        tiny_bundle(folder, file=b"not loaded", training=trained, metrics=METRICS)
+    code = f"import sys, cli; code = cli.main({words!r}); print(code, 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=isolated_home, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert f"animals:{version} is already trained on these pictures" in done.stderr
+    assert done.stdout.splitlines()[-1] == "0 False"
