@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -28,9 +28,14 @@ from tellapart.settings import load_settings
 from tellapart.store import StoredModel
 from tellapart.terminal import Terminal
 
+if TYPE_CHECKING:
+    from curation.flags import Suspect
+    from tellapart.decisions import Action
+
 _OUT = Console(highlight=False)
 _SOURCE_HELP = "Where to look: gallery, openverse, folder:PATH or urls:PATH. May be repeated."
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
+_SHOWN_SUSPECTS = 3
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 
 
@@ -124,16 +129,27 @@ def collect(
 
 @cli.command()
 @click.argument("dataset")
-@click.option("--seed", default=0, show_default=True, help="Decides the splits.")
-def curate(dataset: str, seed: int) -> None:
-    """Find duplicates and conflicts in DATASET and assign its splits."""
+@click.option("--apply", "apply_", is_flag=True, help="Take out the suspects that are almost certainly wrong.")
+@click.option("--undo", is_flag=True, help="Take back the last --apply.")
+@training_options
+def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
+    """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted."""
     import workflow
+    from training.options import TrainingOptions
 
+    if apply_ and undo:
+        raise UsageError("--apply and --undo together", "Give one of them")
+    options = TrainingOptions(**training)
     with Terminal() as terminal:
         opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
-        summary = workflow.curate(opened, seed, terminal.report)
+        undone = workflow.undo_apply(opened, options.seed, terminal.report) if undo else []
+        summary = workflow.curate(opened, options.seed, terminal.report)
+        suspects = workflow.find_suspects(opened, options, terminal.report)
+        applied = workflow.apply_confident(opened, options.seed, terminal.report) if apply_ else []
     _print_counts(opened)
-    _OUT.print(summary.text, markup=False)
+    _OUT.print(summary.text, markup=False, soft_wrap=True)
+    _print_suspects(opened, suspects)
+    _OUT.print(_outcome(dataset, suspects, applied, undone, undo), markup=False, soft_wrap=True)
 
 
 @cli.command()
@@ -353,6 +369,37 @@ def _print_counts(dataset: Dataset) -> None:
         rest = ", ".join(f"{REASON_TEXT[r]}: {n}" for r, n in reasons.most_common() if r is not Reason.OK)
         table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
     _OUT.print(table)
+
+
+def _print_suspects(dataset: Dataset, suspects: "list[Suspect]") -> None:
+    """A table of the worst suspects of each class."""
+    table = Table("class", "picture", "why", "score", "suggested", title="Suspects")
+    for c in dataset.classes:
+        mine = sorted((s for s in suspects if s.class_slug == c.slug), key=lambda s: (not s.confident, -s.score))
+        for s in mine[:_SHOWN_SUSPECTS]:
+            what = f"{s.action} to {s.suggested_slug}" if s.action == "move" else s.action
+            table.add_row(escape(c.name), s.sha256[:12], escape(s.reason), f"{s.score:.2f}", what)
+        if len(mine) > _SHOWN_SUSPECTS:
+            table.add_row(escape(c.name), "", f"and {len(mine) - _SHOWN_SUSPECTS} more", "", "")
+    if suspects:
+        _OUT.print(table)
+
+
+def _outcome(
+    dataset: str, suspects: "list[Suspect]", applied: "list[Action]", undone: "list[Action]", asked_to_undo: bool
+) -> str:
+    """What was done, and what can be done next, in one line."""
+    if asked_to_undo:
+        return f"put back: {len(undone)} pictures" if undone else "nothing to take back: no --apply is in force"
+    if applied:
+        moved = sum(a.action == "move" for a in applied)
+        return (
+            f"taken out: {len(applied) - moved}; moved to another class: {moved}; left for a person: "
+            f"{len(suspects) - len(applied)}. To take it back: tellapart curate {dataset} --undo"
+        )
+    confident = sum(s.confident for s in suspects)
+    advice = f". To take those out: tellapart curate {dataset} --apply" if confident else ""
+    return f"{len(suspects)} suspects, {confident} almost certainly wrong{advice}"
 
 
 def _write(out: str, text: str) -> None:

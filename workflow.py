@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from curation import CurationSummary
 from curation import curate as curate_dataset
+from curation.actions import apply, confident_actions, undo
+from curation.flags import Suspect, from_flags
 from scraping.collect import collect as collect_pictures
 from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
 from tellapart.dataset import Dataset
+from tellapart.decisions import Action
 from tellapart.errors import UsageError
 from tellapart.folders import open_dataset
 from tellapart.names import ClassName, check_name
@@ -63,6 +66,10 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
     dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries)
+    curate(dataset, plan.training.seed, report)
+    if trained_already(dataset, plan.name, plan.training) is None:
+        suspects = find_suspects(dataset, plan.training, report)
+        report(Progress("check", note=_advice(suspects, plan.name), finished=True))
     return train(dataset, plan.name, plan.training, report)
 
 
@@ -96,6 +103,47 @@ def collect(
 def curate(dataset: Dataset, seed: int, report: Report) -> CurationSummary:
     """Group duplicates, set conflicts aside and assign splits; the same data set gives the same result."""
     return curate_dataset(dataset, seed, report)
+
+
+def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) -> list[Suspect]:
+    """Flag the pictures of a curated data set that are probably wrong; nothing is taken out.
+
+    Backbone, weights, device and seed are those of training, so that features are computed once. Random
+    weights see nothing, so in their place the usual ones look for suspects.
+
+    Raises:
+        MissingError: no weights to be had.
+    """
+    from curation.flagging import flag_suspects
+    from tellapart.network import pick_device
+    from tellapart.weights import load_weights
+    from training.features import FeatureSource, extract
+    from training.train import feature_folder
+
+    weights = load_weights(options.backbone, "auto" if options.weights == "none" else options.weights, options.seed)
+    source, _ = FeatureSource.of_weights(weights, pick_device(options.device))
+    features = extract(dataset.samples(), source, feature_folder(dataset), report)
+    return flag_suspects(dataset, features.samples, features.values, options.seed, report)
+
+
+def apply_confident(dataset: Dataset, seed: int, report: Report) -> list[Action]:
+    """Take the confident suspects out, or to the class they belong to, and curate again; `undo_apply` reverts it.
+
+    Raises:
+        DataError: a class has too few pictures left; they are taken out all the same.
+    """
+    actions = confident_actions(dataset, from_flags(dataset.manifest.kept()))
+    if actions:
+        apply(dataset, actions)
+        curate(dataset, seed, report)
+    return actions
+
+
+def undo_apply(dataset: Dataset, seed: int, report: Report) -> list[Action]:
+    """Take back the last `apply_confident` that is in force, and curate again; a person's decisions stay."""
+    undone = undo(dataset, by="curate")
+    curate(dataset, seed, report)
+    return undone
 
 
 def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report) -> StoredModel:
@@ -183,6 +231,16 @@ def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
         MissingError: it is none of these.
     """
     return open_dataset(where, settings, report)
+
+
+def _advice(suspects: Sequence[Suspect], name: str) -> str:
+    confident = sum(s.confident for s in suspects)
+    if not suspects:
+        return "no picture looks wrong"
+    return (
+        f"{len(suspects)} pictures may be wrong, {confident} of them almost certainly; "
+        f"to see them: tellapart curate {name}; to take the {confident} out: tellapart curate {name} --apply"
+    )
 
 
 def _refuse_other_classes(root: Path, plan: Plan) -> None:

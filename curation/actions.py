@@ -42,10 +42,14 @@ def apply(dataset: Dataset, actions: Sequence[Action]) -> int:
     return batch
 
 
-def undo(dataset: Dataset, n: int = 1) -> list[Action]:
-    """Take back the last `n` batches that are not undone, and return their actions."""
+def undo(dataset: Dataset, n: int = 1, by: str | None = None) -> list[Action]:
+    """Take back the last `n` batches that are not undone, and return their actions.
+
+    Args:
+        by: only those of "person" or of "curate".
+    """
     decisions = Decisions(dataset.manifest)
-    active = [a for a in decisions.history() if not a.undone]
+    active = [a for a in decisions.history() if not a.undone and by in (None, a.by)]
     last = sorted({a.batch for a in active})[-n:] if n > 0 else []
     decisions.take_back(last)
     carry_out(dataset)

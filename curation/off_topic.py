@@ -3,13 +3,16 @@
 Two signs, each in robust standard deviations (median and median absolute deviation) of the pictures
 whose label both witnesses believe, so that many strangers do not hide one another:
 
-    distance   to the tenth nearest believed picture (deep nearest neighbours, Sun et al. 2022);
-               a stranger of quite another kind is far from all of them
+    distance   to the tenth nearest believed picture (deep nearest neighbours, Sun et al. 2022), read once
+               beside all of them and once beside those of the class it looks most like;
+               a stranger of quite another kind is far from all
     confusion  the mean entropy of the neighbours' labels, of the neighbours' head probabilities, and
                of the spread labels; a stranger that looks much like the classes sits among mixed labels
 
-The score is confusion plus what distance exceeds one deviation by.
+The total is confusion plus what the mean of the distances exceeds one deviation by.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +22,46 @@ from curation.out_of_fold import Targets, Witnesses
 
 _NEIGHBOURS, _NEAREST = 15, 10
 _FAR_FROM = 1.0
-_LEAST_ENTROPY, _LEAST_DISTANCE = 0.1, 0.005  # deviations are not taken to be smaller, of [0, 1]
-_MIN_BELIEVED = 20
+_LEAST_ENTROPY, _LEAST_DISTANCE = 0.2, 0.02  # deviations are not taken to be smaller, of [0, 1]
+_MIN_BELIEVED, _MIN_OF_CLASS = 20, 10
 
 
-def off_topic_deviations(features: Floats, targets: Targets, groups: NDArray[np.str_], witnesses: Witnesses) -> Floats:
-    """How far each picture (N,) is from the data set's subject, in robust standard deviations."""
+@dataclass(frozen=True)
+class Strangeness:
+    """How far each of N pictures is from the data set's subject, in robust standard deviations.
+
+    Attributes:
+        total: (N,) both signs together.
+        distance: (N,) the distance alone, the lesser of both readings; confusion alone may be a
+            boundary between two classes, and distance from all a class that is more varied than others.
+    """
+
+    total: Floats
+    distance: Floats
+
+
+def strangeness(features: Floats, targets: Targets, groups: NDArray[np.str_], witnesses: Witnesses) -> Strangeness:
+    """Weigh every picture against those whose label is believed."""
     believed = witnesses.believed(targets)
     if believed.sum() < _MIN_BELIEVED:
         believed = np.ones(len(targets), np.bool_)
     near = find_neighbours(features, groups, _NEIGHBOURS)
     nearest = find_neighbours(features, groups, _NEAREST, among=believed)
-    distance = _deviations(1 - nearest.similarities[:, -1], believed, _LEAST_DISTANCE)
+    from_all, from_class = _distances(1 - nearest.similarities[:, -1], believed, witnesses.looks_like)
     signs = [_deviations(e, believed, _LEAST_ENTROPY) for e in _entropies(targets, near, witnesses)]
-    total: Floats = np.mean(signs, axis=0) + np.maximum(distance - _FAR_FROM, 0)
-    return total
+    beyond = np.maximum((from_all + from_class) / 2 - _FAR_FROM, 0)
+    return Strangeness(np.mean(signs, axis=0) + beyond, np.minimum(from_all, from_class))
+
+
+def _distances(values: Floats, believed: NDArray[np.bool_], looks_like: Targets) -> tuple[Floats, Floats]:
+    """Deviations from all believed pictures, and from those of the class each looks like where there are enough."""
+    from_all = _deviations(values, believed, _LEAST_DISTANCE)
+    from_class = from_all.copy()
+    for c in np.unique(looks_like):
+        alike = looks_like == c
+        if (alike & believed).sum() >= _MIN_OF_CLASS:
+            from_class[alike] = _deviations(values, believed & alike, _LEAST_DISTANCE)[alike]
+    return from_all, from_class
 
 
 def _entropies(targets: Targets, near: Neighbours, witnesses: Witnesses) -> list[Floats]:

@@ -49,8 +49,14 @@ class Witnesses:
 
     def believed(self, targets: Targets) -> NDArray[np.bool_]:
         """(N,): where the label given is the one that both together find most probable."""
-        agreed: NDArray[np.bool_] = np.nan_to_num(self.joint, nan=-np.inf).argmax(axis=1) == targets
+        agreed: NDArray[np.bool_] = self.looks_like == targets
         return self.heard & agreed
+
+    @property
+    def looks_like(self) -> Targets:
+        """(N,): the class that both together find most probable; the first where nothing can be said."""
+        best: Targets = np.nan_to_num(self.joint, nan=-np.inf).argmax(axis=1)
+        return best
 
 
 def ask(features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes: int, seed: int) -> Witnesses:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from curation.flags import Suspect, in_order
 from curation.label_errors import LabelErrors, find_label_errors
 from curation.neighbours import Floats
-from curation.off_topic import off_topic_deviations
+from curation.off_topic import strangeness
 from curation.out_of_fold import Targets, ask
 from curation.quality import Quality, find_fault
 
 MIN_PICTURES = 20  # of all classes together; with fewer, features say nothing about a picture
 SUSPECT = {"off_topic": 0.5, "label_error": 0.7}
 CONFIDENT = {"off_topic": 0.75, "label_error": 0.9}
+FAR = 2.0  # robust deviations of distance that a confident off-topic picture has
 CLEARLY_OTHER = 0.99  # a label error from which the suggested class was right 99 times in 100
 _HALF_AT = 2.0  # robust deviations that give an off-topic score of 0.5; one more gives 0.75
 
@@ -42,10 +43,12 @@ class Judgement:
 
     Attributes:
         off_topic: (N,) in [0, 1].
+        far: (N,) whether the picture is far from all others, not only among mixed labels.
         label_errors: against each label.
     """
 
     off_topic: Floats
+    far: NDArray[np.bool_]
     label_errors: LabelErrors
 
 
@@ -58,9 +61,9 @@ def judge(features: Floats, targets: Targets, groups: NDArray[np.str_], n_classe
         groups: (N,) group ids; near-duplicates never vouch for one another.
     """
     witnesses = ask(features, targets, groups, n_classes, seed)
-    deviations = off_topic_deviations(features, targets, groups, witnesses)
-    off_topic = 1 / (1 + np.exp(-math.log(3) * (deviations - _HALF_AT)))
-    return Judgement(off_topic.astype(np.float32), find_label_errors(targets, witnesses))
+    strange = strangeness(features, targets, groups, witnesses)
+    off_topic = 1 / (1 + np.exp(-math.log(3) * (strange.total - _HALF_AT)))
+    return Judgement(off_topic.astype(np.float32), strange.distance >= FAR, find_label_errors(targets, witnesses))
 
 
 def find_suspects(
@@ -73,7 +76,7 @@ def find_suspects(
 ) -> list[Suspect]:
     """The suspects among N pictures, those of one kind together, highest score first.
 
-    A picture is named once: as of low quality, else as off topic, else as in the wrong class.
+    A picture is named once: as blank, else as off topic, else as in the wrong class, else as of low quality.
 
     Args:
         features, targets, groups: see `judge`; with fewer than 20 pictures or 2 classes only quality is looked at.
@@ -87,7 +90,7 @@ def find_suspects(
     if len(places) >= MIN_PICTURES and len(np.unique(targets)) > 1:
         judgement = judge(features, targets, groups, len(names.slugs), seed)
         strange = [_off_topic(p, judgement, i) or _label_error(p, judgement, i) for i, p in enumerate(places)]
-    found = [first or second for first, second in zip(poor, strange, strict=True)]
+    found = [p if p and p.confident else s or p for p, s in zip(poor, strange, strict=True)]
     return in_order(s for s in found if s)
 
 
@@ -120,8 +123,8 @@ def _off_topic(place: _Place, judgement: Judgement, index: int) -> Suspect | Non
     score = float(judgement.off_topic[index])
     if score < SUSPECT["off_topic"]:
         return None
-    confident = score >= CONFIDENT["off_topic"]
-    reason = f"is unlike the other pictures of {place.title!r} and of every other class"
+    confident = score >= CONFIDENT["off_topic"] and bool(judgement.far[index])
+    reason = f"unlike the other pictures of {place.title!r} and of every class"
     action = "remove" if confident else "look"
     return Suspect(place.sha256, place.slug, "off_topic", score, reason, action, confident=confident)
 
@@ -134,5 +137,5 @@ def _label_error(place: _Place, judgement: Judgement, index: int) -> Suspect | N
     other = int(errors.suggested[index])
     confident = score >= CONFIDENT["label_error"] and bool(errors.counted[index])
     action = "look" if not confident else "move" if score >= CLEARLY_OTHER else "remove"
-    reason = f"looks like {names.titles[other]!r} rather than {place.title!r}"
+    reason = f"looks like {names.titles[other]!r}, not {place.title!r}"
     return Suspect(place.sha256, place.slug, "label_error", score, reason, action, names.slugs[other], confident)
