@@ -116,7 +116,7 @@ def _write_beside(main: Path, model: StoredModel, info: BundleInfo) -> None:
 
 
 def _readme(tag: str, info: BundleInfo) -> str:
-    values = asdict(info.preprocessing) | {"classes": len(info.classes), "threshold": info.reject_threshold}
+    values = asdict(info.preprocessing) | {"classes": len(info.classes)}
     text = Template(_README.read_text(encoding="utf-8"), keep_trailing_newline=True)
     return str(text.render(values, tag=tag, stem=tag.replace(":", "-")))
 

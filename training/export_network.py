@@ -86,7 +86,6 @@ def facts(bundle: Bundle) -> Mapping[str, str]:
     return {
         "labels": json.dumps(info.class_names, ensure_ascii=False),
         "preprocessing": json.dumps(info.preprocessing.to_json()),
-        "reject_threshold": json.dumps(info.reject_threshold),
     }
 
 

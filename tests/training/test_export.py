@@ -39,7 +39,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., Bu
     folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(1)
     head = Head(rng.normal(0, 0.02, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
-    tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7, reject_threshold=0.4)
+    tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7)
     return stored(folder)
 
 
@@ -97,6 +97,7 @@ def _png(image: Image.Image, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.usefixtures("few_pictures")
 @pytest.mark.parametrize("model", ["pets", "shapes"])
 def test_the_script_answers_like_the_classifier(
     model: str, request: pytest.FixtureRequest, tmp_path: Path, make_photo: Callable[..., bytes]
@@ -104,7 +105,7 @@ def test_the_script_answers_like_the_classifier(
     chosen: StoredModel = request.getfixturevalue(model)
     made = export(chosen, "pt", tmp_path / "out", None, silent)
     assert [p.name for p in made.files] == [f"{model}-v1.pt", "labels.csv", "model.json", "run.py"]
-    assert made.pictures == 32
+    assert made.pictures == 2
     assert made.difference <= 1e-5
     pictures = hard_pictures(tmp_path, make_photo)
     for path, answer in zip(pictures, run_script(tmp_path / "out", *pictures), strict=True):
@@ -128,11 +129,11 @@ def test_torchscript_takes_any_number_of_pictures(pets: StoredModel, tmp_path: P
     made = export(pets, "torchscript", tmp_path, None, silent)
     assert [p.name for p in made.files] == ["pets-v1.ts", "README.txt", "labels.csv"]
     assert made.difference <= 1e-5
-    texts = {"labels": "", "reject_threshold": ""}
+    texts = {"labels": "", "preprocessing": ""}
     with pytest.warns(FutureWarning):
         network = torch.jit.load(made.files[0], _extra_files=texts)
     assert json.loads(texts["labels"]) == pets.info.class_names
-    assert json.loads(texts["reject_threshold"]) == 0.4
+    assert json.loads(texts["preprocessing"])["crop"] == 224
     pixels = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), dtype=np.uint8)
     for count in (1, 5):
         answer = network(torch.from_numpy(pixels[:count])).detach().numpy()
@@ -140,6 +141,7 @@ def test_torchscript_takes_any_number_of_pictures(pets: StoredModel, tmp_path: P
         np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_onnx_takes_any_number_of_pictures_and_carries_its_labels(
     shapes: StoredModel, tmp_path: Path, make_shape: Callable[[int, int], bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
