@@ -2,26 +2,23 @@
 
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import product
 
 from scraping.asking import Asker
 from scraping.fetch import Fetcher
+from scraping.filling import Filling
 from scraping.intake import Intake
 from scraping.queries import NO_QUERIES
-from scraping.source import Candidate, NoResults, Source
+from scraping.source import NoResults, Source
 from scraping.verdict import refuse_empty_classes
 from tellapart.dataset import Dataset
-from tellapart.errors import SourceError, TellapartError
-from tellapart.manifest import Manifest
-from tellapart.names import ClassName
-from tellapart.pictures import Status
-from tellapart.progress import Report, Stage
+from tellapart.errors import TellapartError
+from tellapart.files import sweep_parts
+from tellapart.progress import Report
 from tellapart.settings import Settings
 
 CLASSES_AT_ONCE = 4
-DOWNLOADS_PER_CLASS = 12
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,11 @@ def collect(
 ) -> CollectSummary:
     """Fill every class up to `per_class` kept pictures, asking the sources in order.
 
-    Each source is asked for the class's name, then for its other `queries`, given by slug. Every
-    attempt becomes a manifest row. Addresses that are settled are not fetched again, failed ones
-    are. A search that was asked to the end is not asked again while the class has pictures and none
-    of the search's downloads failed. Sources are closed at the end.
+    Each source is asked for the class's name, then for its other `queries`, given by slug. No host gives
+    more than its share of a class while others have pictures, local sources apart. Every attempt
+    becomes a manifest row. Addresses that are settled are not fetched again, failed ones are. A search
+    that was asked to the end is not asked again while the class has pictures and none of the search's
+    downloads failed. Sources are closed at the end.
 
     Raises:
         SourceError: a class has no picture at the end; what the others got stays.
@@ -68,6 +66,7 @@ async def _collect(
     report: Report,
     queries: Mapping[str, Sequence[str]],
 ) -> CollectSummary:
+    sweep_parts(dataset.root)
     manifest = dataset.manifest
     with ExitStack() as stack:
         askers = [stack.enter_context(Asker(source)) for source in sources]
@@ -75,7 +74,7 @@ async def _collect(
             intake = stack.enter_context(Intake(dataset, fetcher))
             room = asyncio.Semaphore(CLASSES_AT_ONCE)
             fillings = [
-                _Filling(c, queries.get(c.slug, ()), manifest, intake, per_class, report) for c in dataset.classes
+                Filling(c, queries.get(c.slug, ()), manifest, intake, per_class, report) for c in dataset.classes
             ]
             async with asyncio.TaskGroup() as classes:
                 for filling in fillings:
@@ -85,93 +84,6 @@ async def _collect(
         {f.shelf.class_name.slug: f.shelf.kept for f in fillings},
         tuple(f"{f.shelf.class_name.name}: {e}" for f in fillings for e in f.failures if not isinstance(e, NoResults)),
     )
-
-
-class _Filling:
-    """One class being filled."""
-
-    def __init__(
-        self,
-        class_name: ClassName,
-        extra_queries: Sequence[str],
-        manifest: Manifest,
-        intake: Intake,
-        per_class: int,
-        report: Report,
-    ) -> None:
-        self.shelf = intake.shelf(class_name)
-        self._queries = tuple(dict.fromkeys([class_name.name, *extra_queries]))
-        self.failures: list[SourceError] = []
-        self._manifest, self._intake, self._per_class, self._report = manifest, intake, per_class, report
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def run(self, askers: Sequence[Asker], room: asyncio.Semaphore) -> None:
-        """Ask one source after the other, each for every query, until the class is full."""
-        async with room:
-            with Stage(self._report, f"collect {self.shelf.class_name.name}", self._per_class) as stage:
-                stage.advance(self.shelf.kept, kept=self.shelf.kept)
-                for asker, query in product(askers, self._queries):
-                    if self.shelf.kept < self._per_class and not self._is_settled(asker.source, query):
-                        await self._ask(asker, query, stage)
-
-    def _is_settled(self, source: Source, query: str) -> bool:
-        search = (self.shelf.class_name.slug, source.name, query)
-        return (
-            source.remembered
-            and self.shelf.kept > 0
-            and (source.name, query) not in self.shelf.failed_searches
-            and search in self._manifest.finished_searches()
-        )
-
-    async def _ask(self, asker: Asker, query: str, stage: Stage) -> None:
-        """Search one source, downloading as candidates come, and remember a search that came to its end."""
-        async with asyncio.TaskGroup() as downloads:
-            found = await self._pull(asker, query, downloads, stage)
-        if found is not None:
-            self._manifest.finish_search(self.shelf.class_name.slug, asker.source.name, query, found)
-
-    async def _pull(self, asker: Asker, query: str, downloads: asyncio.TaskGroup, stage: Stage) -> int | None:
-        """Start a download for each candidate while the class has room.
-
-        Returns:
-            How many candidates there were if the source was asked to its end, None otherwise.
-        """
-        found = 0
-        try:
-            async with aclosing(asker.search(self.shelf.class_name, query)) as candidates:
-                while await self._has_room():
-                    candidate = await anext(candidates, None)
-                    if candidate is None:
-                        return found
-                    found += 1
-                    self._start(candidate, asker.source.local, downloads, stage)
-        except NoResults as nothing:
-            self.failures.append(nothing)
-            return 0
-        except SourceError as failure:
-            self.failures.append(failure)
-        return None
-
-    async def _has_room(self) -> bool:
-        """Wait until one more download could be needed; False once the class is full."""
-        while self.shelf.kept + len(self._running) >= self._per_class or len(self._running) >= DOWNLOADS_PER_CLASS:
-            if not self._running:
-                return False
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        return True
-
-    def _start(self, candidate: Candidate, local: bool, downloads: asyncio.TaskGroup, stage: Stage) -> None:
-        if candidate.url not in self.shelf.settled:
-            self.shelf.settled.add(candidate.url)
-            task = downloads.create_task(self._take(candidate, local, stage))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-
-    async def _take(self, candidate: Candidate, local: bool, stage: Stage) -> None:
-        attempt = await self._intake.take(self.shelf, candidate, local)
-        kept = attempt.status == Status.KEPT
-        self.shelf.kept += kept
-        stage.advance(int(kept), **{attempt.status.value: 1})
 
 
 @contextmanager

@@ -62,7 +62,8 @@ class Intake:
         """
         attempt, data = _attempt(shelf.class_name, candidate), b""
         try:
-            data = (await self._fetcher.fetch(candidate.location or candidate.url, local)).data
+            fetched = await self._fetcher.fetch(candidate.location or candidate.url, local)
+            attempt, data = replace(attempt, redirects=" ".join(fetched.redirects)), fetched.data
             picture = await self._in_thread(lambda: inspect(data))
         except FetchFailed as failure:
             attempt = replace(attempt, status=failure.status, reason=failure.reason, detail=failure.what)

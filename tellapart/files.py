@@ -3,12 +3,16 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tellapart.errors import TellapartError
+
+_PART = ".part-"
+_STALE_SECONDS = 60
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PART)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -40,6 +44,16 @@ def write_bytes(path: Path, data: bytes) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def sweep_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder; writing one file takes far less than a minute."""
+    stale = time.time() - _STALE_SECONDS
+    with readable_disk_errors(folder):
+        for path in folder.rglob(f"{_PART}*"):
+            with suppress(FileNotFoundError):  # another process sweeps too, or has just renamed its own
+                if path.stat().st_mtime < stale:
+                    path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

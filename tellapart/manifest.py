@@ -19,6 +19,7 @@ class Attempt:
     `group_id`, `split` and `flags` are curation's: pictures of one group never stand in two
     splits; `split` is "train", "val" or "test" ("" before curation); `flags` is JSON that says
     why the picture is suspect, "" where it is not; `given_split` is what the folder it came from said.
+    `redirects` are the addresses the URL was sent on to, in order, with a space between.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Attempt:
     split: str = ""
     given_split: str = ""
     flags: str = ""
+    redirects: str = ""
 
     def with_picture(self, picture: Picture) -> "Attempt":
         """The same attempt with what was found out about its picture."""
@@ -84,9 +86,9 @@ CREATE TABLE IF NOT EXISTS audit (
     right INTEGER, answered_at TEXT NOT NULL,
     PRIMARY KEY (class_slug, sha256)
 );
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 """
-_FORMAT = 2  # 1 had no actions and no audit; opening such a file adds them
+_FORMAT = 3  # 1 had no actions and no audit, 1 and 2 no redirects; opening such a file adds them
 
 
 def now() -> str:
@@ -112,6 +114,7 @@ class Manifest:
                 )
             if version < _FORMAT:
                 db.execute("PRAGMA journal_mode = WAL")
+                _add_missing_columns(db)
                 db.executescript(_SCHEMA)
 
     def add(self, attempts: Iterable[Attempt]) -> None:
@@ -207,6 +210,15 @@ def insert(db: sqlite3.Connection, table: str, columns: list[str], rows: Iterabl
     marks = ", ".join("?" * len(columns))
     values = [tuple(getattr(row, c) for c in columns) for row in rows]
     db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)
+
+
+def _add_missing_columns(db: sqlite3.Connection) -> None:
+    """Bring an older file's attempts up to date, in one transaction, as two processes may open it at once."""
+    db.execute("BEGIN IMMEDIATE")
+    there = {row[1] for row in db.execute("PRAGMA table_info(attempts)")}
+    for column in (c for c in _COLUMNS if there and c not in there):
+        db.execute(f"ALTER TABLE attempts ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+    db.commit()
 
 
 def _attempt(row: tuple) -> Attempt:  # type: ignore[type-arg]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import TellapartError
-from tellapart.files import write_bytes, write_json
+from tellapart.files import sweep_parts, write_bytes, write_json
 
 
 def test_folders_are_made_and_files_are_readable_by_others(tmp_path):
@@ -51,3 +51,13 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(TellapartError, match=r"cannot write .*file/x"):
         write_bytes(tmp_path / "file" / "x", b"")
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(tmp_path):
+    old, new, picture = (tmp_path / "cat" / name for name in (".part-old", ".part-new", "picture.png"))
+    for path in (old, new, picture):
+        write_bytes(path, b"12")
+    os.utime(old, (0, 0))
+    os.utime(picture, (0, 0))
+    sweep_parts(tmp_path)
+    assert [path.exists() for path in (old, new, picture)] == [False, True, True]

@@ -127,10 +127,24 @@ def test_a_damaged_manifest_is_one_line(tmp_path, content):
 
 def test_a_newer_manifest_is_left_alone(manifest):
     with sqlite3.connect(manifest.path) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     db.close()
-    with pytest.raises(DataError, match="has manifest format 3, this program reads 2"):
+    with pytest.raises(DataError, match="has manifest format 4, this program reads 3"):
         Manifest(manifest.path)
+
+
+def test_a_manifest_of_the_first_format_is_read_and_gets_what_it_lacks(manifest):
+    kept = Attempt("u/1", "cat", *KEPT)
+    manifest.add([kept])
+    with sqlite3.connect(manifest.path) as db:
+        db.executescript(
+            "ALTER TABLE attempts DROP COLUMN redirects; DROP TABLE actions; DROP TABLE audit; PRAGMA user_version = 1"
+        )
+    db.close()
+    opened = Manifest(manifest.path)
+    assert opened.attempts() == [kept]
+    opened.add([Attempt("u/2", "cat", *KEPT, redirects="https://example.org/1 https://example.org/2")])
+    assert opened.attempts()[1].redirects == "https://example.org/1 https://example.org/2"
 
 
 def test_a_manifest_in_no_folder_is_one_line(tmp_path):
