@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 SPLITS = ("train", "val", "test")
@@ -29,30 +29,30 @@ def assign_splits(members: Sequence[Member], seed: int) -> list[str]:
     """
     if any(m.given_split for m in members):
         return [m.given_split or "train" for m in members]
-    if not _enough(members):
+    groups = _groups_of_classes(members)
+    if not _enough(members, groups):
         return ["train"] * len(members)
-    split = _split_groups(members, seed)
+    sizes = Counter(m.group_id for m in members)
+    split: dict[str, str] = {}
+    for mine in groups.values():
+        split |= _split_class(_shuffled(mine, seed), sizes)
     return [split[m.group_id] for m in members]
 
 
-def _enough(members: Sequence[Member]) -> bool:
-    groups = Counter(slug for slug, _ in {(m.class_slug, m.group_id) for m in members})
-    return len(members) >= MIN_PICTURES and min(groups.values()) >= MIN_GROUPS
+def _enough(members: Sequence[Member], groups: Mapping[str, Sequence[str]]) -> bool:
+    smallest = min((len(groups[slug]) for slug in {m.class_slug for m in members}), default=0)
+    return len(members) >= MIN_PICTURES and smallest >= MIN_GROUPS
 
 
-def _split_groups(members: Sequence[Member], seed: int) -> dict[str, str]:
-    """The split of each group; one that spans classes goes with the first of them."""
-    sizes = Counter(m.group_id for m in members)
+def _groups_of_classes(members: Sequence[Member]) -> defaultdict[str, list[str]]:
+    """The groups of each class; one that spans classes goes with the first of them."""
     home: dict[str, str] = {}
     for m in sorted(members, key=lambda m: m.class_slug):
         home.setdefault(m.group_id, m.class_slug)
-    by_class: defaultdict[str, list[str]] = defaultdict(list)
+    groups: defaultdict[str, list[str]] = defaultdict(list)
     for group_id, slug in home.items():
-        by_class[slug].append(group_id)
-    split: dict[str, str] = {}
-    for groups in by_class.values():
-        split |= _split_class(_shuffled(groups, seed), sizes)
-    return split
+        groups[slug].append(group_id)
+    return groups
 
 
 def _shuffled(groups: Iterable[str], seed: int) -> list[str]:
@@ -60,16 +60,17 @@ def _shuffled(groups: Iterable[str], seed: int) -> list[str]:
     return sorted(groups, key=lambda g: hashlib.sha256(f"{seed} {g}".encode()).digest())
 
 
-def _split_class(groups: Sequence[str], sizes: Counter[str]) -> dict[str, str]:
-    """Fill test, then val, with groups that fit; each gets at least the smallest group."""
+def _split_class(groups: Sequence[str], sizes: Mapping[str, int]) -> dict[str, str]:
+    """Fill test, then val, with groups that fit: a share of the pictures in at most that share of the groups.
+
+    With `MIN_GROUPS` groups none stays empty: most of them are left, so the smallest of those fits.
+    """
     split = dict.fromkeys(groups, "train")
     total = sum(sizes[g] for g in groups)
     for name, share in HELD_OUT.items():
-        room = max(1, round(share * total))
+        room, places = round(share * total), round(share * len(groups))
         for g in groups:
-            if split[g] == "train" and sizes[g] <= room:
+            if split[g] == "train" and sizes[g] <= room and places:
                 split[g] = name
-                room -= sizes[g]
-        if name not in split.values():
-            split[min((g for g in groups if split[g] == "train"), key=lambda g: sizes[g])] = name
+                room, places = room - sizes[g], places - 1
     return split

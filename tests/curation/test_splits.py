@@ -43,6 +43,24 @@ def test_no_group_is_in_two_splits_and_every_class_in_each(seed):
     assert all(found == {"train", "val", "test"} for found in of_class.values())
 
 
+@pytest.mark.parametrize("sizes", [[391] + [1] * 9, [20] * 10, [1] * 10, [1, 1, 1] + [100] * 7, [50] * 9 + [1]])
+def test_groups_of_any_size_fill_every_split(sizes):
+    everything = members({"cat": 400})
+    everything += [Member("dog", f"dog-{i}", "") for i, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(10):
+        splits = assign_splits(everything, seed)
+        of_dogs = {m.group_id: split for m, split in zip(everything, splits, strict=True) if m.class_slug == "dog"}
+        counts = Counter(of_dogs.values())
+        assert counts["train"] >= 6
+        assert min(counts["val"], counts["test"]) >= 1
+
+
+def test_a_class_whose_groups_belong_to_others_does_not_split():
+    shared = [Member("dog", f"cat-{i}", "") for i in range(9)]
+    everything = members({"cat": 400}) + shared + [Member("dog", "dog-0", "")]
+    assert set(assign_splits(everything, 0)) == {"train"}
+
+
 @pytest.mark.parametrize("group_size", [1, 2, 9])
 def test_the_shares_hold_with_groups(group_size):
     counts = Counter(assign_splits(members({"cat": 900, "dog": 900}, group_size), seed=1))

@@ -76,6 +76,8 @@ def test_classes_may_be_called_like_splits(tmp_path, scan, make_photo):
     for i, name in enumerate(["train", "bus"]):
         (tmp_path / "vehicles" / name).mkdir(parents=True)
         (tmp_path / "vehicles" / name / "x.png").write_bytes(make_photo(i))
+    (tmp_path / "vehicles" / "train" / "steam").mkdir()
+    (tmp_path / "vehicles" / "train" / "steam" / "y.png").write_bytes(make_photo(9))
     dataset = scan(tmp_path / "vehicles")
     assert [c.name for c in dataset.classes] == ["bus", "train"]
     assert {a.given_split for a in dataset.manifest.kept()} == {""}
