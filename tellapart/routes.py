@@ -22,8 +22,7 @@ from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Result, ServiceError
 
 T = TypeVar("T")
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; font-src data:",
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
