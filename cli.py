@@ -146,6 +146,8 @@ def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
         summary = workflow.curate(opened, options.seed, terminal.report)
         suspects = workflow.find_suspects(opened, options, terminal.report)
         applied = workflow.apply_confident(opened, options.seed, terminal.report) if apply_ else []
+        if applied:
+            summary = workflow.curate(opened, options.seed, terminal.report)
     _print_counts(opened)
     _OUT.print(summary.text, markup=False, soft_wrap=True)
     _print_suspects(opened, suspects)
