@@ -55,6 +55,7 @@ LIMITS = BodyLimits(
 )
 
 Pixels = NDArray[np.uint8]
+Answer = tuple[NDArray[np.float32], bool]  # probabilities (C,), and whether it shows none of the classes
 
 
 class _PackedService(Service):  # type: ignore[misc]
@@ -102,12 +103,15 @@ class Runner:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def probabilities(self, pixels: np.ndarray, tag: str) -> dict[str, Any]:
-        """Calibrated probabilities of preprocessed pictures, (N, H, W, 3) uint8, by the classifier with that exact tag.
+        """Calibrated probabilities, and which show none of the classes, by the classifier with that exact tag.
+
+        Takes preprocessed pictures, (N, H, W, 3) uint8.
 
         A reason why not is part of the answer, as BentoML turns every exception into one kind of 500.
         """
         try:
-            return {"probabilities": self._load(tag).probabilities(np.array(pixels)), "code": "", "message": ""}
+            probabilities, none = self._load(tag).answers(np.array(pixels))
+            return {"probabilities": probabilities, "none_of_these": none, "code": "", "message": ""}
         except MissingError as error:
             return {"probabilities": None, "code": "unknown_model", "message": str(error)}
         except TellapartError as error:
@@ -136,7 +140,7 @@ class Classifier:
         self.catalogue = Catalogue()
         self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
         self._waiting = 0
-        self._batcher: MicroBatcher[str, Pixels, NDArray[np.float32]] = MicroBatcher(
+        self._batcher: MicroBatcher[str, Pixels, Answer] = MicroBatcher(
             self._compute, max_batch_size=MAX_BATCH_SIZE, max_queue=MAX_WAITING, timeout_s=TIMEOUT_S
         )
 
@@ -176,7 +180,7 @@ class Classifier:
         try:
             loop = asyncio.get_running_loop()
             size, pixels = await loop.run_in_executor(self._threads, _decode, data, model.info.preprocessing)
-            probabilities = await self._batcher.submit(model.tag, pixels)
+            probabilities, none_of_these = await self._batcher.submit(model.tag, pixels)
         except ImageError as error:
             raise image_error(error) from None
         finally:
@@ -188,10 +192,11 @@ class Classifier:
             size,
             top_k=top_k,
             reject_threshold=model.info.reject_threshold,
+            none_of_these=none_of_these,
             time_ms=(time.perf_counter() - started) * 1000,
         )
 
-    async def _compute(self, tag: str, batch: list[Pixels]) -> Sequence[NDArray[np.float32]]:
+    async def _compute(self, tag: str, batch: list[Pixels]) -> Sequence[Answer]:
         pixels = np.stack(batch)
         try:
             answer = await self._ask_runner(pixels, tag)
@@ -201,7 +206,7 @@ class Classifier:
             raise ServiceError("internal", "the classifier failed. The service's log says why") from error
         if answer["code"]:
             raise ServiceError(answer["code"], answer["message"])
-        return list(answer["probabilities"])
+        return list(zip(answer["probabilities"], map(bool, answer["none_of_these"]), strict=True))
 
     async def _ask_runner(self, pixels: Pixels, tag: str) -> dict[str, Any]:
         """One call; once more when an idle connection was closed just then, as computing twice does no harm."""

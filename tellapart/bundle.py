@@ -2,7 +2,8 @@
 
     model.json              BundleInfo
     backbone.safetensors    the backbone's state dict
-    head.safetensors        weight (C, D), bias (C,), float32
+    head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
+                            centre (D,), scale (D,), means (C, D), raw_means (C, D)
     labels.csv              index, class, slug
     report/                 index.html and metrics.json
 
@@ -30,8 +31,11 @@ from tellapart.errors import BundleError
 from tellapart.files import write_bytes, write_json
 from tellapart.names import ClassName
 from tellapart.preprocess import Preprocessing
+from tellapart.rejection import Rejection
 
 FORMAT = 1
+_REJECTION_TENSORS = ("centre", "scale", "means", "raw_means")
+_REJECTION_NUMBERS = ("sure", "near", "alike", "threshold")
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,13 @@ class Head:
         weight: (C, D) float32.
         bias: (C,) float32.
         temperature: above 0 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+        rejection: the rule for "none of these"; None for never.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     temperature: float = 1.0
+    rejection: Rejection | None = None
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated class probabilities (N, C) of features (N, D): the one softmax there is."""
@@ -56,6 +62,12 @@ class Head:
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
         return result
+
+    def none_of_these(self, features: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which pictures (N,) show none of the classes, by their features (N, D) and `probabilities` (N, C)."""
+        if self.rejection is None:
+            return np.zeros(len(features), dtype=np.bool_)
+        return self.rejection.none_of_these(features, probabilities)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class BundleInfo:
         packages: versions of what computed it.
         created: ISO 8601 in UTC.
         sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
+        rejection: the numbers "sure", "near", "alike" and "threshold" of `Rejection`; None for never.
     """
 
     classes: tuple[ClassName, ...]
@@ -93,6 +106,7 @@ class BundleInfo:
     packages: Mapping[str, str]
     created: str
     sizes: Mapping[str, int] = field(default_factory=dict)
+    rejection: Mapping[str, float] | None = None
     format: int = field(default=FORMAT)
 
     @property
@@ -160,13 +174,14 @@ def write_bundle(folder: Path, info: BundleInfo, backbone: bytes, head: Head) ->
     """
     files = {
         "backbone.safetensors": backbone,
-        "head.safetensors": save({"weight": head.weight.astype(np.float32), "bias": head.bias.astype(np.float32)}),
+        "head.safetensors": save(_tensors(head)),
         "labels.csv": _labels(info).encode(),
     }
     values = info.to_json() | {
         "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
         "head_sha256": hashlib.sha256(files["head.safetensors"]).hexdigest(),
         "temperature": head.temperature,
+        "rejection": _rejection_numbers(head.rejection),
         "sizes": {name: len(data) for name, data in files.items()},
     }
     checked = BundleInfo.from_json(json.loads(json.dumps(values)))
@@ -205,7 +220,7 @@ def open_bundle(folder: Path) -> Bundle:
         _check_file(folder / f"{name}.safetensors", expected)
     try:
         tensors = load_file(folder / "head.safetensors")
-        head = Head(tensors["weight"], tensors["bias"], info.temperature)
+        head = Head(tensors["weight"], tensors["bias"], info.temperature, _rejection(tensors, info))
     except (SafetensorError, KeyError) as error:
         raise BundleError(f"{folder}/head.safetensors cannot be read: {error}", "Train it again") from error
     expected_shape = (len(info.classes), BACKBONES[info.backbone].feature_dim)
@@ -215,7 +230,40 @@ def open_bundle(folder: Path) -> Bundle:
             f"expected {expected_shape} for {len(info.classes)} classes and {info.backbone}",
             "Train it again",
         )
+    _check_rejection(head, folder)
     return Bundle(folder, info, head)
+
+
+def _tensors(head: Head) -> dict[str, NDArray[np.float32]]:
+    tensors = {"weight": head.weight, "bias": head.bias}
+    if head.rejection is not None:
+        tensors |= {name: getattr(head.rejection, name) for name in _REJECTION_TENSORS}
+    return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
+
+
+def _rejection_numbers(rejection: Rejection | None) -> dict[str, float] | None:
+    return {name: getattr(rejection, name) for name in _REJECTION_NUMBERS} if rejection else None
+
+
+def _rejection(tensors: Mapping[str, NDArray[np.float32]], info: BundleInfo) -> Rejection | None:
+    if info.rejection is None:
+        return None
+    values: dict[str, Any] = {name: tensors[name] for name in _REJECTION_TENSORS}
+    values |= {name: info.rejection[name] for name in _REJECTION_NUMBERS}
+    return Rejection(**values)
+
+
+def _check_rejection(head: Head, folder: Path) -> None:
+    if head.rejection is None:
+        return
+    matrix, row = head.weight.shape, head.weight.shape[1:]
+    expected = {"centre": row, "scale": row, "means": matrix, "raw_means": matrix}
+    for name, shape in expected.items():
+        found = getattr(head.rejection, name).shape
+        if found != shape:
+            raise BundleError(
+                f"{name} of head.safetensors in {folder} has shape {found}, expected {shape}", "Train it again"
+            )
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -32,7 +32,13 @@ class Classifier:
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities (N, C) of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
-        return self.bundle.head.probabilities(self.extractor(pixels))
+        return self.answers(pixels)[0]
+
+    def answers(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """`probabilities` (N, C), and which pictures (N,) show none of the classes."""
+        head, features = self.bundle.head, self.extractor(pixels)
+        probabilities = head.probabilities(features)
+        return probabilities, head.none_of_these(features, probabilities)
 
 
 class Loader:

@@ -130,6 +130,7 @@ def make_result(
     *,
     top_k: int = DEFAULT_TOP_K,
     reject_threshold: float | None = None,
+    none_of_these: bool = False,
     time_ms: float = 0.0,
 ) -> Result:
     """The answer for one picture.
@@ -140,6 +141,7 @@ def make_result(
         probabilities: calibrated, in the same order, (C,); softmax was applied already.
         size: (width, height) of the picture as shown.
         reject_threshold: below this top confidence the answer is "none of these".
+        none_of_these: the head's own rule says so.
     """
     order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
     best = order[0]
@@ -147,7 +149,7 @@ def make_result(
         model=model,
         top=classes[best],
         confidence=round(float(probabilities[best]), 6),
-        none_of_these=reject_threshold is not None and float(probabilities[best]) < reject_threshold,
+        none_of_these=none_of_these or (reject_threshold is not None and probabilities[best] < reject_threshold),
         predictions=[
             Prediction.model_validate({"class": classes[i], "confidence": round(float(probabilities[i]), 6)})
             for i in order[:top_k]

@@ -112,23 +112,22 @@ def _answer(classifier: "Classifier", tag: str, batch: Sequence["_Picture | Pred
     if not pictures:
         return [p for p in batch if isinstance(p, PredictionRow)]
     started = time.perf_counter()
-    probabilities = iter(classifier.probabilities(np.stack([p.pixels for p in pictures])))
+    answers = zip(*classifier.answers(np.stack([p.pixels for p in pictures])), strict=True)
     seconds = (time.perf_counter() - started) / len(pictures)
-    return [
-        p if isinstance(p, PredictionRow) else _row(classifier, tag, p, next(probabilities), seconds) for p in batch
-    ]
+    return [p if isinstance(p, PredictionRow) else _row(classifier, tag, p, next(answers), seconds) for p in batch]
 
 
 def _row(
-    classifier: "Classifier", tag: str, picture: _Picture, probabilities: NDArray[np.float32], seconds: float
+    classifier: "Classifier", tag: str, picture: _Picture, answer: tuple[NDArray[np.float32], np.bool_], seconds: float
 ) -> PredictionRow:
-    info = classifier.info
+    info, (probabilities, none_of_these) = classifier.info, answer
     result = make_result(
         tag,
         info.class_names,
         probabilities.tolist(),
         picture.size,
         reject_threshold=info.reject_threshold,
+        none_of_these=bool(none_of_these),
         time_ms=1000 * (picture.seconds + seconds),
     )
     return PredictionRow(picture.path, result)

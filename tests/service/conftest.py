@@ -17,6 +17,7 @@ import pytest
 
 from tellapart import store
 from tellapart.bundle import BundleInfo, Head
+from tellapart.rejection import Rejection
 
 ROOT = Path(__file__).resolve().parents[2]
 StoreAt = Callable[[Path], AbstractContextManager[None]]
@@ -72,9 +73,15 @@ def add_model(tiny_bundle: Callable[..., BundleInfo]) -> AddModel:
 
 @pytest.fixture(scope="session")
 def seeing_head() -> Head:
-    """A head of three classes whose answer depends on the picture; its biases centre the logits of coloured blobs."""
+    """A head of three classes whose answer depends on the picture; its biases centre the logits of coloured blobs.
+
+    For some of them it says none of these.
+    """
     weight = np.random.default_rng(0).normal(0, 0.3, (3, 512)).astype(np.float32)
-    return Head(weight, np.array([7.4, 17.2, -1.6], np.float32))
+    directions = weight / np.linalg.norm(weight, axis=1, keepdims=True)
+    plain = np.zeros(512, np.float32), np.ones(512, np.float32)
+    rejection = Rejection(*plain, directions, directions, sure=0.5, near=10.0, alike=0.0, threshold=0.25)
+    return Head(weight, np.array([7.4, 17.2, -1.6], np.float32), rejection=rejection)
 
 
 @pytest.fixture(scope="session")

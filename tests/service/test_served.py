@@ -107,6 +107,19 @@ def test_every_mode_gives_the_same_probabilities_as_in_process(server: Server, m
     assert rotated["image"] == {"width": 100, "height": 160}
 
 
+def test_none_of_these_is_answered_as_in_process(server: Server, make_photo: MakePicture) -> None:
+    from tellapart.classifier import Loader
+
+    classifier = Loader().load(server.tags["photos"].path)
+    pictures = [make_photo(seed) for seed in range(12)]
+    pixels = np.stack([classifier.info.preprocessing.from_bytes(data) for data in pictures])
+    expected = classifier.answers(pixels)[1].tolist()
+    form = [file(data, "images") for data in pictures] + [text("model", "photos")]
+    answer = server.client.post("/classify_batch", files=form).json()
+    assert [result["none_of_these"] for result in answer["results"]] == expected
+    assert set(expected) == {True, False}
+
+
 def test_one_bad_picture_of_a_batch_fails_alone(server: Server, make_photo: MakePicture) -> None:
     good = [make_photo(i) for i in range(3)]
     pictures = [good[0], b"no picture", good[1], b"", good[2][: len(good[2]) // 2], good[2]]

@@ -1,0 +1,100 @@
+"""The rule for "none of these", by hand, in the bundle, and in the answers of a classifier."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tellapart.bundle import BundleInfo, Head, open_bundle
+from tellapart.classifier import Loader
+from tellapart.errors import BundleError
+from tellapart.rejection import Rejection, log_odds
+
+TinyBundle = Callable[..., BundleInfo]
+
+
+def floats(*rows: Any) -> np.ndarray:
+    return np.array(rows, dtype=np.float32)
+
+
+AXES = floats([1, 0], [0, 1])
+PLANE = Rejection(floats(1, 1), floats(2, 2), AXES, AXES, sure=0.0, near=1.0, alike=0.0, threshold=0.7)
+
+
+def rejecting(threshold: float, near: float = 0.0) -> Head:
+    """Two classes at 0.7311 and 0.2689 whatever the picture: log odds 1."""
+    zeros = np.zeros((2, 512), np.float32)
+    rejection = Rejection(zeros[0], zeros[0] + 1, zeros, zeros, 1.0, near, 0.0, threshold)
+    return Head(zeros, floats(0, -1), 1.0, rejection)
+
+
+def test_a_picture_far_from_every_class_is_none_of_these_however_sure_the_head_is() -> None:
+    features = floats([7, 1], [1, 3], [4, 4], [-5, 1])  # cosines 1, 1, 0.7071, 0 around the centre (1, 1)
+    sure = floats(*[[0.999, 0.001]] * 4)
+    assert PLANE.columns(features, sure)[:, 1] == pytest.approx([1, 1, 0.70711, 0], abs=1e-5)
+    assert PLANE.none_of_these(features, sure).tolist() == [False, False, False, True]
+
+
+def test_confidence_and_nearness_add_up() -> None:
+    both = Rejection(PLANE.centre, PLANE.scale, AXES, AXES, sure=0.5, near=2.0, alike=0.0, threshold=2.5)
+    assert log_odds(floats([0.731059, 0.268941])) == pytest.approx(1, abs=1e-5)
+    found = both.none_of_these(floats([7, 1], [7, 1]), floats([0.731059, 0.268941], [0.7, 0.3]))
+    assert found.tolist() == [False, True]  # 0.5 * 1 + 2 * 1 is the threshold; 0.5 * 0.847 + 2 is below
+
+
+def test_likeness_is_taken_from_the_features_as_they_are() -> None:
+    kind = Rejection(PLANE.centre, PLANE.scale, AXES, AXES, sure=0.0, near=0.0, alike=1.0, threshold=0.9)
+    features = floats([3, 0], [3, 4])  # cosines 1 and 0.8
+    assert kind.none_of_these(features, floats([0.9, 0.1], [0.9, 0.1])).tolist() == [False, True]
+
+
+def test_a_certain_head_and_a_picture_like_the_centre_are_no_infinities() -> None:
+    assert np.isfinite(log_odds(floats([1, 0]))).all()
+    assert PLANE.columns(floats([1, 1]), floats([1, 0]))[0, 1] == 0
+
+
+def test_a_head_without_the_rule_never_says_it() -> None:
+    head = Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32))
+    features = np.zeros((4, 3), np.float32)
+    assert not head.none_of_these(features, head.probabilities(features)).any()
+
+
+def test_a_bundle_keeps_the_rule(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
+    head = rejecting(1.5, near=0.25)
+    tiny_bundle(tmp_path / "b", head=head, file=b"weights")
+    found = open_bundle(tmp_path / "b").head.rejection
+    assert found is not None and head.rejection is not None
+    assert (found.sure, found.near, found.threshold) == (1.0, 0.25, 1.5)
+    for name in ("centre", "scale", "means", "raw_means"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(head.rejection, name))
+
+
+def test_a_bundle_of_before_is_read_and_rejects_nothing(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
+    tiny_bundle(tmp_path / "b", file=b"weights")
+    path = tmp_path / "b" / "model.json"
+    values = json.loads(path.read_text())
+    del values["rejection"]
+    path.write_text(json.dumps(values))
+    assert open_bundle(tmp_path / "b").head.rejection is None
+
+
+def test_a_rule_that_does_not_fit_the_head_is_named(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
+    head = rejecting(0.0)
+    assert head.rejection is not None
+    wrong = Rejection(head.rejection.centre, head.rejection.scale, floats([1, 0, 0]), AXES, 1.0, 0.0, 0.0, 0.0)
+    tiny_bundle(tmp_path / "b", head=Head(head.weight, head.bias, 1.0, wrong), file=b"weights")
+    with pytest.raises(BundleError, match=r"means of head.safetensors .*\(1, 3\), expected \(2, 512\)"):
+        open_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("threshold", "none"), [(0.9, False), (1.1, True)])
+def test_a_classifier_answers_by_the_rule(
+    tmp_path: Path, tiny_bundle: TinyBundle, threshold: float, none: bool
+) -> None:
+    tiny_bundle(tmp_path / "b", head=rejecting(threshold))
+    probabilities, found = Loader().load(tmp_path / "b").answers(np.zeros((2, 224, 224, 3), np.uint8))
+    assert found.tolist() == [none, none]
+    assert probabilities[0] == pytest.approx([0.731059, 0.268941], abs=1e-5)
