@@ -53,6 +53,8 @@ def test_groups_of_any_size_fill_every_split(sizes):
         counts = Counter(of_dogs.values())
         assert counts["train"] >= 6
         assert min(counts["val"], counts["test"]) >= 1
+        held_out = Counter(split for m, split in zip(everything, splits, strict=True) if m.class_slug == "dog")
+        assert max(held_out["val"], held_out["test"]) <= round(0.15 * sum(sizes))
 
 
 def test_a_class_whose_groups_belong_to_others_does_not_split():
