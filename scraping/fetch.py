@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import TracebackType
 
 import aiohttp
@@ -44,8 +45,8 @@ class Fetcher:
     """Fetches addresses; use it as an async context manager inside one event loop.
 
     Requests to public addresses and requests of sources that are local go through sessions of
-    their own, so that a connection made for one is never used by the other. A local source is not
-    asked for its robots.txt, and is given no rest between requests.
+    their own, so that a connection made for one is never used by the other. What stands on this
+    machine is not asked for its robots.txt, and is given no rest between requests.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Fetcher:
     async def _follow(self, target: URL, local: bool, want: _Want) -> Fetched:
         redirects: list[str] = []
         for _ in range(self._limits.redirects + 1):
-            delay = 0.0 if local else await self._allowed(target, want)
+            delay = 0.0 if local and _is_here(target) else await self._allowed(target, want)
             found = await self._request(target, local, want, delay)
             if isinstance(found, bytes):
                 return Fetched(found, tuple(redirects))
@@ -183,6 +184,13 @@ def user_agent(settings: Settings) -> str:
 def _check_size(size: int, want: _Want) -> None:
     if size > want.max_bytes:
         raise FetchFailed(Reason.TOO_LARGE, f"more than the {want.max_bytes} bytes that are taken")
+
+
+def _is_here(url: URL) -> bool:
+    try:
+        return url.host == "localhost" or ip_address(url.host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _parse(text: str, base: URL | None = None) -> URL:

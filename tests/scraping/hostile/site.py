@@ -11,7 +11,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
@@ -33,13 +33,11 @@ PUBLIC, INSIDE = "127.8.8.8", "127.0.0.1"
 LIMITS = FetchLimits(
     max_bytes=200_000,
     delay=0.01,
-    connect_timeout=0.5,
-    total_timeout=0.6,
     min_rate=1000,
     grace=0.1,
     backoff=0.01,
-    robots_timeout=0.3,
 )
+IMPATIENT = replace(LIMITS, total_timeout=0.4, robots_timeout=0.4)
 
 _TLS_HELLO = b"\x16"
 
@@ -135,8 +133,8 @@ class HostileSite:
                 head = first + await reader.readuntil(b"\r\n\r\n")
                 await self._behave(head.decode("latin-1"), writer)
             await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            return
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            return  # a cancelled one would be logged as an error
         finally:
             writer.close()
 

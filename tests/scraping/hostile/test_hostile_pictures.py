@@ -172,7 +172,7 @@ def test_kept_counts_follow_placeholders_seen_by_another_class(hostile, stranger
     async def run() -> tuple[int, int]:
         async with stranger.fetcher() as fetcher:
             with Intake(stranger.dataset, fetcher) as intake:
-                for n, c in enumerate((cat, dog, dog)):
+                for n, c in enumerate((dog, dog, cat)):
                     candidate = Candidate(hostile.at("count", f"/{n}.jpg"), "list", "", n)
                     row = await intake.take(intake.shelf(c), candidate, False)
                     intake.shelf(c).kept += row.status == Status.KEPT
