@@ -1,9 +1,14 @@
 """A headless Chromium for sources that show their pictures to browsers only; the one module that imports Selenium.
 
     with open_browser(settings) as browser:
-        browser.open(address)
-        for tiles in browser.grow(".tile", {"full": ("", "data-full")}, more="button.more", end="#end"):
-            ...
+        browser.visit(address)
+        if browser.shown({"tiles": page.tiles, "nothing": page.nothing}) == "tiles":
+            tiles, mark = browser.read(page)
+            while browser.bring_more(page, mark):
+                tiles, mark = browser.read(page)
+
+Nothing here holds on to an element of the page: each step is one script that looks for what it needs, so
+that a page that rebuilds itself meanwhile is read as it is. Chromium says what it is, headless and driven.
 
 Chromium and its driver end with the block, whatever ends it, and also when this process is killed: the
 driver gets the signal of its parent's death, and Chromium ends with the pipe to its driver.
@@ -18,12 +23,20 @@ import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.common.exceptions import (
+    InvalidElementStateException,
+    InvalidSelectorException,
+    JavascriptException,
+    TimeoutException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
+from scraping.selectors import Page
 from scraping.source import LayoutChanged, Unavailable
 from tellapart.settings import Settings
 
@@ -43,98 +56,141 @@ _FLAGS = (
 )
 _INSTALL = "Install the browser and its driver: apt-get install chromium chromium-driver"
 _PATIENCE = 10.0
+_PAGE_LOAD = 30.0
 _POLL = 0.03
 _PROFILE = "tellapart-chromium-"
 _PR_SET_PDEATHSIG = 1
 
-_READ_TILES = """
-const [selector, fields, start] = arguments;
-return Array.from(document.querySelectorAll(selector)).slice(start).map(tile => {
-  const found = {};
-  for (const [name, [within, attribute]] of Object.entries(fields)) {
-    const element = within ? tile.querySelector(within) : tile;
-    const value = element && (attribute ? element.getAttribute(attribute) : element.textContent);
-    found[name] = (value || "").trim();
-  }
-  return found;
-});
+_TOOLS = """
+const visible = selector => selector
+  ? Array.from(document.querySelectorAll(selector)).find(e => e.checkVisibility() && !e.disabled) : undefined;
+const value = (tile, [within, attributes]) => {
+  const element = !within || tile.matches(within) ? tile : tile.querySelector(within);
+  if (!element) return "";
+  if (!attributes) return element.textContent.trim();
+  const values = attributes.split("|").map(name => (element.getAttribute(name) || "").trim());
+  return values.find(text => text && !text.startsWith("data:")) || "";
+};
+const tiles = page => Array.from(document.querySelectorAll(page.tiles)).filter(t => value(t, page.fields.picture));
+const mark = page => {
+  let digest = 0;
+  for (const tile of tiles(page))
+    for (const letter of value(tile, page.fields.picture) + "\\n")
+      digest = (Math.imul(digest, 31) + letter.codePointAt(0)) | 0;
+  return digest;
+};
 """
-_SCROLL = "window.scrollTo(0, document.documentElement.scrollHeight);"
-_CLICK_VISIBLE = """
-const button = document.querySelector(arguments[0]);
-const visible = button && button.checkVisibility() && !button.disabled;
-if (visible) button.click();
-return Boolean(visible);
+_SHOWN = "return Object.entries(arguments[0]).find(([name, selector]) => visible(selector))?.[0] || '';"
+_READ = """
+const page = arguments[0];
+const read = tile => Object.fromEntries(Object.entries(page.fields).map(([name, where]) => [name, value(tile, where)]));
+return [tiles(page).map(tile => ({...read(tile), base: document.baseURI})), mark(page)];
 """
+_PRESS = "const button = visible(arguments[0]); if (button) button.click(); return Boolean(button);"
+_REVEAL = """
+const pressed = (document.tellapartPressed ??= new WeakSet());
+const stay = event => event.preventDefault();
+document.addEventListener("click", stay, true);
+for (const element of document.querySelectorAll(arguments[0])) {
+  if (pressed.has(element)) continue;
+  pressed.add(element);
+  for (const type of ["mouseover", "mousedown", "mouseup", "click"])
+    element.dispatchEvent(new MouseEvent(type, {bubbles: true, cancelable: true, view: window}));
+}
+document.removeEventListener("click", stay, true);
+"""
+# Two frames after a scroll, the page has heard of it: what is loaded when seen is then on its way.
+_STEP = """
+const [page, last, done] = arguments;
+const bottom = document.documentElement.scrollHeight - innerHeight - scrollY < 2;
+if (bottom) window.scrollBy(0, -100);
+window.scrollBy(0, innerHeight * 0.8);
+const all = document.querySelectorAll(page.tiles);
+if (bottom && all.length) all[all.length - 1].scrollIntoView({block: "end"});
+const tell = () => done(mark(page) !== last ? "changed" : visible(page.end) ? "end" : "");
+const late = setTimeout(tell, 500);
+requestAnimationFrame(() => requestAnimationFrame(() => { clearTimeout(late); tell(); }));
+"""
+_LINK = """
+const link = arguments[0] && document.querySelector(arguments[0]);
+return link && link.href ? String(link.href) : "";
+"""
+_STATUS = "return performance.getEntriesByType('navigation')[0]?.responseStatus || 0;"
 
 
 class Browser:
-    """What sources do with a page: open it, wait for it, read its tiles, make it show more."""
+    """What sources do with a page: visit it, see what it shows, read its tiles, make it show more.
+
+    Raises (every method):
+        Unavailable: the browser failed.
+        LayoutChanged: a selector is none.
+    """
 
     def __init__(self, driver: webdriver.Chrome, patience: float = _PATIENCE) -> None:
+        """Drive `driver`, waiting `patience` seconds at most for what a page is to show."""
         self.driver = driver
         self._patience = patience
 
-    def open(self, address: str, ready: str) -> None:
-        """Open a page and wait until something matches the selector `ready`.
+    def visit(self, address: str) -> None:
+        """Open a page.
 
         Raises:
-            Unavailable: the page does not open.
-            LayoutChanged: nothing on it matches in time.
+            Unavailable: it does not open.
         """
         with _told_by_selenium():
             self.driver.get(address)
-        if not self._until(lambda: self.has(ready)):
-            raise LayoutChanged(f"{address} shows nothing that matches {ready!r}", "Update this program")
 
-    def has(self, selector: str) -> bool:
-        """Whether the page has an element that matches."""
-        with _told_by_selenium():
-            return bool(self.driver.execute_script("return !!document.querySelector(arguments[0])", selector))
+    def status(self) -> int:
+        """The HTTP status the page came with; 0 where there is none."""
+        return int(self._run(_STATUS))
 
-    def read(self, tiles: str, fields: Mapping[str, tuple[str, str]], start: int = 0) -> list[Tile]:
-        """Read what matches `tiles`, from number `start` on, in one step.
+    def shown(self, choices: Mapping[str, str], wait: bool = True) -> str:
+        """Which of some selectors, by name, matches something visible first; "" for none in time."""
+        found = ""
 
-        Args:
-            tiles: selector of the elements.
-            fields: for each wanted name, a selector within the tile ("" for itself) and an attribute
-                ("" for the text).
-            start: how many to leave out.
+        def look() -> bool:
+            nonlocal found
+            found = str(self._run(_SHOWN, dict(choices)))
+            return bool(found) or not wait
+
+        self._until(look)
+        return found
+
+    def press(self, selector: str) -> bool:
+        """Press the first visible element that matches and wait until none does; False where it stays."""
+        return bool(self._run(_PRESS, selector)) and self._until(lambda: not self.shown({"it": selector}, wait=False))
+
+    def read(self, page: Page) -> tuple[list[Tile], int]:
+        """The tiles that have a picture's address, in one step, and a mark that changes when they do.
+
+        Each tile also has the address that its relative ones start from, as `base`.
         """
+        if page.press:
+            self._run(_REVEAL, page.press)
+        tiles, mark = self._run(_READ, _script_form(page))
+        return list(tiles), int(mark)
+
+    def bring_more(self, page: Page, mark: int) -> bool:
+        """Press "show more" and scroll until the tiles are others than those with this mark; False if they stay."""
+        pressed, state = False, ""
+
+        def step() -> bool:
+            nonlocal pressed, state
+            pressed = pressed or bool(self._run(_PRESS, page.more))
+            with _told_by_selenium():
+                state = str(self.driver.execute_async_script(_TOOLS + _STEP, _script_form(page), mark))
+            return bool(state)
+
+        self._until(step)
+        return state == "changed"
+
+    def link(self, selector: str) -> str:
+        """The address that the first match links to; "" for none."""
+        return str(self._run(_LINK, selector))
+
+    def _run(self, script: str, *arguments: object) -> Any:
         with _told_by_selenium():
-            return list(self.driver.execute_script(_READ_TILES, tiles, dict(fields), start))
-
-    def grow(
-        self, tiles: str, fields: Mapping[str, tuple[str, str]], more: str = "", end: str = ""
-    ) -> Generator[list[Tile], None, None]:
-        """Yield the tiles that are there, then scroll (or press `more`) and yield the new ones, until none come.
-
-        Args:
-            tiles, fields: as for `read`.
-            more: selector of a "show more" button, "" for none.
-            end: selector of what only a page shown to its end has, "" where it has no such thing;
-                without it the end is known by nothing new coming for a while.
-        """
-        count = 0
-        while True:
-            new = self.read(tiles, fields, count)
-            if new:
-                count += len(new)
-                yield new
-            elif (end and self.has(end)) or not self._bring_more(tiles, count, more, end):
-                return
-
-    def _bring_more(self, tiles: str, count: int, more: str, end: str) -> bool:
-        """Scroll and press until there are more than `count` tiles or the end shows; False if neither happens."""
-
-        def came() -> bool:
-            self.driver.execute_script(_SCROLL)
-            if more:
-                self.driver.execute_script(_CLICK_VISIBLE, more)
-            total = self.driver.execute_script("return document.querySelectorAll(arguments[0]).length", tiles)
-            return int(total) > count or bool(end and self.has(end))
-
-        return self._until(came)
+            return self.driver.execute_script(_TOOLS + script, *arguments)
 
     def _until(self, condition: Callable[[], bool]) -> bool:
         with _told_by_selenium():
@@ -145,8 +201,15 @@ class Browser:
 
 
 @contextmanager
-def open_browser(settings: Settings) -> Generator[Browser, None, None]:
+def open_browser(
+    settings: Settings, flags: Sequence[str] = (), patience: float = _PATIENCE
+) -> Generator[Browser, None, None]:
     """A headless Chromium with a fresh profile.
+
+    Args:
+        settings: where it is.
+        flags: more switches for its command line.
+        patience: seconds to wait at most for what a page is to show.
 
     Raises:
         Unavailable: the browser or its driver is missing or does not start.
@@ -156,18 +219,21 @@ def open_browser(settings: Settings) -> Generator[Browser, None, None]:
     _try_out(settings.chromium)
     _sweep_profiles()
     with tempfile.TemporaryDirectory(prefix=f"{_PROFILE}{os.getpid()}-", ignore_cleanup_errors=True) as profile:
-        driver = _start(settings, profile)
+        driver = _start(settings, [*_flags(profile), *flags])
         try:
-            yield Browser(driver)
+            yield Browser(driver, patience)
         finally:
             with suppress(WebDriverException, OSError):
                 driver.quit()
 
 
-def _start(settings: Settings, profile: str) -> webdriver.Chrome:
+def _start(settings: Settings, flags: Sequence[str]) -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
     options.binary_location = str(settings.chromium)
-    for flag in _flags(profile):
+    options.page_load_strategy = "eager"
+    options.unhandled_prompt_behavior = "dismiss"
+    options.timeouts = {"pageLoad": int(_PAGE_LOAD * 1000)}
+    for flag in flags:
         options.add_argument(flag)
     environment = {**os.environ, "SE_OFFLINE": "true"}
     service = Service(
@@ -180,6 +246,10 @@ def _start(settings: Settings, profile: str) -> webdriver.Chrome:
     except (WebDriverException, OSError) as error:
         service.stop()
         raise Unavailable(f"the browser does not start: {_first_line(error)}", _INSTALL) from error
+
+
+def _script_form(page: Page) -> dict[str, object]:
+    return {"tiles": page.tiles, "fields": dict(page.fields), "end": page.end}
 
 
 def _flags(profile: str) -> Sequence[str]:
@@ -222,8 +292,8 @@ def _sweep_profiles() -> None:
 def _told_by_selenium() -> Generator[None, None, None]:
     try:
         yield
-    except TimeoutException:
-        raise
+    except (JavascriptException, InvalidElementStateException, InvalidSelectorException) as error:
+        raise LayoutChanged(f"the page cannot be read: {_first_line(error)}", "Check the selectors") from error
     except (WebDriverException, OSError) as error:
         raise Unavailable(f"the browser failed: {_first_line(error)}", "Run the same command again") from error
     except Exception as error:  # urllib3's own, when the driver is gone

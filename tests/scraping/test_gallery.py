@@ -12,12 +12,14 @@ from subprocess import PIPE
 
 import pytest
 
-from scraping.browser import Browser, open_browser
+from scraping.browser import open_browser
 from scraping.collect import collect
+from scraping.selectors import Page
 from scraping.source import LayoutChanged, NoResults, Unavailable
 from scraping.sources.gallery.catalog import Catalog
 from scraping.sources.gallery.site import BATCH, create_site
 from scraping.sources.gallery.source import GallerySource
+from scraping.sources.showing import show
 from tellapart.errors import SourceError
 from tellapart.images import probe
 from tellapart.names import parse_class_name
@@ -193,8 +195,9 @@ def test_nothing_is_left_of_a_browser_whatever_ends_it(browser_settings, site, t
 
     def use_it() -> None:
         with open_browser(browser_settings) as browser:
-            browser.open(site.url, ".tile")
-            assert browser.read(".tile", {"text": ("", ""), "none": ("a", "href")}) == [{"text": "one", "none": ""}]
+            browser.visit(site.url)
+            tiles, _ = browser.read(Page(".tile", {"picture": ("", ""), "none": ("a", "href")}))
+            assert tiles == [{"picture": "one", "none": "", "base": f"{site.url}/"}]
             assert browser_processes()
             raise error
 
@@ -235,14 +238,13 @@ def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, tm
 @pytest.mark.browser
 def test_a_page_that_changed_or_went_away_is_told_apart(browser_settings, site):
     site.serve("/", b"<p>something else</p>", mimetype="text/html")
-    with open_browser(browser_settings) as browser:
-        hasty = Browser(browser.driver, patience=0.2)
+    page = Page(".tile", {"picture": ("", "")})
+    with open_browser(browser_settings, patience=0.2) as hasty:
         with pytest.raises(LayoutChanged, match=r"shows nothing that matches '\.tile'"):
-            hasty.open(site.url, ".tile")
+            list(show(hasty, page, site.url, "it"))
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
         with pytest.raises(Unavailable, match="ERR_CONNECTION_REFUSED"):
-            hasty.open(f"http://127.0.0.1:{port}/", ".tile")
+            list(show(hasty, page, f"http://127.0.0.1:{port}/", "it"))
         site.serve("/", b"<p class='tile'>one</p>", mimetype="text/html")
-        hasty.open(site.url, ".tile")
-        assert list(hasty.grow(".tile", {"text": ("", "")})) == [[{"text": "one"}]]
+        assert list(show(hasty, page, site.url, "it")) == [[{"picture": "one", "base": f"{site.url}/"}]]

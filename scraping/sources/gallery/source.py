@@ -5,19 +5,28 @@ from contextlib import ExitStack
 from urllib.parse import quote, urljoin
 
 from scraping.browser import Browser, Tile, open_browser
+from scraping.selectors import Page
 from scraping.source import Candidate, NoResults
 from scraping.sources.gallery.server import serve_gallery
+from scraping.sources.rounds import ranked
+from scraping.sources.showing import show
 from tellapart.names import ClassName
 from tellapart.settings import Settings
 
-_FIELDS = {
-    "full": ("", "data-full"),
-    "page": ("a", "href"),
-    "title": (".title", ""),
-    "author": (".author", ""),
-    "license": (".license", ""),
-    "license_url": (".license", "href"),
-}
+_PAGE = Page(
+    tiles=".tile",
+    fields={
+        "picture": ("", "data-full"),
+        "page": ("a", "href"),
+        "title": (".title", ""),
+        "author": (".author", ""),
+        "license": (".license", ""),
+        "license_url": (".license", "href"),
+    },
+    more="#more",
+    end="#end",
+    nothing="#nothing",
+)
 
 
 class GallerySource:
@@ -37,20 +46,18 @@ class GallerySource:
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:  # noqa: ARG002
         """The tiles the gallery shows for a query."""
-        site, browser = self._opened()
-        browser.open(f"{site}/?q={quote(query)}", ready=".tile, #nothing")
-        rank = 0
-        for tiles in browser.grow(".tile", _FIELDS, more="#more", end="#end, #nothing"):
-            for tile in tiles:
-                yield _candidate(tile, site, query, rank)
-                rank += 1
-        if not rank:
-            raise NoResults(f"the gallery has nothing for {query!r}", "Search for the name of one of its folders")
+        nothing = NoResults(f"the gallery has nothing for {query!r}", "Search for the name of one of its folders")
+        return ranked(self._rounds(query), nothing)
 
     def close(self) -> None:
         """Stop the browser and the site."""
         self._open = None
         self._held.close()
+
+    def _rounds(self, query: str) -> Generator[list[Candidate], None, None]:
+        site, browser = self._opened()
+        for tiles in show(browser, _PAGE, f"{site}/?q={quote(query)}", "the gallery"):
+            yield [_candidate(tile, site, query) for tile in tiles]
 
     def _opened(self) -> tuple[str, Browser]:
         if self._open is None:
@@ -61,14 +68,14 @@ class GallerySource:
         return self._open
 
 
-def _candidate(tile: Tile, site: str, query: str, rank: int) -> Candidate:
+def _candidate(tile: Tile, site: str, query: str) -> Candidate:
     return Candidate(
-        url=f"gallery:{tile['full']}",
-        location=urljoin(site, tile["full"]),
+        url=f"gallery:{tile['picture']}",
+        location=urljoin(site, tile["picture"]),
         page_url=f"gallery:{tile['page']}",
         source="gallery",
         query=query,
-        rank=rank,
+        rank=0,
         title=tile["title"],
         license=tile["license"],
         license_url=tile["license_url"],

@@ -1,0 +1,85 @@
+"""A source that is a web page shown in a browser; what is special to a site is how one tile is read."""
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from scraping.browser import Browser, Tile, open_browser
+from scraping.selectors import Page
+from scraping.source import Candidate, LayoutChanged, NoResults
+from scraping.sources.rounds import ranked
+from scraping.sources.showing import show
+from tellapart.names import ClassName
+from tellapart.settings import Settings
+
+Browsing = Callable[[Settings], AbstractContextManager[Browser]]
+ReadTile = Callable[[Tile, str], Candidate | None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a page source needs to know of its site.
+
+    Attributes:
+        name: of the source.
+        page: how its result page is read.
+        address: the result page's address for a query.
+        read: a tile and the query to a candidate; None where the tile is not in a known form.
+        wanted: whether a tile is for a class; only a site with labels of its own says no.
+        local: whether it may stand on a loopback address.
+    """
+
+    name: str
+    page: Page
+    address: Callable[[str], str]
+    read: ReadTile
+    wanted: Callable[[Tile, ClassName], bool] = lambda tile, class_name: True  # noqa: ARG005
+    local: bool = False
+
+
+class PageSource:
+    """A site's result pages, in a browser that starts with the first search."""
+
+    remembered = True
+
+    def __init__(self, site: Site, settings: Settings, browsing: Browsing = open_browser) -> None:
+        self.name, self.local = site.name, site.local
+        self._site, self._settings, self._browsing = site, settings, browsing
+        self._held = ExitStack()
+        self._browser: Browser | None = None
+
+    def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
+        """The pictures that the site shows for a query."""
+        nothing = NoResults(f"{self.name} has nothing for {query!r}", "Use other words for the class")
+        return ranked(self._rounds(class_name, query), nothing)
+
+    def close(self) -> None:
+        """Stop the browser."""
+        self._browser = None
+        self._held.close()
+
+    def _rounds(self, class_name: ClassName, query: str) -> Generator[list[Candidate], None, None]:
+        site = self._site
+        shown = understood = False
+        for tiles in show(self._opened(), site.page, site.address(query), self.name):
+            read = [(tile, site.read(tile, query)) for tile in tiles]
+            shown |= bool(read)
+            understood |= any(candidate for _, candidate in read)
+            yield [candidate for tile, candidate in read if candidate and site.wanted(tile, class_name)]
+        if shown and not understood:
+            raise LayoutChanged(f"{self.name} shows results in a form this program does not know", "Update it")
+
+    def _opened(self) -> Browser:
+        if self._browser is None:
+            self._browser = self._held.enter_context(self._browsing(self._settings))
+        return self._browser
+
+
+def web_address(tile: Tile, name: str) -> str:
+    """The http or https address that a tile's field holds, made absolute; "" where it is none."""
+    try:
+        address = urljoin(tile["base"], tile.get(name, "")) if tile.get(name) else ""
+        return address if urlsplit(address).scheme in ("http", "https") else ""
+    except ValueError:
+        return ""
