@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 from curation.actions import apply
 from curation.flagging import flag_suspects
 from curation.flags import Suspect, from_flags, in_order, store_flags
+from curation.label_errors import LabelErrors
 from curation.quality import Quality
-from curation.suspects import Names, find_suspects, judge
+from curation.suspects import Judgement, Names, find_suspects, judge
 from tellapart.decisions import Action
 
 CLASSES = 5
@@ -100,6 +101,14 @@ def test_what_is_confident_is_wrong_and_a_clean_data_set_has_next_to_none(seed):
     assert len(confident) >= 0.5 * wrong.sum()
     clean = plant(seed, turned=0, strangers=0)
     assert sum(s.confident for s in suspects_of(clean)) <= 0.02 * len(clean.targets)
+
+
+def test_where_many_labels_are_wrong_less_evidence_will_do():
+    def judgement(counted):
+        errors = LabelErrors(np.array([0.85] * 10, np.float32), np.zeros(10, np.int64), np.arange(10) < counted)
+        return Judgement(np.zeros(10, np.float32), np.zeros(10, np.bool_), errors)
+
+    assert [judgement(counted).is_confident_error(0) for counted in (1, 2)] == [False, True]
 
 
 def test_the_same_seed_gives_the_same_suspects():
