@@ -363,12 +363,12 @@ def _print_trained(model: StoredModel) -> None:
 
 
 def _print_counts(dataset: Dataset) -> None:
-    """A table per class: how many were tried, kept, and what became of the rest."""
+    """A table per class: how many were found, kept, and what became of the rest."""
     counts = dataset.manifest.counts()
-    table = Table("class", "tried", "kept", "the rest", title=str(dataset.root))
+    table = Table("class", "found", "kept", "not kept, and why", title=str(dataset.root))
     for c in dataset.classes:
         reasons = counts.get(c.slug, Counter())
-        rest = ", ".join(f"{REASON_TEXT[r]}: {n}" for r, n in reasons.most_common() if r is not Reason.OK)
+        rest = "\n".join(f"{n} {REASON_TEXT[r]}" for r, n in reasons.most_common() if r is not Reason.OK)
         table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
     _OUT.print(table)
 

@@ -84,7 +84,8 @@ def collect(
 ) -> Dataset:
     """Fill a data set's classes from sources, making the data set where there is none.
 
-    `queries` are words to search for beside a class's name, by its slug.
+    `queries` are words to search for beside a class's name, by its slug. What a source failed at, with
+    pictures there all the same, is reported as a note.
 
     Raises:
         SourceError: a source refused, or a class has no picture; what was found is kept.
@@ -96,7 +97,9 @@ def collect(
             stack.callback(source.close)
             opened.append(source)
         dataset = Dataset.create(root, root.name, classes, sources)
-        collect_pictures(dataset, opened, per_class, settings, report, queries)
+        summary = collect_pictures(dataset, opened, per_class, settings, report, queries)
+    for number, problem in enumerate(summary.problems, start=1):
+        report(Progress(f"problem {number}", note=problem, finished=True))
     return dataset
 
 

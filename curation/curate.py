@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from curation.actions import carry_out
 from curation.duplicates import THUMBNAIL, Thumbnail, components, find_pairs, thumbnail
+from curation.origins import Joined, join_origins
 from curation.splits import SPLITS, Member, assign_splits
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
@@ -18,6 +19,7 @@ MIN_TRAINING_PICTURES = 2
 _OURS = {Reason.CONFLICT, Reason.LEAK, Reason.DUPLICATE}
 _HELD_OUT_RANK = {"test": 2, "val": 1}
 _GROUP_DIGITS = 16
+_LARGE = "pages or authors have too much of a class to be kept in one split"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class CurationSummary:
         splits: pictures in train, val and test.
         quarantined: pictures taken out, by reason.
         duplicate_groups: groups of two or more near-duplicates that stay together.
+        large_origins: pages and authors with too much of a class to be kept in one split.
     """
 
     classes: Mapping[str, ClassCounts]
     splits: Mapping[str, int]
     quarantined: Mapping[Reason, int]
     duplicate_groups: int
+    large_origins: int = 0
 
     @property
     def text(self) -> str:
@@ -60,6 +64,7 @@ class CurationSummary:
         return (
             f"{kept} pictures in {len(self.classes)} classes ({sizes or 'none'}); "
             f"near-duplicate groups: {self.duplicate_groups}; taken out: {out or 'none'}"
+            + (f"; {self.large_origins} {_LARGE}" if self.large_origins else "")
         )
 
 
@@ -77,9 +82,11 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
     before = [a for a in dataset.manifest.attempts() if a.class_slug in slugs and _is_decided_here(a)]
     with Stage(report, "curate", total=len(before)) as stage:
         groups = _groups_and_conflicts(dataset, before)
-        after = _decided(before, groups, seed)
+        reasons = _reasons(before, groups)
+        joined = join_origins([a for a, r in zip(before, reasons, strict=True) if r == Reason.OK], groups.group_ids)
+        after = _decided(before, reasons, groups.group_ids | joined.group_ids, seed)
         dataset.manifest.add(a for a, old in zip(after, before, strict=True) if a != old)
-        summary = _summary(dataset, after)
+        summary = _summary(dataset, after, groups, joined)
         stage.note(summary.text)
         stage.advance(len(after), kept=sum(summary.splits.values()), quarantined=sum(summary.quarantined.values()))
     _check_classes(dataset, after)
@@ -90,7 +97,7 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
 class _Groups:
     """By sha256: the group of each picture; and the pictures that stand in two classes."""
 
-    group_ids: Mapping[str, str]
+    group_ids: dict[str, str]
     conflicts: frozenset[str]
 
 
@@ -125,18 +132,19 @@ def _look(dataset: Dataset, attempt: Attempt) -> Thumbnail | None:
         return None
 
 
-def _decided(attempts: Sequence[Attempt], groups: _Groups, seed: int) -> list[Attempt]:
+def _decided(
+    attempts: Sequence[Attempt], reasons: Sequence[Reason], group_ids: Mapping[str, str], seed: int
+) -> list[Attempt]:
     """The attempts with status, reason, group and split, in the order given."""
-    reasons = _reasons(attempts, groups)
     kept = [a for a, reason in zip(attempts, reasons, strict=True) if reason == Reason.OK]
-    members = [Member(a.class_slug, groups.group_ids[a.sha256], a.given_split) for a in kept]
+    members = [Member(a.class_slug, group_ids[a.sha256], a.given_split) for a in kept]
     splits = iter(assign_splits(members, seed))
     return [
         replace(
             a,
             status=Status.KEPT if reason == Reason.OK else Status.QUARANTINED,
             reason=reason,
-            group_id=groups.group_ids[a.sha256],
+            group_id=group_ids[a.sha256],
             split=next(splits) if reason == Reason.OK else "",
         )
         for a, reason in zip(attempts, reasons, strict=True)
@@ -172,27 +180,28 @@ def _rank(attempt: Attempt) -> int:
     return _HELD_OUT_RANK.get(attempt.given_split, 0)
 
 
-def _summary(dataset: Dataset, attempts: Sequence[Attempt]) -> CurationSummary:
+def _summary(dataset: Dataset, attempts: Sequence[Attempt], groups: _Groups, joined: Joined) -> CurationSummary:
     by_class: dict[str, list[Attempt]] = {c.slug: [] for c in dataset.classes}
     for a in attempts:
         by_class[a.class_slug].append(a)
     kept = [a for a in attempts if a.status == Status.KEPT]
     splits = Counter(a.split for a in kept)
     return CurationSummary(
-        classes={slug: _class_counts(mine) for slug, mine in by_class.items()},
+        classes={slug: _class_counts(mine, groups) for slug, mine in by_class.items()},
         splits={name: splits[name] for name in SPLITS},
         quarantined=dict(sorted(Counter(a.reason for a in attempts if a.reason != Reason.OK).items())),
-        duplicate_groups=_duplicate_groups(kept),
+        duplicate_groups=_duplicate_groups(kept, groups),
+        large_origins=joined.large,
     )
 
 
-def _class_counts(attempts: Sequence[Attempt]) -> ClassCounts:
+def _class_counts(attempts: Sequence[Attempt], groups: _Groups) -> ClassCounts:
     kept = [a for a in attempts if a.status == Status.KEPT]
-    return ClassCounts(len(kept), _duplicate_groups(kept), len(attempts) - len(kept))
+    return ClassCounts(len(kept), _duplicate_groups(kept, groups), len(attempts) - len(kept))
 
 
-def _duplicate_groups(kept: Iterable[Attempt]) -> int:
-    return sum(size > 1 for size in Counter(a.group_id for a in kept).values())
+def _duplicate_groups(kept: Iterable[Attempt], groups: _Groups) -> int:
+    return sum(size > 1 for size in Counter(groups.group_ids[a.sha256] for a in kept).values())
 
 
 def _check_classes(dataset: Dataset, attempts: Iterable[Attempt]) -> None:

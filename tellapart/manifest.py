@@ -16,9 +16,10 @@ from tellapart.pictures import Picture, Reason, Status
 class Attempt:
     """One attempt to get one picture for one class; (class_slug, url) is its identity.
 
-    `group_id`, `split` and `flags` are curation's: pictures of one group never stand in two
-    splits; `split` is "train", "val" or "test" ("" before curation); `flags` is JSON that says
-    why the picture is suspect, "" where it is not; `given_split` is what the folder it came from said.
+    `group_id`, `split` and `flags` are curation's: pictures of one group (near-duplicates, and those of
+    one page or author) never stand in two splits; `split` is "train", "val" or "test" ("" before
+    curation); `flags` is JSON that says why the picture is suspect, "" where it is not; `given_split`
+    is what the folder it came from said.
     `redirects` are the addresses the URL was sent on to, in order, with a space between.
     """
 

@@ -159,6 +159,22 @@ def test_a_manifest_that_is_none_is_3(tell: Tell, pets: Path, isolated_home: Pat
 
 
 @pytest.mark.usefixtures("pets")
+def test_collecting_ends_with_a_table_of_every_reason_and_a_line_for_each_source_that_failed(
+    tell: Tell, isolated_home: Path
+) -> None:
+    (isolated_home / "pets" / "cat" / "text.jpg").write_bytes(b"no picture")
+    (isolated_home / "pets" / "cat" / "empty.jpg").write_bytes(b"")
+    (isolated_home / "pets" / "cat" / "nothing.jpg").write_bytes(b"")
+    told = tell("collect", "kept", "cat", "dog", "--source", "folder:pets", "--source", "gallery", "--per-class", "99")
+    assert told.code == 0
+    for shown in ("found", "kept", "2 the file is empty", "1 not a picture"):
+        assert shown in told.out
+    problems = [line for line in told.err.splitlines() if line.startswith("problem")]
+    assert [line.split(": ")[:2] for line in problems] == [["problem 1", "cat"], ["problem 2", "dog"]]
+    assert all("/nonexistent" in line for line in problems)
+
+
+@pytest.mark.usefixtures("pets")
 def test_no_browser_is_4(tell: Tell) -> None:
     told = tell("create", "animals", "cat", "dog", "--source", "gallery", "--yes")
     refused(told, 4, "/nonexistent", "apt-get install chromium")
