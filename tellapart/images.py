@@ -21,6 +21,8 @@ from tellapart.errors import DataError
 
 pillow_heif.register_heif_opener()
 Image.init()
+# once for all: `catch_warnings` around each decoding would not be safe in threads
+warnings.filterwarnings("ignore", module=r"PIL(\..*)?$")
 
 
 class ImageFault(StrEnum):
@@ -131,11 +133,9 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     if len(data) > limits.max_bytes:
         raise _too_large(f"{len(data) / 2**20:.1f} MB", f"{limits.max_bytes / 2**20:.0f} MB")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_OPENABLE) as image:
-                _check(image, limits)
-                yield image
+        with Image.open(io.BytesIO(data), formats=_OPENABLE) as image:
+            _check(image, limits)
+            yield image
     except ImageError:
         raise
     except UnidentifiedImageError:
