@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from tellapart.decisions import Action
 
 _OUT = Console(highlight=False)
-_SOURCE_HELP = "Where to look: gallery, openverse, folder:PATH or urls:PATH. May be repeated."
+_SOURCE_HELP = (
+    "Where to look: openverse, wikimedia, inaturalist, flickr, bing, duckduckgo, google, gallery, "
+    "site:RECIPE, folder:PATH or urls:PATH. May be repeated."
+)
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
 _SHOWN_SUSPECTS = 3
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]

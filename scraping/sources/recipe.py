@@ -84,7 +84,7 @@ def read_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {where}: {first['msg']}", "See the recipes in the README") from error
+        raise DataError(f"{path}: {where}: {first['msg']}", "See docs/sources.md") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Making sources, and those that read one's own files."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from scraping.source import NoResults
-from scraping.sources import make_source
+from scraping.sources import make_source, source_words
 from scraping.sources.folder import FolderSource
+from scraping.sources.recipe import read_recipe
 from scraping.sources.urls import UrlsSource
 from tellapart.errors import DataError, UsageError
 from tellapart.names import parse_class_name
@@ -26,6 +28,23 @@ def test_sources_are_made_by_their_word(settings, tmp_path, monkeypatch):
     assert make_source("urls:list.txt", settings).name == f"urls:{tmp_path}/list.txt"
 
 
+def test_the_command_line_and_the_pages_name_every_source():
+    repository = Path(__file__).parents[2]
+    for name in ("cli.py", "README.md", "docs/sources.md"):
+        text = (repository / name).read_text()
+        assert not [word for word in source_words() if word not in text], name
+
+
+def test_the_recipes_of_the_page_can_be_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+    recipes = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(recipes) == 2
+    for recipe in recipes:
+        path = tmp_path / "recipe.toml"
+        path.write_text(recipe)
+        assert read_recipe(path).to_page().fields["picture"][0] == "img"
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "words"),
     [
@@ -33,6 +52,8 @@ def test_sources_are_made_by_their_word(settings, tmp_path, monkeypatch):
         ("gallery:x", UsageError, "there is no source 'gallery:x'"),
         ("", UsageError, "there is no source ''"),
         ("folder", UsageError, "source 'folder' needs a path. Write folder:PATH"),
+        ("site:", UsageError, "source 'site' needs a path. Write site:RECIPE"),
+        ("site:/no/such", DataError, "cannot read /no/such: No such file or directory"),
         ("urls:", UsageError, "source 'urls' needs a path. Write urls:PATH"),
         ("folder:/no/such", DataError, "there is no folder /no/such"),
         ("urls:/no/such", DataError, "cannot read /no/such: No such file or directory"),
