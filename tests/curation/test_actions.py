@@ -68,6 +68,22 @@ def test_curating_again_keeps_what_was_decided(pets, digest):
     assert {a.url for a in pets.manifest.kept("dog")} >= {"u/1"}
 
 
+def test_what_is_suspected_of_a_moved_picture_stays_with_it(pets, digest):
+    apply(pets, [Action("move", "cat", digest("u/1"), "dog")])
+    pets.manifest.assign("flags", {digest("u/1"): "{}"})
+    carry_out(pets)
+    assert [a.flags for a in pets.manifest.kept("dog") if a.url == "u/1"] == ["{}"]
+
+
+def test_a_copy_that_collecting_turned_away_stays_turned_away(pets, digest):
+    copy = Attempt("u/copy", "cat", Status.REJECTED, Reason.DUPLICATE, sha256=digest("u/0"))
+    pets.manifest.add([copy])
+    apply(pets, [Action("remove", "cat", digest("u/0"))])
+    assert copy in pets.manifest.attempts()
+    undo(pets)
+    assert copy in pets.manifest.attempts()
+
+
 def test_another_copy_of_a_removed_picture_does_not_take_its_place(pets, digest, add, make_photo):
     add(pets, [("cat", make_photo(0))], start=50)
     curate(pets)
