@@ -10,6 +10,7 @@ from werkzeug.utils import redirect
 
 from scraping.browser import open_browser
 from scraping.collect import collect
+from scraping.selectors import Page
 from scraping.source import Blocked, LayoutChanged, NoResults, Unavailable
 from scraping.sources.bing import bing
 from scraping.sources.duckduckgo import duckduckgo
@@ -316,3 +317,13 @@ def test_a_recipe_that_cannot_be_used_is_one_line(tmp_path, settings, text, word
         site_source(path, settings)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_browser_may_get_more_flags(browser_settings, site):
+    site.serve("/", b"<img class='card' src='p/0.jpg'>", mimetype="text/html")
+    port = site.url.rpartition(":")[2]
+    rules = "--host-resolver-rules=MAP gallery.example 127.0.0.1"
+    with open_browser(browser_settings, flags=[rules], patience=0.5) as browser:
+        browser.visit(f"http://gallery.example:{port}/")
+        tiles, _ = browser.read(Page(".card", {"picture": ("", "src")}))
+    assert tiles == [{"picture": "p/0.jpg", "base": f"http://gallery.example:{port}/"}]
