@@ -8,29 +8,19 @@ import json
 import os
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
-from tellapart import __version__, servers, supervisor
-from tellapart.dataset import Dataset
+from tellapart import __version__, servers, supervisor, tables
 from tellapart.errors import TellapartError, UsageError
 from tellapart.files import write_bytes
 from tellapart.names import check_name, parse_class_names
-from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.settings import load_settings
-from tellapart.store import StoredModel
 from tellapart.terminal import Terminal
-
-if TYPE_CHECKING:
-    from curation.flags import Suspect
-    from tellapart.decisions import Action
 
 _OUT = Console(highlight=False)
 _SOURCE_HELP = (
@@ -38,7 +28,7 @@ _SOURCE_HELP = (
     "site:RECIPE, folder:PATH or urls:PATH. May be repeated."
 )
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
-_SHOWN_SUSPECTS = 3
+_NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS..."
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 
 
@@ -106,7 +96,7 @@ def create(
         click.confirm(f"Get up to {per_class * len(plan.classes)} pictures from {places}?", abort=True, err=True)
     with Terminal() as terminal:
         model = workflow.create(plan, load_settings(), terminal.report)
-    _print_trained(model)
+    _print(tables.trained(model))
 
 
 @cli.command()
@@ -127,7 +117,7 @@ def collect(
     extra = parse_queries(queries, wanted)
     with Terminal() as terminal:
         collected = workflow.collect(root, wanted, asked, per_class, settings, terminal.report, extra)
-    _print_counts(collected)
+    _OUT.print(tables.counts(collected))
 
 
 @cli.command()
@@ -138,6 +128,7 @@ def collect(
 def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
     """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted."""
     import workflow
+    from curation.telling import outcome, suspects_table
     from training.options import TrainingOptions
 
     if apply_ and undo:
@@ -151,10 +142,11 @@ def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
         applied = workflow.apply_confident(opened, options.seed, terminal.report) if apply_ else []
         if applied:
             summary = workflow.curate(opened, options.seed, terminal.report)
-    _print_counts(opened)
-    _OUT.print(summary.text, markup=False, soft_wrap=True)
-    _print_suspects(opened, suspects)
-    _OUT.print(_outcome(dataset, suspects, applied, undone, undo), markup=False, soft_wrap=True)
+    _OUT.print(tables.counts(opened))
+    _print(summary.text)
+    if suspects:
+        _OUT.print(suspects_table(opened, suspects))
+    _print(outcome(dataset, suspects, applied, undone, undo))
 
 
 @cli.command()
@@ -170,7 +162,7 @@ def train(dataset: str, name: str, **training: Any) -> None:
     with Terminal() as terminal:
         opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
         model = workflow.train(opened, name, TrainingOptions(**training), terminal.report)
-    _print_trained(model)
+    _print(tables.trained(model))
 
 
 @cli.command()
@@ -186,14 +178,7 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
     if json_out:
         _write(json_out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         return
-    table = Table("class", "pictures", "precision", "recall", title=f"{tag} on {folder}")
-    for name, row in result["per_class"].items():
-        table.add_row(name, str(row["support"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}")
-    _OUT.print(table)
-    _OUT.print(
-        f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
-        f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
-    )
+    _OUT.print(tables.evaluation(f"{tag} on {folder}", result))
 
 
 @cli.command()
@@ -214,7 +199,7 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
         _write(csv_out, prediction.to_csv(rows))
     if not json_out and not csv_out:
         for row in rows:
-            _OUT.print(str(row), markup=False, soft_wrap=True)
+            _print(str(row))
 
 
 @cli.group()
@@ -234,18 +219,7 @@ def list_command(name: str | None, json_out: str | None) -> None:
         rows = [{"tag": m.tag, "promoted": m.promoted, **m.info.to_json()} for m in found]
         _write(json_out, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
-    table = Table(Column("classifier", no_wrap=True), "answers", "classes", "accuracy", "backbone", "created")
-    for m in found:
-        accuracy = m.info.metrics.get("accuracy")
-        table.add_row(
-            m.tag,
-            "yes" if m.promoted else "",
-            str(len(m.info.classes)),
-            "" if accuracy is None else f"{accuracy:.3f}",
-            m.info.backbone,
-            m.info.created,
-        )
-    _OUT.print(table if found else "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS...")
+    _OUT.print(tables.models(found) if found else _NONE_YET)
 
 
 @models.command()
@@ -260,9 +234,9 @@ def show(tag: str, json_out: str | None) -> None:
     if json_out:
         _write(json_out, text + "\n")
         return
-    _print_trained(model)
-    _OUT.print(f"classes: {', '.join(model.info.class_names)}", markup=False)
-    _OUT.print(f"backbone: {model.info.backbone} ({model.info.weights})", markup=False)
+    _print(tables.trained(model))
+    _print(f"classes: {', '.join(model.info.class_names)}")
+    _print(f"backbone: {model.info.backbone} ({model.info.weights})")
     _OUT.print(f"created: {model.info.created}")
 
 
@@ -307,7 +281,7 @@ def export(tag: str, kind: str, out: Path) -> None:
     with Terminal() as terminal:
         made = workflow.export(tag, kind, out, load_settings(), terminal.report)
     for path in made.files:
-        _OUT.print(str(path), markup=False, soft_wrap=True)
+        _print(str(path))
     _OUT.print(
         f"the same {made.pictures} pictures: probabilities differ by {made.difference:.1e} at most "
         f"from the classifier in float32, by {made.serving_difference:.1e} from what is served ({made.serving_form})",
@@ -349,62 +323,8 @@ def doctor() -> None:
     """Say what is missing (browser, weights, GPU, demo pictures) and how to get it."""
     from tellapart.doctor import examine
 
-    table = Table("what", "state", "what to do")
     for finding in examine(load_settings()):
-        table.add_row(finding.what, finding.state, finding.fix)
-    _OUT.print(table)
-
-
-def _print_trained(model: StoredModel) -> None:
-    metrics = model.info.metrics
-    _OUT.print(f"classifier: {model.tag}", markup=False)
-    _OUT.print(
-        f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
-        f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {metrics['n']} pictures)"
-    )
-    _OUT.print(f"report: {model.path / 'report' / 'index.html'}", markup=False, soft_wrap=True)
-
-
-def _print_counts(dataset: Dataset) -> None:
-    """A table per class: how many were found, kept, and what became of the rest."""
-    counts = dataset.manifest.counts()
-    table = Table("class", "found", "kept", "not kept, and why", title=str(dataset.root))
-    for c in dataset.classes:
-        reasons = counts.get(c.slug, Counter())
-        rest = "\n".join(f"{n} {REASON_TEXT[r]}" for r, n in reasons.most_common() if r is not Reason.OK)
-        table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
-    _OUT.print(table)
-
-
-def _print_suspects(dataset: Dataset, suspects: "list[Suspect]") -> None:
-    """A table of the worst suspects of each class."""
-    table = Table("class", "picture", "why", "score", "suggested", title="Suspects")
-    for c in dataset.classes:
-        mine = sorted((s for s in suspects if s.class_slug == c.slug), key=lambda s: (not s.confident, -s.score))
-        for s in mine[:_SHOWN_SUSPECTS]:
-            what = f"{s.action} to {s.suggested_slug}" if s.action == "move" else s.action
-            table.add_row(escape(c.name), s.sha256[:12], escape(s.reason), f"{s.score:.2f}", what)
-        if len(mine) > _SHOWN_SUSPECTS:
-            table.add_row(escape(c.name), "", f"and {len(mine) - _SHOWN_SUSPECTS} more", "", "")
-    if suspects:
-        _OUT.print(table)
-
-
-def _outcome(
-    dataset: str, suspects: "list[Suspect]", applied: "list[Action]", undone: "list[Action]", asked_to_undo: bool
-) -> str:
-    """What was done, and what can be done next, in one line."""
-    if asked_to_undo:
-        return f"put back: {len(undone)} pictures" if undone else "nothing to take back: no --apply is in force"
-    if applied:
-        moved = sum(a.action == "move" for a in applied)
-        return (
-            f"taken out: {len(applied) - moved}; moved to another class: {moved}; left for a person: "
-            f"{len(suspects) - len(applied)}. To take it back: tellapart curate {dataset} --undo"
-        )
-    confident = sum(s.confident for s in suspects)
-    advice = f". To take those out: tellapart curate {dataset} --apply" if confident else ""
-    return f"{len(suspects)} suspects, {confident} almost certainly wrong{advice}"
+        _print(f"{finding.what}: {finding.state}" + (f" ({finding.fix})" if finding.fix else ""))
 
 
 def _write(out: str, text: str) -> None:
@@ -412,6 +332,10 @@ def _write(out: str, text: str) -> None:
         sys.stdout.write(text)
     else:
         write_bytes(Path(out).absolute(), text.encode())
+
+
+def _print(text: str) -> None:
+    _OUT.print(text, markup=False, soft_wrap=True)
 
 
 def _err(text: str) -> None:

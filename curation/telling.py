@@ -1,0 +1,42 @@
+"""What the command line prints about suspects and what was done with them."""
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from curation.flags import Suspect
+from tellapart.dataset import Dataset
+from tellapart.decisions import Action
+
+SHOWN = 3
+
+
+def suspects_table(dataset: Dataset, suspects: Sequence[Suspect]) -> Table:
+    """A table of the worst suspects of each class."""
+    table = Table("class", "picture", "why", "score", "suggested", title="Suspects")
+    for c in dataset.classes:
+        mine = sorted((s for s in suspects if s.class_slug == c.slug), key=lambda s: (not s.confident, -s.score))
+        for s in mine[:SHOWN]:
+            what = f"{s.action} to {s.suggested_slug}" if s.action == "move" else s.action
+            table.add_row(escape(c.name), s.sha256[:12], escape(s.reason), f"{s.score:.2f}", what)
+        if len(mine) > SHOWN:
+            table.add_row(escape(c.name), "", f"and {len(mine) - SHOWN} more", "", "")
+    return table
+
+
+def outcome(
+    dataset: str, suspects: Sequence[Suspect], applied: Sequence[Action], undone: Sequence[Action], asked_to_undo: bool
+) -> str:
+    """What was done, and what can be done next, in one line."""
+    if asked_to_undo:
+        return f"put back: {len(undone)} pictures" if undone else "nothing to take back: no --apply is in force"
+    if applied:
+        moved = sum(a.action == "move" for a in applied)
+        return (
+            f"taken out: {len(applied) - moved}; moved to another class: {moved}; left for a person: "
+            f"{len(suspects) - len(applied)}. To take it back: tellapart curate {dataset} --undo"
+        )
+    confident = sum(s.confident for s in suspects)
+    advice = f". To take those out: tellapart curate {dataset} --apply" if confident else ""
+    return f"{len(suspects)} suspects, {confident} almost certainly wrong{advice}"

@@ -1,0 +1,62 @@
+"""What the command line prints about classifiers and data sets."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Column, Table
+
+from tellapart.dataset import Dataset
+from tellapart.pictures import REASON_TEXT, Reason
+from tellapart.store import StoredModel
+
+
+def trained(model: StoredModel) -> str:
+    """A classifier's tag, how good it is, and where its report lies; three lines."""
+    metrics = model.info.metrics
+    return (
+        f"classifier: {model.tag}\n"
+        f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
+        f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {metrics['n']} pictures)\n"
+        f"report: {model.path / 'report' / 'index.html'}"
+    )
+
+
+def counts(dataset: Dataset) -> Table:
+    """Per class: how many pictures were found, kept, and what became of the rest."""
+    found = dataset.manifest.counts()
+    table = Table("class", "found", "kept", "not kept, and why", title=str(dataset.root))
+    for c in dataset.classes:
+        reasons = found.get(c.slug, Counter())
+        rest = "\n".join(f"{n} {REASON_TEXT[r]}" for r, n in reasons.most_common() if r is not Reason.OK)
+        table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
+    return table
+
+
+def models(found: Sequence[StoredModel]) -> Table:
+    """The classifiers of a store, in the order given; a tag is never cut short."""
+    table = Table(Column("classifier", no_wrap=True), "answers", "classes", "accuracy", "backbone", "created")
+    for m in found:
+        accuracy = m.info.metrics.get("accuracy")
+        table.add_row(
+            m.tag,
+            "yes" if m.promoted else "",
+            str(len(m.info.classes)),
+            "" if accuracy is None else f"{accuracy:.3f}",
+            m.info.backbone,
+            m.info.created,
+        )
+    return table
+
+
+def evaluation(title: str, result: Mapping[str, Any]) -> Table:
+    """Per class: pictures, precision and recall; the whole is below it."""
+    table = Table("class", "pictures", "precision", "recall", title=escape(title))
+    for name, row in result["per_class"].items():
+        table.add_row(escape(name), str(row["support"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}")
+    table.caption = (
+        f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
+        f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
+    )
+    return table
