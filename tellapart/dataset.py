@@ -21,6 +21,7 @@ from tellapart.names import ClassName, parse_class_name
 from tellapart.pictures import Picture
 
 FORMAT = 1
+STRANGERS = "none"  # name of the folder of pictures that show none of the classes
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,21 @@ class Dataset:
             if a.class_slug in index
         ]
 
+    def strangers(self) -> list[Sample]:
+        """Pictures of none of the classes: the files of the folder `none` in the data set's or the plain folder.
+
+        Their class index is -1. An unreadable file, a hidden one and a link are passed over.
+        """
+        folder = (self.folder or self.root) / STRANGERS
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.name[0] != ".")
+        digests = [(path, digest) for path in files if (digest := _digest(path))]
+        return [Sample(path, -1, digest, "", digest) for path, digest in digests]
+
     def digest(self) -> str:
         """Identity of what training sees: classes, pictures, splits and groups."""
         lines = [f"class {c.slug} {c.name}" for c in self.classes]
         lines += sorted(f"{s.class_index} {s.sha256} {s.split} {s.group_id}" for s in self.samples())
+        lines += sorted(f"stranger {s.sha256}" for s in self.strangers())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def _to_json(self) -> dict[str, object]:
@@ -143,6 +155,14 @@ class Dataset:
             "folder": str(self.folder) if self.folder else None,
             "created": self.created,
         }
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def find_class(dataset: Dataset, text: str) -> ClassName:

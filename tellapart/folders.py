@@ -2,6 +2,7 @@
 
 FOLDER/cat/..., FOLDER/dog/...                     no splits given
 FOLDER/train/cat/..., FOLDER/test/cat/...          splits given: train, val or validation, test
+FOLDER/none/...                                    pictures of none of the classes; never a class
 
 Nothing is written into such a folder. What is known of it is kept in a cache and brought up
 to date each time it is opened; a picture whose bytes are known is not decoded again.
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from tellapart.dataset import Dataset
+from tellapart.dataset import STRANGERS, Dataset
 from tellapart.errors import DataError, MissingError, UsageError
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
@@ -114,7 +115,7 @@ def _layout(folder: Path) -> tuple[tuple[ClassName, ...], list[_File]]:
     classes: dict[str, ClassName] = {}
     files: list[_File] = []
     for split, directory in _split_folders(folder):
-        class_folders = [(_class_of(d, folder), d) for d in _directories(directory)]
+        class_folders = [(_class_of(d, folder), d) for d in _directories(directory) if d.name != STRANGERS]
         _refuse_same(directory, [c for c, _ in class_folders])
         for c, class_folder in class_folders:
             classes.setdefault(c.slug, c)
@@ -129,7 +130,7 @@ def _layout(folder: Path) -> tuple[tuple[ClassName, ...], list[_File]]:
 
 def _split_folders(folder: Path) -> list[tuple[str, Path]]:
     """(split, folder that holds class folders); the split is "" where none is given."""
-    directories = _directories(folder)
+    directories = [d for d in _directories(folder) if d.name != STRANGERS]
     named = [d for d in directories if d.name.lower() in _SPLITS and _directories(d)]
     if named and (len(named) > 1 or named == directories):
         return [(_SPLITS[d.name.lower()], d) for d in named]
