@@ -93,6 +93,17 @@ class FeatureExtractor:
             parts = (pixels[start : start + at_once] for start in range(0, max(1, len(pixels)), at_once))
             return np.concatenate([self._forward(part) for part in parts])
 
+    def feature_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features before they are averaged over the picture, (N, D, h, w); their mean is `__call__`."""
+        found: list[torch.Tensor] = []
+        pool: Module = self._module.get_submodule("global_pool" if hasattr(self._module, "global_pool") else "avgpool")
+        hook = pool.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+        try:
+            self(pixels)
+        finally:
+            hook.remove()
+        return torch.cat(found).float().cpu().numpy()
+
     def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         batch = ((batch.float() - self._mean) / self._std).to(self.dtype)

@@ -15,7 +15,7 @@ _LABEL_LETTERS = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One non-empty cell; `shade` is 1 to SHADES by its share of the row."""
+    """One non-empty cell; `shade` is 1 to SHADES by its share of the row, `place` its row and column."""
 
     x: int
     y: int
@@ -23,6 +23,7 @@ class Cell:
     shade: int
     right: bool
     title: str
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Con
             shade=max(1, round(float(shares[i, j]) * SHADES)),
             right=bool(i == j),
             title=f"{names[i]} taken for {names[j]}: {counts[i, j]}" if i != j else f"{names[i]} right: {counts[i, j]}",
+            place=(int(i), int(j)),
         )
         for i, j in zip(*counts.nonzero(), strict=True)
     ]

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 FOLDS = 5
+_FEW = 3
+_LARGE = 6_000  # pictures times classes
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -24,3 +26,9 @@ def grouped_folds(targets: NDArray[np.int64], groups: NDArray[np.str_], seed: in
         warnings.simplefilter("ignore", UserWarning)  # it warns of classes smaller than the number of folds
         cut = list(cutter.split(np.zeros((len(targets), 1)), targets, groups))
     return [(train, held) for train, held in cut if len(train) and len(held)]
+
+
+def few_folds(targets: NDArray[np.int64], groups: NDArray[np.str_], seed: int) -> list[Fold]:
+    """Three folds, or one of the three where there is so much that fitting is slow and one says enough."""
+    folds = grouped_folds(targets, groups, seed, _FEW)
+    return folds[:1] if len(targets) * len(np.unique(targets)) > _LARGE else folds

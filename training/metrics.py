@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Targets = NDArray[np.int64]
 ECE_BINS = 15
+_DRAWS = 2000
 _Z95 = 1.959963984540054
 
 
@@ -45,6 +46,21 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
     support = matrix.sum(axis=1)
     present = support > 0
     return float((matrix.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
+
+
+def balanced_accuracy_interval(matrix: NDArray[np.int64], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean recall, from draws of each class's recall; (0, 1) where nothing was measured.
+
+    The draws are Jeffreys' (beta with a half added to hits and misses), as resampling a class that
+    was always right would never show a mistake.
+    """
+    support = matrix.sum(axis=1)
+    hits, misses = (counts[support > 0] for counts in (matrix.diagonal(), support - matrix.diagonal()))
+    if not len(hits):
+        return 0.0, 1.0
+    draws = np.random.default_rng(seed).beta(hits + 0.5, misses + 0.5, (_DRAWS, len(hits))).mean(axis=1)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def per_class(matrix: NDArray[np.int64]) -> list[dict[str, float | int]]:

@@ -11,7 +11,7 @@ Pictures that judge are never among those that chose C, the temperature or the w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Outcome:
         judged: the pictures it was measured on.
         probabilities: (N, C) of those.
         n_fitted: pictures the head was fitted on.
+        uncalibrated: (N, C) of the judged pictures at temperature 1; None where that is not known.
+        learning: the pictures that chose and fitted; None where they are not at hand.
     """
 
     head: Head
@@ -47,6 +49,8 @@ class Outcome:
     judged: Features
     probabilities: NDArray[np.float32]
     n_fitted: int
+    uncalibrated: NDArray[np.float32] | None = None
+    learning: Features | None = None
 
 
 def learn_and_judge(features: Features, class_names: list[str], seed: int, report: Report) -> Outcome:
@@ -63,11 +67,11 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
     with Stage(report, "head", unit="folds") as stage:
         head, choice = _learn(learning, len(class_names), seed, stage.advance)
         if protocol is Protocol.CROSS_VALIDATION:
-            judged, probabilities = _cross_validate(learning, len(class_names), seed, stage.advance)
+            judged, probabilities, plain = _cross_validate(learning, len(class_names), seed, stage.advance)
         else:
             judged = features.part(judging)
-            probabilities = head.probabilities(judged.values)
-    return Outcome(head, choice, protocol, judged, probabilities, len(learning.samples))
+            probabilities, plain = head.probabilities(judged.values), _uncalibrated(head, judged.values)
+    return Outcome(head, choice, protocol, judged, probabilities, len(learning.samples), plain, learning)
 
 
 def pick_protocol(features: Features) -> Protocol:
@@ -88,17 +92,22 @@ def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], Non
 
 def _cross_validate(
     features: Features, n_classes: int, seed: int, tick: Callable[[], None]
-) -> tuple[Features, NDArray[np.float32]]:
-    """Out-of-fold probabilities; everything is chosen anew inside each training part."""
-    probabilities = np.zeros((len(features.samples), n_classes), dtype=np.float32)
+) -> tuple[Features, NDArray[np.float32], NDArray[np.float32]]:
+    """Out-of-fold probabilities, calibrated and not; everything is chosen anew inside each training part."""
+    probabilities, plain = np.zeros((2, len(features.samples), n_classes), dtype=np.float32)
     judged = np.zeros(len(features.samples), dtype=np.bool_)
     for train, held in grouped_folds(features.targets, features.groups, seed):
         inside = np.zeros(len(judged), dtype=np.bool_)
         inside[train] = True
         head, _ = _learn(features.part(inside), n_classes, seed, tick)
         probabilities[held] = head.probabilities(features.values[held])
+        plain[held] = _uncalibrated(head, features.values[held])
         judged[held] = True
-    return features.part(judged), probabilities[judged]
+    return features.part(judged), probabilities[judged], plain[judged]
+
+
+def _uncalibrated(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return replace(head, temperature=1.0).probabilities(features)
 
 
 def _check_enough(features: Features, class_names: list[str]) -> None:

@@ -1,49 +1,44 @@
 """The report for people: one self-contained page, without scripts, that loads nothing from anywhere."""
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from tellapart import __version__
 from tellapart.backbones import BACKBONES
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset
-from tellapart.errors import TellapartError
 from tellapart.files import write_bytes
-from tellapart.images import decode
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason
 from training.confusion_picture import draw_confusion
-from training.features import Skipped
+from training.features import FeatureSource, Skipped
 from training.protocol import Outcome
 from training.protocol_names import PROTOCOL_TEXT
+from training.reliability import calibration_words
+from training.reliability_picture import draw_reliability
+from training.report_pictures import examples, worst_mistakes
+from training.trust_words import more_pictures, rejection_words, split_words, with_intervals
 from training.words import advice, how_measured, mix_ups, verdict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
-MOST_MISTAKES = 12
-_THUMBNAIL = 200
 _MOST_LICENSES = 20
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer: its picture as a data: URL, what it was, and what was answered how surely."""
-
-    picture: str
-    true: str
-    answered: str
-    confidence: float
-
-
-def write_report(path: Path, info: BundleInfo, dataset: Dataset, outcome: Outcome, skipped: Sequence[Skipped]) -> None:
+def write_report(
+    path: Path,
+    info: BundleInfo,
+    dataset: Dataset,
+    outcome: Outcome,
+    skipped: Sequence[Skipped],
+    source: FeatureSource | None = None,
+) -> None:
     """Render the report of a training and write it, whole or not at all.
+
+    Args:
+        source: computes the heat maps of the mistakes; None for none.
 
     Raises:
         TellapartError: the disk is full or the folder cannot be written.
@@ -62,7 +57,15 @@ def write_report(path: Path, info: BundleInfo, dataset: Dataset, outcome: Outcom
             protocol=PROTOCOL_TEXT[outcome.protocol],
             picture=draw_confusion(info.metrics["confusion"], info.class_names),
             mix_ups=mix_ups(info.metrics),
-            mistakes=worst_mistakes(outcome, info.class_names),
+            examples=(groups := examples(outcome, info.class_names)),
+            shown={group.place for group in groups},
+            mistakes=worst_mistakes(outcome, info.class_names, source),
+            calibration=calibration_words(info.metrics["calibration"]),
+            reliability=draw_reliability(info.metrics["calibration"]["bins"]),
+            rejection=rejection_words(info.metrics["none_of_these"]),
+            split=split_words(info.metrics["random_split"]),
+            more=more_pictures(info.metrics["learning_curve"] or {}),
+            per_class=with_intervals(info.metrics),
             n_wrong=info.metrics["n"] - round(info.metrics["accuracy"] * info.metrics["n"]),
             reasons=_reasons(dataset),
             counts=_counts(dataset),
@@ -72,36 +75,6 @@ def write_report(path: Path, info: BundleInfo, dataset: Dataset, outcome: Outcom
         )
     )
     write_bytes(path, page.encode())
-
-
-def worst_mistakes(outcome: Outcome, class_names: Sequence[str], most: int = MOST_MISTAKES) -> list[Mistake]:
-    """The wrong answers it was surest of, surest first; a picture that is gone by now is passed over."""
-    predicted, confidence = outcome.probabilities.argmax(axis=1), outcome.probabilities.max(axis=1)
-    targets = outcome.judged.targets
-    wrong = np.flatnonzero(predicted != targets)
-    mistakes: list[Mistake] = []
-    for i in wrong[np.argsort(-confidence[wrong], kind="stable")]:
-        if len(mistakes) == most:
-            break
-        picture = _thumbnail(outcome.judged.samples[i].path)
-        if picture:
-            true, answered = class_names[targets[i]], class_names[predicted[i]]
-            mistakes.append(Mistake(picture, true, answered, float(confidence[i])))
-    return mistakes
-
-
-def _thumbnail(path: Path) -> str:
-    """A small JPEG as a data: URL, made of the pixels alone, so that no metadata goes along; "" where it is gone."""
-    try:
-        image = decode(path.read_bytes(), shorter_side=_THUMBNAIL)
-    except (OSError, TellapartError):
-        return ""
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    bare = Image.new("RGB", image.size)
-    bare.paste(image)
-    data = io.BytesIO()
-    bare.save(data, "JPEG", quality=75)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def _environment() -> Environment:

@@ -8,6 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
@@ -17,7 +20,8 @@ from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, count_skipped, extract
 from training.fingerprint import RECIPE, fingerprint
-from training.metrics import summarize, wilson
+from training.honesty import gather_evidence
+from training.metrics import balanced_accuracy_interval, summarize, wilson
 from training.options import TrainingOptions
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
@@ -34,6 +38,7 @@ class _Run:
     weights: Weights
     features: Features
     outcome: Outcome
+    evidence: dict[str, Any]
     source: FeatureSource
     started: float
 
@@ -57,13 +62,23 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
     source, backbone = FeatureSource.of_weights(weights, device)
     features = extract(dataset.samples(), source, feature_folder(dataset), report)
     outcome = learn_and_judge(features, [c.name for c in dataset.classes], options.seed, report)
-    info = _describe(_Run(dataset, options, weights, features, outcome, source, started))
+    strangers = _strangers(dataset, source, report)
+    outcome, evidence = gather_evidence(outcome, strangers, [c.name for c in dataset.classes], options.seed, report)
+    info = _describe(_Run(dataset, options, weights, features, outcome, evidence, source, started))
     with Stage(report, "report", total=1, unit="pages") as stage:
         info = write_bundle(folder, info, backbone, outcome.head)
         write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
-        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped)
+        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, source)
         stage.advance()
     return info
+
+
+def _strangers(dataset: Dataset, source: FeatureSource, report: Report) -> NDArray[np.float32]:
+    """Features (M, D) of the pictures that the user put into a folder named none."""
+    samples = dataset.strangers()
+    if not samples:
+        return np.zeros((0, source.dim), np.float32)
+    return extract(samples, source, feature_folder(dataset), report).values
 
 
 def feature_folder(dataset: Dataset) -> Path:
@@ -82,7 +97,7 @@ def _describe(run: _Run) -> BundleInfo:
         weights=run.weights.origin,
         temperature=run.outcome.head.temperature,
         reject_threshold=None,
-        metrics=_metrics(run.outcome, [c.name for c in run.dataset.classes]),
+        metrics=_metrics(run.outcome, [c.name for c in run.dataset.classes]) | run.evidence,
         dataset=_dataset_facts(run),
         training=_training_facts(run),
         packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
@@ -93,7 +108,14 @@ def _describe(run: _Run) -> BundleInfo:
 def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
     metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
     low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
-    return metrics | {"accuracy_low": low, "accuracy_high": high, "protocol": outcome.protocol.value}
+    balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]))
+    return metrics | {
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "balanced_accuracy_low": balanced_low,
+        "balanced_accuracy_high": balanced_high,
+        "protocol": outcome.protocol.value,
+    }
 
 
 def _dataset_facts(run: _Run) -> dict[str, Any]:

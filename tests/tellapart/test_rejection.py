@@ -66,7 +66,8 @@ def test_a_bundle_keeps_the_rule(tmp_path: Path, tiny_bundle: TinyBundle) -> Non
     head = rejecting(1.5, near=0.25)
     tiny_bundle(tmp_path / "b", head=head, file=b"weights")
     found = open_bundle(tmp_path / "b").head.rejection
-    assert found is not None and head.rejection is not None
+    assert found is not None
+    assert head.rejection is not None
     assert (found.sure, found.near, found.threshold) == (1.0, 0.25, 1.5)
     for name in ("centre", "scale", "means", "raw_means"):
         np.testing.assert_array_equal(getattr(found, name), getattr(head.rejection, name))

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tellapart.bundle import BundleInfo, open_bundle
+from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.images import decode
@@ -62,7 +64,7 @@ def test_model_json_tells_how_it_was_made(trained: Any) -> None:
 
 
 def test_the_stages_are_reported_in_order(trained: Any) -> None:
-    assert [p.stage for p in trained.progress if p.finished] == ["features", "head", "report"]
+    assert [p.stage for p in trained.progress if p.finished] == ["features", "head", "evidence", "report"]
 
 
 def test_training_again_repeats_exactly(trained: Any, retrain: Retrain, tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_the_report_is_self_contained_under_a_strict_policy(hostile: str, traine
     for html in (hostile, page(trained.folder)):
         assert html.count("<style") == 1
         assert not re.search(r"""\sstyle=|\son[a-z]+="|<link|<iframe|@import|javascript:""", html)
-        assert not re.search(r"(src|href)=\"(?!data:image/jpeg;base64,)", html)
+        assert not re.search(r"(src|href)=\"(?!data:image/jpeg;base64,|#cell-)", html)
         assert not re.search(r"https?://|url\(", html)
         assert len(html) < 2_000_000
 
@@ -147,6 +149,38 @@ def test_the_report_says_what_was_left_out_and_how_it_was_measured(hostile: str)
     assert "Left out when training began: 1 (the file has changed since it was collected)" in hostile
     assert "a test set put aside would say little" in hostile
     assert "fewer than 50 were there" in hostile
+
+
+def test_every_linked_cell_leads_to_its_pictures_and_wrong_ones_are_said(hostile: str, trained: Any) -> None:
+    for html in (hostile, page(trained.folder)):
+        linked = re.findall(r'href="#(cell-[0-9-]+)"', html)
+        assert linked
+        assert sorted(linked) == sorted(re.findall(r'id="(cell-[0-9-]+)"', html))
+        assert html.count('class="mistaken"') == html.count("✗ wrong")
+
+
+def test_the_evidence_is_beside_the_report(trained: Any) -> None:
+    metrics = json.loads((trained.folder / "report" / "metrics.json").read_text())["metrics"]
+    for key in ("calibration", "selective", "none_of_these", "random_split", "learning_curve"):
+        assert key in metrics
+    assert [row["promise"] for row in metrics["selective"]] == [0.95, 0.98, 0.99]
+
+
+def test_a_folder_named_none_teaches_to_refuse(make_dataset: MakeDataset, retrain: Retrain, tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data", ("train",) * 16)
+    (tmp_path / "data" / "none").mkdir()
+    for seed in range(4):
+        blobs = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
+        picture = Image.fromarray(blobs).resize((64, 64), Image.Resampling.NEAREST)
+        picture.save(tmp_path / "data" / "none" / f"{seed}.png")
+    info = retrain(dataset, tmp_path / "bundle")
+    found = info.metrics["none_of_these"]["false_accept_given"]
+    assert found["n"] == 4
+    assert info.class_names == ["red disc", "green box", "blue cross"]
+    classifier = Loader().load(tmp_path / "bundle")
+    pixels = np.stack([info.preprocessing.from_bytes(s.path.read_bytes()) for s in dataset.strangers()])
+    assert classifier.answers(pixels)[1].all()
+    assert "in the folder “none”" in page(tmp_path / "bundle")
 
 
 def test_the_report_counts_reasons_and_licences(make_dataset: MakeDataset, retrain: Retrain, tmp_path: Path) -> None:

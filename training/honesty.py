@@ -1,0 +1,91 @@
+"""All that is told beside the accuracy, so that a person knows how far to trust a classifier.
+
+calibration        whether confidence means what it says
+selective          how many pictures are answered for a promised accuracy
+none_of_these      how well pictures of none of the classes are turned away
+random_split       what near-copies on both sides of a split would have pretended
+learning_curve     what more pictures of each class would add
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.progress import Report, Stage
+from training.features import Features
+from training.metrics import wilson
+from training.protocol import Outcome
+from training.protocol_names import Protocol
+from training.refits import learning_curves, random_split
+from training.reliability import calibration_evidence
+from training.selective import selective_table
+from training.strangers import FALSE_REJECT, RejectionEvidence, Share, learn_rejection
+
+
+def gather_evidence(
+    outcome: Outcome, strangers: NDArray[np.float32], class_names: Sequence[str], seed: int, report: Report
+) -> tuple[Outcome, dict[str, Any]]:
+    """The outcome with a head that can say "none of these", and the evidence by name, as JSON-able values.
+
+    Args:
+        strangers: (M, D) features of pictures the user says are none of the classes, M may be 0.
+    """
+    targets = outcome.judged.targets
+    before = outcome.probabilities if outcome.uncalibrated is None else outcome.uncalibrated
+    found: dict[str, Any] = {
+        "calibration": calibration_evidence(targets, before, outcome.probabilities, seed),
+        "selective": selective_table(targets, outcome.probabilities),
+        "none_of_these": None,
+        "random_split": None,
+        "learning_curve": None,
+    }
+    known = outcome.learning
+    if known is None:
+        return outcome, found
+    with Stage(report, "evidence", unit="checks") as stage:
+        outcome, found["none_of_these"] = _reject(outcome, known, strangers, class_names, seed)
+        stage.advance()
+        settings = (known.values, known.targets, known.groups, len(class_names), outcome.choice.c, seed)
+        found["random_split"] = random_split(*settings)
+        stage.advance()
+        found["learning_curve"] = dict(zip(class_names, learning_curves(*settings), strict=True))
+        stage.advance()
+    return outcome, found
+
+
+def _reject(
+    outcome: Outcome, known: Features, strangers: NDArray[np.float32], class_names: Sequence[str], seed: int
+) -> tuple[Outcome, dict[str, Any] | None]:
+    head_settings = (len(class_names), outcome.choice.c, outcome.choice.temperature)
+    learned = learn_rejection(known.values, known.targets, known.groups, strangers, head_settings, seed)
+    if learned is None:
+        return outcome, None
+    rejection, evidence = learned
+    outcome = replace(outcome, head=replace(outcome.head, rejection=rejection))
+    return outcome, _rejection_facts(outcome, evidence, class_names)
+
+
+def _rejection_facts(outcome: Outcome, evidence: RejectionEvidence, class_names: Sequence[str]) -> dict[str, Any]:
+    """Known pictures that judged nothing else are the better witnesses of what is turned away wrongly."""
+    turned_away = evidence.false_reject
+    if outcome.protocol is not Protocol.CROSS_VALIDATION:
+        none = outcome.head.none_of_these(outcome.judged.values, outcome.probabilities)
+        turned_away = Share(int(none.sum()), len(none))
+    left_out = evidence.left_out
+    everything = Share(sum(s.count for s in left_out.values()), sum(s.n for s in left_out.values()))
+    return {
+        "aim_false_reject": FALSE_REJECT,
+        "false_reject": _share(turned_away),
+        "false_accept": _share(everything) if left_out else None,
+        "false_accept_by_class": {class_names[i]: _share(s) for i, s in left_out.items()},
+        "false_accept_given": _share(evidence.given) if evidence.given else None,
+        "false_accept_by_confidence_alone": _share(evidence.by_confidence) if left_out else None,
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    low, high = wilson(share.count, share.n)
+    return {"count": share.count, "n": share.n, "share": share.count / max(1, share.n), "low": low, "high": high}

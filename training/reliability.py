@@ -1,0 +1,83 @@
+"""Whether confidence means what it says: bins, and what chance alone would show. Plain numpy.
+
+N pictures, C classes; targets (N,), probabilities (N, C).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics import ECE_BINS, Floats, Targets, expected_calibration_error, wilson
+
+_DRAWS = 200
+
+
+def calibration_evidence(targets: Targets, before: Floats, after: Floats, seed: int) -> dict[str, Any]:
+    """Calibration error before and after temperature, as JSON-able values.
+
+    Keys: n, before and after (expected calibration error, 15 bins), by_chance (its mean were `after`
+    perfectly calibrated: few pictures never fill bins evenly), by_chance_high (the 95th percentile of
+    that) and bins (those of `after` that hold pictures: low, high, n, confidence, accuracy, accuracy_low,
+    accuracy_high).
+    """
+    mean, high = _by_chance(after, seed)
+    return {
+        "n": len(targets),
+        "before": expected_calibration_error(targets, before),
+        "after": expected_calibration_error(targets, after),
+        "by_chance": mean,
+        "by_chance_high": high,
+        "bins": reliability_bins(targets, after),
+    }
+
+
+def reliability_bins(targets: Targets, probabilities: Floats, bins: int = ECE_BINS) -> list[dict[str, float | int]]:
+    """The bins of the top confidence that hold pictures, least confident first."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == targets
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    rows: list[dict[str, float | int]] = []
+    for i in np.unique(place):
+        inside = place == i
+        n, right = int(inside.sum()), int(correct[inside].sum())
+        low, high = wilson(right, n)
+        rows.append(
+            {
+                "low": i / bins,
+                "high": (i + 1) / bins,
+                "n": n,
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": right / n,
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return rows
+
+
+def _by_chance(probabilities: Floats, seed: int) -> tuple[float, float]:
+    """Mean and 95th percentile of the error of pictures whose classes are drawn from the probabilities."""
+    if not len(probabilities):
+        return 0.0, 0.0
+    rng = np.random.default_rng(seed)
+    steps = probabilities.astype(np.float64).cumsum(axis=1)
+    errors: list[float] = []
+    for _ in range(_DRAWS):
+        drawn: NDArray[np.int64] = (rng.random((len(steps), 1)) * steps[:, -1:] < steps).argmax(axis=1)
+        errors.append(expected_calibration_error(drawn, probabilities))
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
+
+
+def calibration_words(found: Mapping[str, Any]) -> str:
+    """What the calibration error says, and how much of it chance explains."""
+    after, chance, high = found["after"], found["by_chance"], found["by_chance_high"]
+    text = (
+        f"Its confidence was off by {100 * found['before']:.1f} points on average before calibration, and by "
+        f"{100 * after:.1f} after it. With {found['n']} pictures, perfect confidence would show {100 * chance:.1f} "
+        f"by chance, and up to {100 * high:.1f}"
+    )
+    if after <= high:
+        return f"{text}: nothing says that its confidence is wrong."
+    return f"{text}: its confidence is less exact than that."

@@ -1,0 +1,76 @@
+"""The evidence of `training.honesty` in words, for people who do not read tables. Needs no torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.metrics import wilson
+from training.refits import MORE
+
+FEW_JUDGED = 20  # pictures of a class below which its shares say little
+
+
+def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
+    """How well pictures of none of the classes are turned away."""
+    if found is None:
+        return ["It always answers one of its classes: there were too few pictures to learn when to say none of these."]
+    lines = [
+        f"It says “none of these” to {_share(found['false_reject'])} of the pictures that do show one of its classes; "
+        f"the aim was {found['aim_false_reject']:.0%}."
+    ]
+    if found["false_accept"]:
+        lines.append(
+            "The hardest strangers are pictures of a class like those it knows. Each class was left out in turn (ten "
+            f"of them where there are more) and shown to a classifier without it: {_share(found['false_accept'])} "
+            f"were let through, by confidence alone {found['false_accept_by_confidence_alone']['share']:.0%}."
+        )
+    if found["false_accept_given"]:
+        lines.append(f"Of the pictures in the folder “none”, {_share(found['false_accept_given'])} were let through.")
+    else:
+        lines.append("Put pictures of what else it may be shown into a folder “none”: it learns from them to refuse.")
+    return lines
+
+
+def split_words(found: Mapping[str, Any] | None) -> str:
+    """What near-copies would have pretended; "" where there are none."""
+    if found is None:
+        return ""
+    grouped, random = found["grouped"], found["random"]
+    return (
+        f"Splitting at random, with near-copies on both sides, would have shown {random['accuracy']:.1%} "
+        f"({random['accuracy_low']:.1%} to {random['accuracy_high']:.1%}); keeping near-copies together, as everywhere "
+        f"on this page, the same heads get {grouped['accuracy']:.1%} "
+        f"({grouped['accuracy_low']:.1%} to {grouped['accuracy_high']:.1%})."
+    )
+
+
+def more_pictures(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(class name, what 100 more pictures of it would add), the largest gain first."""
+    order = sorted(curves.items(), key=lambda item: -(item[1]["gain"] or 0.0) if item[1]["told"] else 1.0)
+    return [(name, _gain(row)) for name, row in order]
+
+
+def with_intervals(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the table by class: name, shares, "found" and "believable" (low, high), whether too few judged."""
+    answered = [sum(column) for column in zip(*metrics["confusion"], strict=True)]
+    return [
+        {
+            "name": name,
+            "found": wilson(round(row["recall"] * row["support"]), row["support"]),
+            "believable": wilson(round(row["precision"] * times), times),
+            "few": row["support"] < FEW_JUDGED,
+            **row,
+        }
+        for (name, row), times in zip(metrics["per_class"].items(), answered, strict=True)
+    ]
+
+
+def _gain(row: Mapping[str, Any]) -> str:
+    if not row["told"]:
+        return "cannot be told from so few pictures"
+    low, high = 100 * row["gain_low"], 100 * row["gain_high"]
+    return f"{MORE} more: about +{100 * row['gain']:.0f} points (between +{low:.0f} and +{high:.0f})"
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    interval = f"95% interval {share['low']:.0%} to {share['high']:.0%}"
+    return f"{share['count']} of {share['n']} ({share['share']:.0%}; {interval})"
