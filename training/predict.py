@@ -40,7 +40,8 @@ class PredictionRow:
 
     def __str__(self) -> str:
         if self.result is not None:
-            return f"{self.path}: {self.result.top} ({self.result.confidence:.1%})"
+            unsure = "none of these, nearest " if self.result.none_of_these else ""
+            return f"{self.path}: {unsure}{self.result.top} ({self.result.confidence:.1%})"
         return f"{self.path}: error: {self.error.message if self.error else 'unknown'}"
 
 

@@ -45,8 +45,8 @@ def reliability_bins(targets: Targets, probabilities: Floats, bins: int = ECE_BI
         low, high = wilson(right, n)
         rows.append(
             {
-                "low": i / bins,
-                "high": (i + 1) / bins,
+                "low": float(i) / bins,
+                "high": float(i + 1) / bins,
                 "n": n,
                 "confidence": float(confidence[inside].mean()),
                 "accuracy": right / n,

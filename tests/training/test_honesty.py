@@ -126,6 +126,18 @@ def test_the_selective_table_by_hand() -> None:
     assert not last["proved"]  # 200 of 200 do not prove 99 %
 
 
+def test_a_lucky_threshold_is_not_believed() -> None:
+    """Confidence means nothing, four of five are right: tried where it was set, a threshold would keep any promise."""
+    right = answered = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        top = rng.uniform(0.6, 1, 60)
+        row = selective_table((rng.random(60) > 0.8).astype(np.int64), np.stack([top, 1 - top], axis=1), [0.95])[0]
+        right, answered = right + row["right"], answered + row["answered"]
+    assert answered > 100
+    assert right / answered < 0.9
+
+
 @pytest.fixture(scope="module")
 def strange() -> tuple[Any, Any, np.ndarray]:
     values, targets = planted(240, 4, spread=1.5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tellapart.progress import Progress, silent
-from tellapart.wire import Problem
+from tellapart.wire import Problem, make_result
 from training.inputs import ArchiveLimits, Input, Unusable, find_inputs
 from training.predict import PredictionRow, predict, to_csv, to_json
 
@@ -158,3 +158,10 @@ def test_progress_counts_failures(trained: Any, tmp_path: Path, make_shape: Make
     seen: list[Progress] = []
     list(predict(trained.classifier, "t:1", [tmp_path / "ok.png", tmp_path / "no.png"], seen.append))
     assert (seen[-1].done, seen[-1].counts["failed"], seen[-1].finished) == (2, 1, True)
+
+
+def test_none_of_these_is_in_the_line_and_in_the_table() -> None:
+    answer = make_result("shapes:1", ["a", "b"], [0.6, 0.4], (1, 1), none_of_these=True)
+    row = PredictionRow("p.png", answer)
+    assert str(row) == "p.png: none of these, nearest a (60.0%)"
+    assert "p.png,a,0.600000,true,," in to_csv([row])
