@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from tellapart import __version__, servers, supervisor, tables
-from tellapart.errors import TellapartError, UsageError
+from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.files import write_bytes
 from tellapart.names import check_name, parse_class_names
 from tellapart.settings import load_settings
@@ -200,6 +200,8 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
     if not json_out and not csv_out:
         for row in rows:
             _print(str(row))
+    if all(row.error for row in rows):
+        raise DataError(f"none of {len(rows)} inputs could be classified", "Each one's reason is in its row")
 
 
 @cli.group()

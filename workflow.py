@@ -6,7 +6,7 @@ its result already there does nothing; a killed one goes on where it stopped.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from curation.flags import Suspect, from_flags
 from scraping.collect import collect as collect_pictures
 from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
+from tellapart.backbones import check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import UsageError
@@ -65,6 +66,7 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     """
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
+    check_weights_file(plan.training.weights)
     dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries)
     curate(dataset, plan.training.seed, report)
     if trained_already(dataset, plan.name, plan.training) is None:
@@ -96,6 +98,7 @@ def collect(
             source = make_source(spec, settings)
             stack.callback(source.close)
             opened.append(source)
+        _forget_empty_classes(root, classes)
         dataset = Dataset.create(root, root.name, classes, sources)
         summary = collect_pictures(dataset, opened, per_class, settings, report, queries)
     for number, problem in enumerate(summary.problems, start=1):
@@ -220,11 +223,20 @@ def export(tag: str, kind: str, out: Path, settings: Settings, report: Report) -
 
 
 def dataset_root(where: str, settings: Settings) -> Path:
-    """The folder that DATASET names on the command line: a path, or a name among the known data sets."""
+    """The folder that DATASET names on the command line: a path, or a name among the known data sets.
+
+    Raises:
+        UsageError: the path is a folder of something else; nothing is ever written into one.
+    """
     path = Path(where)
-    if path.exists() or path.name != where:
-        return path.absolute()
-    return settings.datasets / check_name(where, "data set")
+    if path.name == where and not (path / "dataset.json").exists():
+        return settings.datasets / check_name(where, "data set")
+    if path.is_dir() and any(path.iterdir()) and not (path / "dataset.json").exists():
+        raise UsageError(
+            f"{path} is a folder with other files, not a data set",
+            f"Choose another place; to take its pictures in, add --source folder:{path}",
+        )
+    return path.absolute()
 
 
 def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
@@ -247,12 +259,27 @@ def _advice(suspects: Sequence[Suspect], name: str) -> str:
 
 
 def _refuse_other_classes(root: Path, plan: Plan) -> None:
+    """Refuse to make another classifier out of a data set whose pictures are of other classes."""
     if not (root / "dataset.json").exists():
         return
-    there = Dataset.open(root).classes
-    if {c.slug for c in there} != {c.slug for c in plan.classes}:
-        names = ", ".join(c.name for c in there)
+    wanted = {c.slug for c in plan.classes}
+    others = [c.name for c in _with_pictures(Dataset.open(root)) if c.slug not in wanted]
+    if others:
         raise UsageError(
-            f"the data set {plan.name} exists with other classes ({names})",
-            f"Choose another name, or add classes to it with: tellapart collect {plan.name}",
+            f"the data set {plan.name} exists with other classes ({', '.join(others)})", "Choose another name"
         )
+
+
+def _forget_empty_classes(root: Path, asked: Sequence[ClassName]) -> None:
+    """Let classes go that never got a picture and are not asked for any more, such as a misspelt one."""
+    if not (root / "dataset.json").exists():
+        return
+    dataset = Dataset.open(root)
+    stay = {c.slug for c in (*asked, *_with_pictures(dataset))}
+    left = tuple(c for c in dataset.classes if c.slug in stay)
+    if left != dataset.classes:
+        replace(dataset, classes=left).save()
+
+
+def _with_pictures(dataset: Dataset) -> list[ClassName]:
+    return [c for c in dataset.classes if dataset.manifest.kept(c.slug)]

@@ -54,6 +54,7 @@ if [[ ! -x .pipenv/bin/pipenv ]]; then
 fi
 export PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_NOSPIN=1 PIPENV_YES=1
 .pipenv/bin/pipenv --python "$python" sync --dev >&2
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --no-deps --no-build-isolation --editable .
 printf '%s' "$want" >"$stamp"
 say "done"

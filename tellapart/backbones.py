@@ -1,8 +1,9 @@
 """The backbones there are, and how each wants its pictures. Needs no torch; `network` builds them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from tellapart.errors import UsageError
+from tellapart.errors import MissingError, UsageError
 from tellapart.preprocess import Preprocessing
 
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -68,3 +69,15 @@ def find_backbone(name: str) -> Backbone:
     if name not in BACKBONES:
         raise UsageError(f"unknown backbone {name!r}", f"Use one of: {', '.join(BACKBONES)}")
     return BACKBONES[name]
+
+
+def check_weights_file(weights: str) -> None:
+    """Refuse a path to weights where there is no file; "auto" and "none" are no paths.
+
+    Raises:
+        MissingError: there is none.
+    """
+    if weights not in ("auto", "none") and not Path(weights).is_file():
+        raise MissingError(
+            f"there is no weights file {weights}", "Give --weights an existing .pth or .safetensors file"
+        )

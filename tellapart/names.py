@@ -36,8 +36,9 @@ def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
     classes = tuple(parse_class_name(part) for name in names for part in name.split(",") if part.strip())
     refuse_same_slug(classes)
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
+        given = "1 class name" if len(classes) == 1 else f"{len(classes)} class names"
         raise UsageError(
-            f"{len(classes)} class names given, expected {MIN_CLASSES} to {MAX_CLASSES}",
+            f"{given} given, expected {MIN_CLASSES} to {MAX_CLASSES}",
             "Name at least two classes to tell apart, for example: cat dog",
         )
     return classes

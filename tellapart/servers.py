@@ -14,6 +14,7 @@ def service(settings: Settings) -> Server:
     """The Bento service, from the source tree."""
     return Server(
         name="service",
+        setting="SERVICE_PORT= for make, or TELLAPART_SERVICE_PORT",
         command=[
             *(sys.executable, "-m", "bentoml", "serve", "service:Classifier"),
             *("--host", settings.host, "--port", str(settings.service_port)),
@@ -31,6 +32,7 @@ def web(settings: Settings) -> Server:
     """The web page under gunicorn."""
     return Server(
         name="web page",
+        setting="PORT= for make, or TELLAPART_WEB_PORT",
         command=[sys.executable, "-m", "webui"],
         host=settings.host,
         port=settings.web_port,

@@ -6,6 +6,7 @@ BentoML's `latest` is the newest created; which version answers is our own decis
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from tellapart.bundle import BundleInfo, read_info
-from tellapart.errors import BundleError, DataError, MissingError
-from tellapart.files import write_json
+from tellapart.errors import BundleError, DataError, MissingError, TellapartError
+from tellapart.files import readable_disk_errors, write_json
 from tellapart.names import check_name
 
 if TYPE_CHECKING:
@@ -93,12 +94,47 @@ def resolve(tag: str, models: list[StoredModel] | None = None) -> StoredModel:
 
 @contextmanager
 def new_model(name: str) -> Iterator[tuple[Path, str]]:
-    """A folder to write a bundle to, and its version; it enters the store whole when the block ends well."""
+    """A folder to write a bundle to, and its version; it enters the store when the block ends well.
+
+    The folder lies beside the store until then. What a killed process left there goes at the next call;
+    a copy into the store that was cut off is never listed, as its files' sizes tell.
+
+    Raises:
+        TellapartError: the disk is full or the store cannot be written.
+    """
+    import bentoml
+
+    tag = bentoml.Tag.from_taglike(check_name(name)).make_new_version()
+    waiting = pointer_file().parent / "tellapart-new"
+    with readable_disk_errors(waiting):
+        _sweep(waiting)
+        folder = waiting / f"{os.getpid()}-{tag.version}"
+        folder.mkdir(parents=True)
+    try:
+        yield folder, str(tag.version)
+        _add(tag, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _add(tag: "bentoml.Tag", folder: Path) -> None:
     import bentoml
 
     context = bentoml.models.ModelContext(framework_name="tellapart", framework_versions={})
-    with bentoml.models.create(check_name(name), labels=LABEL, context=context) as model:
-        yield Path(model.path), str(model.tag.version)
+    try:
+        with bentoml.models.create(tag, labels=LABEL, context=context) as model:
+            for path in folder.iterdir():
+                shutil.move(path, model.path)
+    except (shutil.Error, OSError) as error:  # copytree packs what failed into an Error of its own
+        raise TellapartError(
+            f"{tag} cannot be written into the model store at {pointer_file().parent}", "Make room on the disk"
+        ) from error
+
+
+def _sweep(waiting: Path) -> None:
+    for folder in waiting.glob("*-*"):
+        if not Path("/proc", folder.name.partition("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def promote(tag: str) -> StoredModel:

@@ -29,6 +29,7 @@ class Server:
 
     Attributes:
         name: for people.
+        setting: what changes its port, for people.
         command: what to run.
         port: the port it listens on; refused before anything starts when it is taken.
         ready_url: answers with status 200 once the server can be used.
@@ -42,6 +43,7 @@ class Server:
     port: int
     ready_url: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    setting: str = "its setting"
     folder: Path = field(default_factory=Path.cwd)
 
 
@@ -77,7 +79,12 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
         TellapartError: a server ended by itself or did not become ready.
     """
     for server in servers:
-        check_port(server.host, server.port, f"the {server.name}", "Stop what uses it or choose another port")
+        check_port(
+            server.host,
+            server.port,
+            f"the {server.name}",
+            f"Stop what uses it, or choose another port with {server.setting}",
+        )
     running: list[_Running] = []
     with _signals(), contextlib.suppress(_Stop):
         try:

@@ -11,7 +11,7 @@ import httpx
 import torch
 from safetensors.torch import load_file
 
-from tellapart.backbones import DEFAULT_BACKBONE, EMBEDDED_BACKBONE, Backbone, find_backbone
+from tellapart.backbones import DEFAULT_BACKBONE, EMBEDDED_BACKBONE, Backbone, check_weights_file, find_backbone
 from tellapart.errors import DataError, MissingError
 from tellapart.files import write_bytes
 from tellapart.network import Module, build_module
@@ -121,8 +121,7 @@ def _download(url: str) -> bytes:
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
     """A state dict from a file, without unpickling code (`weights_only`)."""
-    if not path.is_file():
-        raise MissingError(f"there is no weights file {path}", "Give --weights an existing .pth or .safetensors file")
+    check_weights_file(str(path))
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -132,8 +131,8 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
             raise ValueError("it holds no state dict")
         return {key.removeprefix("module."): v for key, v in state.items()}
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} is not a readable weights file: {reason}", "Use a state dict") from error
+        reason = f": {error}" if type(error) is ValueError else ""  # others speak of their own insides
+        raise DataError(f"{path} is not a readable weights file{reason}", "Use a saved state dict") from error
 
 
 def _fill(module: Module, state: dict[str, torch.Tensor], path: Path) -> None:

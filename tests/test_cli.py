@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ import cli
 import workflow
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset
+from tellapart.errors import TellapartError
 from tellapart.progress import silent
 from tellapart.store import new_model
 from training.fingerprint import fingerprint
@@ -94,7 +96,7 @@ CREATE = ("--source", "folder:pets", "--yes")
 USAGE = [
     (("create", "pets", "cat", "dog", "--source", "nowhere", "--yes"), ["there is no source 'nowhere'", "gallery"]),
     (("create", "pets", "cat", "dog", "--source", "folder", "--yes"), ["source 'folder' needs a path", "folder:PATH"]),
-    (("create", "pets", "cat", *CREATE), ["1 class names given", "Name at least two classes"]),
+    (("create", "pets", "cat", *CREATE), ["1 class name given", "Name at least two classes"]),
     (("create", "pets", *CREATE), ["Missing argument", "See: tellapart create --help"]),
     (("create", "pets", "Big Cat", "big-cat", *CREATE), ["'Big Cat' and 'big-cat' are the same", "Rename or remove"]),
     (("create", "pets", "../cat", "dog", *CREATE), ["class name '../cat' contains '/'", "Use letters"]),
@@ -279,3 +281,59 @@ def test_create_with_nothing_to_do_loads_no_torch(
     )  # fmt: skip
     assert f"animals:{version} is already trained on these pictures" in done.stderr
     assert done.stdout.splitlines()[-1] == "0 False"
+
+
+@pytest.mark.usefixtures("pets")
+def test_a_misspelt_class_does_not_keep_the_name(tell: Tell, isolated_home: Path) -> None:
+    assert tell("collect", "p", "cat", "dgo", "--source", "folder:pets").code == 4
+    assert tell("collect", "p", "cat", "dog", "--source", "folder:pets").code == 0
+    dataset = Dataset.open(isolated_home / "home" / "datasets" / "p")
+    assert [c.name for c in dataset.classes] == ["cat", "dog"]
+    other = tell("create", "p", "cat", "bird", "--source", "folder:pets", "--yes")
+    refused(other, 2, "the data set p exists with other classes (dog)", "Choose another name")
+
+
+def test_a_folder_of_ones_own_is_never_written_into(tell: Tell, pets: Path) -> None:
+    before = sorted(pets.rglob("*"))
+    refused(tell("collect", "./pets", "cat", "dog", "--source", "folder:pets"), 2, "not a data set", "Choose another")
+    assert tell("collect", "pets", "cat", "dog", "--source", "folder:pets").code == 0
+    assert sorted(pets.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("pets")
+def test_weights_that_are_not_there_are_noticed_before_anything_is_collected(tell: Tell, isolated_home: Path) -> None:
+    told = tell("create", "p", "cat", "dog", *CREATE, "--weights", "nowhere.pth")
+    refused(told, 5, "there is no weights file nowhere.pth", "--weights")
+    assert not (isolated_home / "home").exists()
+
+
+def test_nothing_classified_is_3(tell: Tell, classifier: str, isolated_home: Path) -> None:
+    (isolated_home / "text.jpg").write_bytes(b"no picture")
+    told = tell("predict", classifier, "text.jpg", "missing.jpg")
+    assert told.code == 3
+    assert "none of 2 inputs could be classified" in told.err
+    assert "the file is not a picture" in told.out
+
+
+def test_what_a_killed_training_left_beside_the_store_goes(tell: Tell, classifier: str, isolated_home: Path) -> None:
+    waiting = isolated_home / "bentoml" / "tellapart-new"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (waiting / f"{ended.pid}-v1").mkdir(parents=True)
+    with new_model("other"):
+        assert [path.name.partition("-")[0] for path in waiting.iterdir()] == [str(os.getpid())]
+    assert list(waiting.iterdir()) == []
+
+
+def test_a_full_model_store_is_one_line(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with (
+        pytest.raises(TellapartError, match="cannot be written into the model store") as told,
+        new_model("pets") as new,
+    ):
+        (new[0] / "model.json").write_text("{}")
+    assert "Make room on the disk" in str(told.value)
+    assert list((isolated_home / "bentoml" / "tellapart-new").iterdir()) == []

@@ -83,7 +83,7 @@ def test_from_2_to_1000_classes():
     assert len(parse_class_names(f"class {i}" for i in range(1000))) == 1000
     with pytest.raises(UsageError, match="1001 class names given, expected 2 to 1000"):
         parse_class_names(f"class {i}" for i in range(1001))
-    with pytest.raises(UsageError, match="1 class names given"):
+    with pytest.raises(UsageError, match="1 class name given"):
         parse_class_names(["cat"])
     with pytest.raises(UsageError, match="0 class names given"):
         parse_class_names([",", " "])
