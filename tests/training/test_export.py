@@ -110,7 +110,7 @@ def test_the_script_answers_like_the_classifier(
     pictures = hard_pictures(tmp_path, make_photo)
     for path, answer in zip(pictures, run_script(tmp_path / "out", *pictures), strict=True):
         assert list(answer) == chosen.info.class_names
-        np.testing.assert_allclose(list(answer.values()), expected(chosen, path.read_bytes()), atol=1e-5)
+        np.testing.assert_allclose(list(answer.values()), expected(chosen, path.read_bytes()), atol=1e-3)
 
 
 @pytest.mark.usefixtures("few_pictures")
