@@ -90,7 +90,7 @@ class Filling:
         failures = len(self.failures)
         async with asyncio.TaskGroup() as downloads:
             found = await self._pull(asker, query, downloads, stage)
-        if found is not None:
+        if found is not None and asker.source.remembered:
             self._ended.append(_Search(asker.source.name, query, found))
             self._remember_searches()
         return found is None and len(self.failures) == failures

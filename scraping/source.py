@@ -74,8 +74,9 @@ class Source(Protocol):
     Attributes:
         name: the same for the same source in every run; the manifest keeps it.
         local: its pictures may be files or stand on a loopback address.
-        remembered: a search that was asked to the end is not asked again. False where asking costs
-            nothing, so that what was added since is found.
+        remembered: a search that was asked to the end is written down and not asked again. False where
+            asking costs nothing, so that what was added since is found, and where only what is new is
+            asked for, which is no search to the end.
     """
 
     @property

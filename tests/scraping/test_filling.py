@@ -99,6 +99,17 @@ def test_a_search_with_candidates_that_were_not_tried_is_not_finished(fill, web_
     assert fill(15, first, second).manifest.finished_searches() == {("cat", "first", "cat"), ("cat", "second", "cat")}
 
 
+def test_a_search_that_is_not_remembered_is_asked_again_and_not_written_down(fill, web_source, on_host):
+    pictures = on_host("127.0.0.1", 4)
+    assert len(fill(10, web_source(pictures)).manifest.finished_searches()) == 1
+    forgotten = web_source(pictures, remembered=False)
+    fill(10, forgotten)
+    assert fill(10, web_source(pictures, "other", remembered=False)).manifest.finished_searches() == {
+        ("cat", "list", "cat")
+    }
+    assert forgotten.asked == ["cat"]
+
+
 def test_shares_are_counted_by_host():
     share = HostShare(10, ["http://a.org/1", "http://a.org/2", "file:///x", "file:///y", "file:///z", "file:///w"])
     assert share.has_room("http://a.org/3")
