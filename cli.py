@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _SOURCE_HELP = (
     "site:RECIPE, folder:PATH or urls:PATH. May be repeated."
 )
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
+_SINCE_HELP = "Ask sources only for what is new since this day (UTC): flickr, inaturalist, wikimedia."
 _NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS..."
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 
@@ -39,10 +41,20 @@ def cli(debug: bool) -> None:
     """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it."""
 
 
+def _past_day(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:  # noqa: ARG001
+    """The day that was typed; nothing is new since a day that is still to come."""
+    if moment and moment.date() > datetime.now(UTC).date():
+        raise click.BadParameter(f"{moment.date()} is still to come.")
+    return moment.date() if moment else None
+
+
 def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `collect`, which `create` shares."""
     for option in (
         click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True),
+        click.option(
+            "--since", type=click.DateTime(["%Y-%m-%d"]), callback=_past_day, metavar="YYYY-MM-DD", help=_SINCE_HELP
+        ),
         click.option("--query", "queries", multiple=True, metavar="CLASS=WORDS", help=_QUERY_HELP),
         click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]"),
     ):
@@ -73,6 +85,7 @@ def create(
     classes: tuple[str, ...],
     sources: tuple[str, ...],
     queries: tuple[str, ...],
+    since: date | None,
     per_class: int,
     yes: bool,
     **training: Any,
@@ -90,6 +103,7 @@ def create(
         per_class,
         parse_queries(queries, wanted),
         TrainingOptions(**training),
+        since,
     )
     if not yes and sys.stdin.isatty():
         places = ", ".join(plan.sources)
@@ -104,7 +118,12 @@ def create(
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
 def collect(
-    dataset: str, classes: tuple[str, ...], sources: tuple[str, ...], queries: tuple[str, ...], per_class: int
+    dataset: str,
+    classes: tuple[str, ...],
+    sources: tuple[str, ...],
+    queries: tuple[str, ...],
+    since: date | None,
+    per_class: int,
 ) -> None:
     """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
     import workflow
@@ -116,7 +135,7 @@ def collect(
     asked = sources or (workflow.DEFAULT_SOURCE,)
     extra = parse_queries(queries, wanted)
     with Terminal() as terminal:
-        collected = workflow.collect(root, wanted, asked, per_class, settings, terminal.report, extra)
+        collected = workflow.collect(root, wanted, asked, per_class, settings, terminal.report, extra, since)
     _OUT.print(tables.counts(collected))
 
 

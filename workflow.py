@@ -7,6 +7,7 @@ its result already there does nothing; a killed one goes on where it stopped.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class Plan:
         per_class: pictures wanted of each class.
         queries: words to search for beside a class's name, by its slug.
         training: how to train.
+        since: ask sources only for what is new since this day.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Plan:
     per_class: int = DEFAULT_PER_CLASS
     queries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    since: date | None = None
 
 
 def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
@@ -67,7 +70,7 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
     check_weights_file(plan.training.weights)
-    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries)
+    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries, plan.since)
     curate(dataset, plan.training.seed, report)
     if trained_already(dataset, plan.name, plan.training) is None:
         suspects = find_suspects(dataset, plan.training, report)
@@ -83,19 +86,22 @@ def collect(
     settings: Settings,
     report: Report,
     queries: Mapping[str, Sequence[str]] = NO_QUERIES,
+    since: date | None = None,
 ) -> Dataset:
     """Fill a data set's classes from sources, making the data set where there is none.
 
-    `queries` are words to search for beside a class's name, by its slug. What a source failed at, with
-    pictures there all the same, is reported as a note.
+    `queries` are words to search for beside a class's name, by its slug. With `since`, sources are asked
+    only for what is new since that day. What a source failed at, with pictures there all the same, is
+    reported as a note.
 
     Raises:
+        UsageError: there is no such source, or it cannot say what is new.
         SourceError: a source refused, or a class has no picture; what was found is kept.
     """
     with ExitStack() as stack:
         opened = []
         for spec in sources:
-            source = make_source(spec, settings)
+            source = make_source(spec, settings, since)
             stack.callback(source.close)
             opened.append(source)
         _forget_empty_classes(root, classes)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Generator
+from datetime import date
 from typing import Any
 
-from scraping.source import Blocked, Candidate, NoResults, Unavailable
+from scraping.source import Blocked, Candidate, Unavailable
 from scraping.sources.api import JsonApi, Sleep, known_form
 from scraping.sources.licenses import UNKNOWN, License, creative_commons
 from scraping.sources.rounds import ranked
+from scraping.sources.since import nothing_found, start_of
 from tellapart.names import ClassName
 from tellapart.settings import Settings
 
@@ -31,19 +33,20 @@ _GET_A_KEY = "Get one at https://www.flickr.com/services/apps/create/ and set TE
 
 
 class FlickrSource:
-    """Flickr's photograph search."""
+    """Flickr's photograph search, of everything or of what was uploaded since a day."""
 
     name = "flickr"
     local = False
-    remembered = True
 
-    def __init__(self, settings: Settings, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, settings: Settings, since: date | None = None, sleep: Sleep = time.sleep) -> None:
+        self.remembered = since is None
+        self._since = since
         self._url, self._key = settings.flickr_url, settings.flickr_key
         self._api = JsonApi(self.name, settings, SECONDS_BETWEEN_REQUESTS, sleep)
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:  # noqa: ARG002
         """The results for a query, page by page."""
-        return ranked(self._pages(query), NoResults(f"flickr has nothing for {query!r}", "Use other words"))
+        return ranked(self._pages(query), nothing_found(self.name, query, self._since, "Use other words"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -54,7 +57,7 @@ class FlickrSource:
             raise Unavailable("flickr asks for an API key", _GET_A_KEY)
         page, last = 1, 1
         while page <= min(last, LAST_PAGE):
-            answer = self._api.get(self._url, {**_asked(query, page), "api_key": self._key})
+            answer = self._api.get(self._url, {**_asked(query, page, self._since), "api_key": self._key})
             with known_form(self.name):
                 _refuse_failures(answer)
                 photos = answer["photos"]
@@ -64,8 +67,9 @@ class FlickrSource:
             page += 1
 
 
-def _asked(query: str, page: int) -> dict[str, str | int]:
-    return {
+def _asked(query: str, page: int, since: date | None) -> dict[str, str | int]:
+    new: dict[str, str | int] = {"min_upload_date": int(start_of(since).timestamp())} if since else {}
+    return new | {
         "method": "flickr.photos.search",
         "format": "json",
         "nojsoncallback": 1,

@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Generator
+from datetime import date
 from typing import Any
 
-from scraping.source import Candidate, NoResults
+from scraping.source import Candidate
 from scraping.sources.api import JsonApi, Sleep, known_form
 from scraping.sources.licenses import creative_commons
 from scraping.sources.rounds import ranked
+from scraping.sources.since import nothing_found
 from tellapart.names import ClassName
 from tellapart.settings import Settings
 
@@ -23,20 +25,22 @@ class INaturalistSource:
 
     The query is taken as the name of a taxon, and where there is none of that name, as words to search
     for. Observations come in the order of their numbers, so that the last one seen is the place to go on.
+    They are all there are, or those that were reported since a day.
     """
 
     name = "inaturalist"
     local = False
-    remembered = True
 
-    def __init__(self, settings: Settings, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, settings: Settings, since: date | None = None, sleep: Sleep = time.sleep) -> None:
+        self.remembered = since is None
+        self._since = since
         self._url = f"{settings.inaturalist_url}/observations"
         self._api = JsonApi(self.name, settings, SECONDS_BETWEEN_REQUESTS, sleep)
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:  # noqa: ARG002
         """The results for a query, page by page."""
-        nothing = NoResults(f"inaturalist has nothing for {query!r}", "Use the name of an animal, plant or fungus")
-        return ranked(self._either(query), nothing)
+        fix = "Use the name of an animal, plant or fungus"
+        return ranked(self._either(query), nothing_found(self.name, query, self._since, fix))
 
     def close(self) -> None:
         """Close the connection."""
@@ -47,21 +51,30 @@ class INaturalistSource:
         for found in self._pages("taxon_name", query):
             any_of_that_name = True
             yield found
-        if not any_of_that_name:
+        if not any_of_that_name and not self._is_taxon(query):
             yield from self._pages("q", query)
 
+    def _is_taxon(self, query: str) -> bool:
+        """Whether there are older observations of a taxon that has no new ones; without a day there are none."""
+        return self._since is not None and bool(self._observations(_asked("taxon_name", query, 0) | {"per_page": 1}))
+
     def _pages(self, how: str, query: str) -> Generator[list[Candidate], None, None]:
+        new: dict[str, str | int] = {"created_d1": self._since.isoformat()} if self._since else {}
         last = 0
         while True:
-            answer = self._api.get(self._url, _asked(how, query, last))
+            observations = self._observations(_asked(how, query, last) | new)
             with known_form(self.name):
-                observations = list(answer["results"])
                 found = [c for observation in observations for c in _candidates(observation, query)]
                 last = max((int(o["id"]) for o in observations), default=last)
             if observations:
                 yield found
             if len(observations) < PAGE_SIZE:
                 return
+
+    def _observations(self, asked: dict[str, str | int]) -> list[dict[str, Any]]:
+        answer = self._api.get(self._url, asked)
+        with known_form(self.name):
+            return list(answer["results"])
 
 
 def _asked(how: str, query: str, last: int) -> dict[str, str | int]:

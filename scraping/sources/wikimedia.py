@@ -4,16 +4,19 @@ import html
 import re
 import time
 from collections.abc import Generator
+from datetime import date, datetime
 from typing import Any
 
-from scraping.source import Candidate, NoResults, Unavailable
+from scraping.source import Candidate, Unavailable
 from scraping.sources.api import JsonApi, Sleep, known_form
 from scraping.sources.rounds import ranked
+from scraping.sources.since import nothing_found, start_of
 from tellapart.names import ClassName
 from tellapart.settings import Settings
 
 PAGE_SIZE = 50  # what the API gives to who has no account
 WIDTH = 960  # one of the widths that the site keeps ready
+_NEWEST_FIRST: dict[str, str | int] = {"gsrsort": "create_timestamp_desc"}
 _ASKED: dict[str, str | int] = {
     "action": "query",
     "format": "json",
@@ -22,7 +25,7 @@ _ASKED: dict[str, str | int] = {
     "gsrnamespace": 6,
     "gsrlimit": PAGE_SIZE,
     "prop": "imageinfo",
-    "iiprop": "url|size|mime|sha1|extmetadata",
+    "iiprop": "url|size|mime|sha1|timestamp|extmetadata",
     "iiurlwidth": WIDTH,
     "iiextmetadatafilter": "LicenseShortName|LicenseUrl|Artist|Attribution",
     "maxlag": 5,
@@ -33,20 +36,21 @@ class WikimediaSource:
     """The file search of Wikimedia Commons.
 
     A picture is known by the address of its original; what is fetched is the site's own copy of it at
-    most 960 pixels wide.
+    most 960 pixels wide. With a day, the newest come first and the search ends at what is older.
     """
 
     name = "wikimedia"
     local = False
-    remembered = True
 
-    def __init__(self, settings: Settings, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, settings: Settings, since: date | None = None, sleep: Sleep = time.sleep) -> None:
+        self.remembered = since is None
+        self._since = since
         self._url = settings.wikimedia_url
         self._api = JsonApi(self.name, settings, sleep=sleep, busy="MediaWiki-API-Error")
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:  # noqa: ARG002
         """The results for a query, page by page."""
-        nothing = NoResults(f"wikimedia has nothing for {query!r}", "Use other words for the class")
+        nothing = nothing_found(self.name, query, self._since, "Use other words for the class")
         return ranked(self._pages(query), nothing)
 
     def close(self) -> None:
@@ -54,14 +58,26 @@ class WikimediaSource:
         self._api.close()
 
     def _pages(self, query: str) -> Generator[list[Candidate], None, None]:
+        asked = {**_ASKED, "gsrsearch": f"{query} filetype:bitmap", **(_NEWEST_FIRST if self._since else {})}
         cursor: dict[str, Any] | None = {}
+        reached_older = False
         while cursor is not None:
-            answer = self._api.get(self._url, {**_ASKED, "gsrsearch": f"{query} filetype:bitmap", **cursor})
+            answer = self._api.get(self._url, {**asked, **cursor})
             with known_form(self.name):
                 _refuse_errors(answer)
-                found = [_candidate(page, query) for page in _in_order(answer) if _is_picture(page)]
-                cursor = dict(answer["continue"]) if "continue" in answer else None
+                described = [page for page in _in_order(answer) if page.get("imageinfo")]
+                new = [page for page in described if self._is_new(page)]
+                found = [_candidate(page, query) for page in new if _is_picture(page)]
+                reached_older |= len(new) < len(described)
+                is_last = "continue" not in answer or (reached_older and "batchcomplete" in answer)
+                cursor = None if is_last else dict(answer["continue"])
             yield found
+
+    def _is_new(self, page: dict[str, Any]) -> bool:
+        """Whether a file's last version is of the day asked for or later; its page is as old or older."""
+        if self._since is None:
+            return True
+        return datetime.fromisoformat(page["imageinfo"][0]["timestamp"]) >= start_of(self._since)
 
 
 def _refuse_errors(answer: dict[str, Any]) -> None:
@@ -78,8 +94,7 @@ def _in_order(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_picture(page: dict[str, Any]) -> bool:
-    """Whether a page has its file's description, which may come with a later answer, and the file is a picture."""
-    return bool(page.get("imageinfo")) and page["imageinfo"][0]["mime"].startswith("image/")
+    return bool(page["imageinfo"][0]["mime"].startswith("image/"))
 
 
 def _candidate(page: dict[str, Any], query: str) -> Candidate:

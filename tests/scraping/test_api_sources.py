@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from itertools import islice
 
@@ -19,6 +19,7 @@ from scraping.sources.wikimedia import WikimediaSource
 from tellapart.names import parse_class_name
 
 CAT = parse_class_name("cat")
+MARCH = date(2026, 3, 1)
 SOURCES = {"wikimedia": WikimediaSource, "inaturalist": INaturalistSource, "flickr": FlickrSource}
 PATHS = {"wikimedia": "/w/api.php", "inaturalist": "/v1/observations", "flickr": "/services/rest"}
 
@@ -46,13 +47,13 @@ def make(local, site, waits):
     """Let a stand-in answer with a function of the request (an object, or a response), and make its source."""
     made = []
 
-    def build(name: str, answer: Callable[[Request], object]):
+    def build(name: str, answer: Callable[[Request], object], since: date | None = None):
         def respond(request: Request) -> Response:
             found = answer(request)
             return found if isinstance(found, Response) else Response(json.dumps(found), mimetype="application/json")
 
         site.on(PATHS[name], respond)
-        made.append(SOURCES[name](local, sleep=waits.append))
+        made.append(SOURCES[name](local, since, sleep=waits.append))
         return made[-1]
 
     yield build
@@ -80,6 +81,7 @@ def commons_page(number: int, index: int = 1, **info: object) -> dict[str, objec
                 "descriptionurl": f"https://commons.example.org/wiki/File:Cat_{number}.jpg",
                 "sha1": "a" * 40,
                 "mime": "image/jpeg",
+                "timestamp": "2026-03-05T12:00:00Z",
                 "extmetadata": {
                     "LicenseShortName": {"value": "CC BY-SA 4.0", "source": "commons-desc-page", "hidden": ""},
                     "LicenseUrl": {"value": "https://creativecommons.org/licenses/by-sa/4.0", "hidden": ""},
@@ -289,6 +291,74 @@ def test_flickr_says_what_the_api_says(make, code, message, error, words):
     with pytest.raises(error) as caught:
         list(source.search(CAT, "cat"))
     assert str(caught.value).startswith(words)
+
+
+def test_wikimedia_since_a_day_takes_the_newest_and_ends_at_an_older_one(make, site):
+    times = ["2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z", "2026-02-28T23:59:59Z"]
+    pages = [commons_page(n, index=n, timestamp=time) for n, time in enumerate(times, start=1)]
+    more = {"continue": {"gsroffset": 50, "continue": "gsroffset||"}, "query": {"pages": pages}}
+    source = make("wikimedia", lambda _: {"batchcomplete": True} | more, MARCH)
+    assert [c.title for c in source.search(CAT, "cat")] == ["Cat 1", "Cat 2"]
+    (asked,) = site.requests
+    assert asked.args["gsrsort"] == "create_timestamp_desc"
+    assert "timestamp" in asked.args["iiprop"].split("|")
+    assert not source.remembered
+
+
+def test_wikimedia_since_a_day_goes_on_until_every_result_is_described(make, site):
+    def answer(request: Request) -> object:
+        if "iistart" in request.args:
+            return {"batchcomplete": True, "query": {"pages": [commons_page(1)]}}
+        rest = {"iistart": "x", "continue": "||"}
+        return {"continue": rest, "query": {"pages": [commons_page(2, 2, timestamp="2026-01-01T00:00:00Z")]}}
+
+    assert [c.title for c in make("wikimedia", answer, MARCH).search(CAT, "cat")] == ["Cat 1"]
+    assert len(site.requests) == 2
+
+
+def test_inaturalist_since_a_day_asks_for_what_was_reported_since(make, site):
+    source = make("inaturalist", lambda _: numbered("inaturalist", 1), MARCH)
+    assert len(list(source.search(CAT, "Felis catus"))) == 1
+    (asked,) = site.requests
+    assert (asked.args["taxon_name"], asked.args["created_d1"]) == ("Felis catus", "2026-03-01")
+    assert not source.remembered
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"), [(True, ["taxon_name", "taxon_name"]), (False, ["taxon_name"] * 2 + ["q"])]
+)
+def test_inaturalist_searches_no_words_for_a_taxon_that_has_only_older_ones(make, site, known, asked):
+    def answer(request: Request) -> object:
+        older = known and "created_d1" not in request.args
+        return numbered("inaturalist", 1) if older else NOTHING["inaturalist"]
+
+    with pytest.raises(NoResults):
+        list(make("inaturalist", answer, MARCH).search(CAT, "Felis catus"))
+    assert [next(how for how in ("taxon_name", "q") if how in r.args) for r in site.requests] == asked
+
+
+def test_flickr_since_a_day_asks_for_what_was_uploaded_since(make, site):
+    source = make("flickr", lambda _: numbered("flickr", 1), MARCH)
+    assert len(list(source.search(CAT, "cat"))) == 1
+    assert site.requests[0].args["min_upload_date"] == "1772323200"
+    assert not source.remembered
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_without_a_day_everything_is_asked_for_and_remembered(make, site, name):
+    source = make(name, lambda _: numbered(name, 1))
+    assert len(list(source.search(CAT, "cat"))) == 1
+    assert not {"gsrsort", "created_d1", "min_upload_date"} & set(site.requests[0].args)
+    assert source.remembered
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_nothing_new_is_told_with_the_day(make, name):
+    with pytest.raises(NoResults) as caught:
+        list(make(name, lambda _: NOTHING[name], MARCH).search(CAT, "cat"))
+    assert str(caught.value) == (
+        f"{name} has nothing for 'cat' since 2026-03-01. Give an earlier --since, or leave it out"
+    )
 
 
 @pytest.mark.parametrize("name", SOURCES)

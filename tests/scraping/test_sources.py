@@ -1,6 +1,7 @@
 """Making sources, and those that read one's own files."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_what_is_no_source_is_one_line(settings, spec, error, words):
         make_source(spec, settings)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["openverse", "bing", "google", "gallery", "site:x", "folder:/x", "urls:/x"])
+def test_a_source_that_cannot_tell_what_is_new_names_those_that_can(settings, spec):
+    with pytest.raises(UsageError) as caught:
+        make_source(spec, settings, date(2026, 3, 1))
+    assert str(caught.value) == (
+        f"source {spec.partition(':')[0]!r} cannot be asked only for what is new. "
+        "Leave out --since, or use flickr, inaturalist, wikimedia"
+    )
 
 
 def test_a_folder_gives_every_file_of_the_class(tmp_path):
