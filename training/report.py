@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -12,7 +13,7 @@ from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset
 from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
-from tellapart.pictures import REASON_TEXT, Reason
+from tellapart.pictures import REASON_TEXT, Reason, Status
 from training.confusion_picture import draw_confusion
 from training.features import FeatureSource, Skipped
 from training.protocol import Outcome
@@ -25,6 +26,7 @@ from training.words import advice, how_measured, mix_ups, verdict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _MOST_LICENSES = 20
+_MOST_NAMES = 200
 
 
 def write_report(
@@ -43,7 +45,9 @@ def write_report(
     Raises:
         TellapartError: the disk is full or the folder cannot be written.
     """
-    kept = dataset.manifest.kept()
+    attempts = dataset.manifest.attempts()
+    kept = [a for a in attempts if a.status == Status.KEPT]
+    others = [a for a in attempts if a.status != Status.KEPT]
     page = (
         _environment()
         .get_template("report.html")
@@ -71,6 +75,8 @@ def write_report(
             counts=_counts(dataset),
             sources=Counter(a.source or "not stated" for a in kept).most_common(),
             licenses=_licenses(kept),
+            turned_away=[(_name(a, dataset), REASON_TEXT[a.reason]) for a in others[:_MOST_NAMES]],
+            n_turned_away=len(others),
             skipped=Counter(s.why for s in skipped).most_common(),
         )
     )
@@ -88,6 +94,16 @@ def _environment() -> Environment:
     environment.filters["percent"] = lambda share: f"{share:.0%}"
     environment.filters["percent1"] = lambda share: f"{share:.1%}"
     return environment
+
+
+def _name(attempt: Attempt, dataset: Dataset) -> str:
+    """What a person knows a picture by: a file's place in its folder, else the address."""
+    if not attempt.url.startswith("file:"):
+        return attempt.url
+    path = Path(unquote(urlsplit(attempt.url).path, errors="replace"))
+    if dataset.folder is not None and path.is_relative_to(dataset.folder):
+        return str(path.relative_to(dataset.folder))
+    return "/".join(path.parts[-2:])
 
 
 def _reasons(dataset: Dataset) -> list[tuple[Reason, str]]:

@@ -185,12 +185,13 @@ def test_a_folder_named_none_teaches_to_refuse(make_dataset: MakeDataset, retrai
 
 def test_the_report_counts_reasons_and_licences(make_dataset: MakeDataset, retrain: Retrain, tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "data", ("train",) * 4)
-    rejected = replace(dataset.manifest.kept()[0], url="file:///t", status=Status.REJECTED, reason=Reason.TOO_SMALL)
-    dataset.manifest.add([rejected])
+    url, reason = "file:///x/box/%3Ci%3E.txt", Reason.TOO_SMALL
+    dataset.manifest.add([replace(dataset.manifest.kept()[0], url=url, status=Status.REJECTED, reason=reason)])
     retrain(dataset, tmp_path / "bundle")
     html = page(tmp_path / "bundle")
     assert "too small to tell anything" in html
     assert re.search(r"<td>CC0</td><td>12</td>", html)
+    assert "box/&lt;i&gt;.txt: too small to tell anything" in html
 
 
 def test_mistakes_are_shown_without_metadata(make_dataset: MakeDataset, retrain: Retrain, tmp_path: Path) -> None:
