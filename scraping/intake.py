@@ -2,22 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from threading import Lock
 from types import TracebackType
-from typing import TypeVar
 
 from scraping.failures import FetchFailed
 from scraping.fetch import Fetcher
-from scraping.placeholders import Change, find_placeholders
+from scraping.recorder import Recorder
 from scraping.source import Candidate
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
 from tellapart.pictures import Reason, Rejected, Status, inspect
-
-T = TypeVar("T")
 
 
 class Shelf:
@@ -27,9 +26,18 @@ class Shelf:
         attempts = manifest.attempts(class_name.slug)
         self.class_name = class_name
         self.kept = sum(a.status == Status.KEPT for a in attempts)
-        self.digests = {a.sha256 for a in attempts if a.sha256}
+        # a copy's row may have been written, and the run killed, before the row of the picture it is a copy of
+        self._digests = {a.sha256 for a in attempts if a.sha256 and a.reason != Reason.DUPLICATE}
         self.settled = {a.url for a in attempts if a.status != Status.FAILED}
         self.failed_searches = {(a.source, a.query) for a in attempts if a.status == Status.FAILED}
+        self._claiming = Lock()
+
+    def claim(self, digest: str) -> bool:
+        """Whether these bytes are new to the class; only the first to ask is told so. Safe for threads."""
+        with self._claiming:
+            new = digest not in self._digests
+            self._digests.add(digest)
+        return new
 
 
 class Intake:
@@ -39,14 +47,17 @@ class Intake:
         self._dataset, self._fetcher = dataset, fetcher
         self._manifest = dataset.manifest
         self._shelves: dict[str, Shelf] = {}
-        self._setting_aside = asyncio.Lock()
+        self._recorder = Recorder(self._manifest)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="intake")
+        self._stack = ExitStack()
 
     def __enter__(self) -> "Intake":
+        self._stack.enter_context(self._recorder)
+        self._stack.enter_context(self._threads)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._threads.shutdown()
+        self._stack.close()
 
     def shelf(self, class_name: ClassName) -> Shelf:
         """The shelf of a class, as the manifest has it when it is first asked for."""
@@ -60,51 +71,36 @@ class Intake:
         Raises:
             TellapartError: the data set cannot be written.
         """
-        attempt, data = _attempt(shelf.class_name, candidate), b""
+        attempt = _attempt(shelf.class_name, candidate)
         try:
             fetched = await self._fetcher.fetch(candidate.location or candidate.url, local)
-            attempt, data = replace(attempt, redirects=" ".join(fetched.redirects)), fetched.data
-            picture = await self._in_thread(lambda: inspect(data))
         except FetchFailed as failure:
             attempt = replace(attempt, status=failure.status, reason=failure.reason, detail=failure.what)
-        except Rejected as rejected:
-            attempt = replace(attempt, reason=rejected.reason, detail=rejected.what, bytes=len(data))
         else:
-            attempt = _judge(shelf, attempt.with_picture(picture))
-            if attempt.status == Status.KEPT:
-                await self._in_thread(lambda: self._dataset.store(shelf.class_name.slug, picture, data))
+            attempt = replace(attempt, redirects=" ".join(fetched.redirects))
+            work = partial(self._examine, shelf, attempt, fetched.data)
+            attempt = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         return await self._write_down(attempt)
 
+    def _examine(self, shelf: Shelf, attempt: Attempt, data: bytes) -> Attempt:
+        """Judge a file that came, and store it where the class has no such bytes."""
+        try:
+            picture = inspect(data)
+        except Rejected as rejected:
+            return replace(attempt, reason=rejected.reason, detail=rejected.what, bytes=len(data))
+        attempt = attempt.with_picture(picture)
+        if not shelf.claim(picture.sha256):
+            return replace(attempt, reason=Reason.DUPLICATE)
+        self._dataset.store(shelf.class_name.slug, picture, data)
+        return replace(attempt, status=Status.KEPT, reason=Reason.OK)
+
     async def _write_down(self, attempt: Attempt) -> Attempt:
-        """Add the attempt's row; where that shows its bytes to be a placeholder, set all rows of them aside."""
-        if not await self._in_thread(lambda: self._add(attempt)):
-            return attempt
-        async with self._setting_aside:
-            changes = await self._in_thread(lambda: self._set_aside(attempt.sha256))
+        """Add the attempt's row; where that shows its bytes to be a placeholder, the shelves lose what was kept."""
+        changes = await self._recorder.write(attempt)
         for before, _ in changes:
             if before != attempt and before.status == Status.KEPT and before.class_slug in self._shelves:
                 self._shelves[before.class_slug].kept -= 1
         return next((after for before, after in changes if before == attempt), attempt)
-
-    def _add(self, attempt: Attempt) -> bool:
-        self._manifest.add([attempt])
-        return bool(attempt.sha256 and find_placeholders(self._manifest.with_digest(attempt.sha256)))
-
-    def _set_aside(self, digest: str) -> list[Change]:
-        changes = find_placeholders(self._manifest.with_digest(digest))
-        self._manifest.add(after for _, after in changes)
-        return changes
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-def _judge(shelf: Shelf, attempt: Attempt) -> Attempt:
-    """Keep a usable picture unless the class has these bytes; runs in the event loop, so no two are judged at once."""
-    if attempt.sha256 in shelf.digests:
-        return replace(attempt, reason=Reason.DUPLICATE)
-    shelf.digests.add(attempt.sha256)
-    return replace(attempt, status=Status.KEPT, reason=Reason.OK)
 
 
 def _attempt(class_name: ClassName, candidate: Candidate) -> Attempt:

@@ -108,10 +108,13 @@ class Dataset:
         return self.root / "cache"
 
     def store(self, class_slug: str, picture: Picture, data: bytes) -> None:
-        """Write a picture's bytes, whole or not at all; the manifest row is the caller's."""
+        """Write a picture's bytes, whole or not at all; the manifest row is the caller's.
+
+        They survive the end of the process; a power cut may cost the pictures of the last half minute.
+        """
         path = self.root / "images" / class_slug / f"{picture.sha256}.{picture.extension}"
-        if not path.exists():
-            write_bytes(path, data)
+        if not path.exists() or path.stat().st_size != picture.bytes:
+            write_bytes(path, data, durable=False)
 
     def image_path(self, attempt: Attempt) -> Path:
         """Where the bytes of a kept attempt are."""

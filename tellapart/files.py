@@ -25,8 +25,13 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
         raise TellapartError(f"cannot write {path}: {error.strerror or error}", fix) from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file whole or not at all (temporary file beside it, then rename).
+
+    Args:
+        path: the file.
+        data: what it holds afterwards.
+        durable: the file survives a power cut too, from the return on; without it, only the end of the process.
 
     Raises:
         TellapartError: the disk is full or the folder cannot be written.
@@ -36,10 +41,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PART)
         try:
             with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, 0o644)
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
+                if durable:
+                    file.flush()
+                    os.fsync(handle)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,7 @@ class Manifest:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: sqlite3.Connection | None = None
         with self.connect() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > _FORMAT:
@@ -194,12 +196,35 @@ class Manifest:
             return set(db.execute("SELECT class_slug, source, query FROM searches"))
 
     @contextmanager
+    def held_open(self) -> Iterator["Manifest"]:
+        """The same manifest on one connection that stays open: quick, for one thread at a time."""
+        with self._readable_errors():
+            db = self._open()
+        with closing(db):
+            held = copy(self)
+            held._held = db
+            yield held
+
+    @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
         """One transaction on the file, with errors for people."""
+        with self._readable_errors():
+            if self._held:
+                with self._held as db:
+                    yield db
+            else:
+                with closing(self._open()) as db, db:
+                    yield db
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+        db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
+        return db
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
         try:
-            with closing(sqlite3.connect(self.path, timeout=30)) as db, db:
-                db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
-                yield db
+            yield
         except sqlite3.DatabaseError as error:
             if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
                 raise TellapartError(f"cannot write {self.path}: {error}", "Make room on the disk") from error

@@ -1,7 +1,6 @@
 """Collecting: what is kept and written down, what a rerun does, what failures cost."""
 
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from scraping.source import LayoutChanged, NoResults, Unavailable
 from scraping.sources.folder import FolderSource
 from tellapart.errors import SourceError, TellapartError
 from tellapart.images import sha256
+from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status
 from tellapart.progress import Progress, silent
 
@@ -91,6 +91,28 @@ def test_the_same_bytes_are_kept_once_a_class(make_dataset, settings, site, list
     reasons = [row.reason for row in dataset.manifest.attempts("cat")]
     assert sorted(reasons) == [Reason.DUPLICATE] * 3 + [Reason.OK]
     assert files_of(dataset, "cat") == {f"{sha256(make_photo(7))}.png"}
+
+
+def test_a_copy_written_down_before_a_kill_does_not_cost_the_picture_it_is_a_copy_of(
+    make_dataset, settings, site, list_source, make_photo
+):
+    dataset = make_dataset("cat", "dog")
+    first, second, other = (site.serve(f"/{n}", make_photo(seed)) for n, seed in enumerate((7, 7, 8)))
+    digest = sha256(make_photo(7))
+    dataset.manifest.add([Attempt(second, "cat", Status.REJECTED, Reason.DUPLICATE, sha256=digest)])
+    collect(dataset, [list_source({"cat": [first, second], "dog": [other]})], 5, settings, silent)
+    assert [(row.url, row.sha256) for row in dataset.manifest.kept("cat")] == [(first, digest)]
+
+
+def test_a_picture_cut_short_by_a_power_cut_is_written_again(make_dataset, settings, list_source, fill):
+    dataset = make_dataset("cat", "dog")
+    source = list_source({"cat": fill("cat", 1), "dog": fill("dog", 1, seed=50)})
+    collect(dataset, [source], 1, settings, silent)
+    row = dataset.manifest.kept("cat")[0]
+    dataset.image_path(row).write_bytes(b"")
+    dataset.manifest.remove([row])
+    collect(dataset, [source], 2, settings, silent)
+    assert sha256(dataset.image_path(row).read_bytes()) == row.sha256
 
 
 def test_a_class_is_filled_in_the_order_of_the_sources(make_dataset, settings, list_source, fill):
@@ -194,15 +216,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 ):
     dataset = make_dataset("cat", "dog")
     source = list_source({"cat": fill("cat", 6), "dog": fill("dog", 6, seed=50)})
-    synced, sync = [], os.fsync
+    written, replace = [], Path.replace
 
-    def fsync(handle: int) -> None:
-        synced.append(handle)
-        if len(synced) > 4:
+    def rename(part: Path, target: Path) -> Path:
+        written.append(target)
+        if len(written) > 4:
             raise OSError(errno.ENOSPC, "No space left on device")
-        sync(handle)
+        return replace(part, target)
 
-    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr(Path, "replace", rename)
     with pytest.raises(TellapartError, match=r"No space left on device\. Make room on the disk") as caught:
         collect(dataset, [source], 9, settings, silent)
     assert "\n" not in str(caught.value)

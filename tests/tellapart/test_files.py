@@ -14,6 +14,15 @@ def test_folders_are_made_and_files_are_readable_by_others(tmp_path):
     assert (tmp_path / "a" / "b.bin").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_a_durable_write_waits_for_the_disk(tmp_path, monkeypatch, durable):
+    waited = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    write_bytes(tmp_path / "x.bin", b"12", durable=durable)
+    assert bool(waited) == durable
+    assert (tmp_path / "x.bin").read_bytes() == b"12"
+
+
 def test_json_is_for_people(tmp_path):
     write_json(tmp_path / "x.json", {"name": "кот"})
     assert (tmp_path / "x.json").read_text() == '{\n  "name": "кот"\n}\n'

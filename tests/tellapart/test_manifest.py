@@ -117,6 +117,16 @@ def test_threads_may_write_at_once(manifest):
     assert len(manifest.attempts()) == 80
 
 
+def test_one_held_open_writes_what_others_read_at_once(manifest):
+    with manifest.held_open() as held:
+        held.add([Attempt("u/1", "cat", *KEPT)])
+        assert [a.url for a in manifest.attempts()] == ["u/1"]
+        with pytest.raises(AttributeError):
+            held.add([Attempt("u/2", "cat", *KEPT), None])
+        manifest.add([Attempt("u/3", "cat", *KEPT)])
+        assert [a.url for a in held.attempts()] == ["u/1", "u/3"]
+
+
 @pytest.mark.parametrize("content", [b"this is no database, not at all", b"SQLite format 3\0" + b"\xff" * 4096])
 def test_a_damaged_manifest_is_one_line(tmp_path, content):
     (tmp_path / "m.sqlite").write_bytes(content)
