@@ -95,6 +95,16 @@ class Fetcher:
                     raise
             await self._clock.sleep(self._backoff(tried))
 
+    async def check_robots(self, url: str) -> None:
+        """Let an address pass that its site's robots.txt allows, or that stands on this machine.
+
+        Raises:
+            FetchFailed: it is forbidden, or no address.
+        """
+        target = _parse(url)
+        if not _is_here(target):
+            await self._allowed(target, self._picture)
+
     def _backoff(self, tried: int) -> float:
         """Seconds before the next try; its host's turn may take longer, where the site asked to wait."""
         return min(self._limits.backoff * 2.0 ** (tried - 1) * (1.0 + random.random()), self._limits.longest_wait)

@@ -1,6 +1,6 @@
 """Reading the pictures of a page that shows them to browsers: consent, scrolling, next pages, refusals."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from scraping.browser import Browser, Tile
 from scraping.selectors import Page
@@ -10,7 +10,13 @@ _REFUSALS = {401, 403, 429, 999}
 _CONSENTS = 3
 
 
-def show(browser: Browser, page: Page, address: str, who: str) -> Generator[list[Tile], None, None]:
+def show(
+    browser: Browser,
+    page: Page,
+    address: str,
+    who: str,
+    check: Callable[[str], None] = lambda address: None,  # noqa: ARG005
+) -> Generator[list[Tile], None, None]:
     """The tiles of a page, and of those it goes on to, in the rounds in which they appear, each picture once.
 
     A round may be empty: the page changed, and brought nothing new. A page that says it has nothing
@@ -21,6 +27,7 @@ def show(browser: Browser, page: Page, address: str, who: str) -> Generator[list
         page: how the page is read.
         address: where it is.
         who: whose page it is, for error messages.
+        check: asked before a page is opened; raises where it may not be.
 
     Raises:
         Blocked: there is a captcha or a block page; it is left as it is.
@@ -31,6 +38,7 @@ def show(browser: Browser, page: Page, address: str, who: str) -> Generator[list
     visited: set[str] = set()
     while address and address not in visited:
         visited.add(address)
+        check(address)
         browser.visit(address)
         if not _has_tiles(browser, page, who):
             return

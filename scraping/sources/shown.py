@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from scraping.browser import Browser, Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.selectors import Page
 from scraping.source import Candidate, LayoutChanged, NoResults
 from scraping.sources.rounds import ranked
@@ -39,15 +40,21 @@ class Site:
 
 
 class PageSource:
-    """A site's result pages, in a browser that starts with the first search."""
+    """A site's result pages, as far as its robots.txt allows, in a browser that starts with the first search."""
 
     remembered = True
 
-    def __init__(self, site: Site, settings: Settings, browsing: Browsing = open_browser) -> None:
+    def __init__(
+        self,
+        site: Site,
+        settings: Settings,
+        browsing: Browsing = open_browser,
+        rules: Callable[[Settings], PageRules] = PageRules,
+    ) -> None:
         self.name, self.local = site.name, site.local
-        self._site, self._settings, self._browsing = site, settings, browsing
+        self._site, self._settings, self._browsing, self._rules = site, settings, browsing, rules
         self._held = ExitStack()
-        self._browser: Browser | None = None
+        self._open: tuple[Browser, PageRules] | None = None
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
         """The pictures that the site shows for a query."""
@@ -56,13 +63,14 @@ class PageSource:
 
     def close(self) -> None:
         """Stop the browser."""
-        self._browser = None
+        self._open = None
         self._held.close()
 
     def _rounds(self, class_name: ClassName, query: str) -> Generator[list[Candidate], None, None]:
         site = self._site
+        browser, rules = self._opened()
         shown = understood = False
-        for tiles in show(self._opened(), site.page, site.address(query), self.name):
+        for tiles in show(browser, site.page, site.address(query), self.name, rules.check):
             read = [(tile, site.read(tile, query)) for tile in tiles]
             shown |= bool(read)
             understood |= any(candidate for _, candidate in read)
@@ -70,10 +78,13 @@ class PageSource:
         if shown and not understood:
             raise LayoutChanged(f"{self.name} shows results in a form this program does not know", "Update it")
 
-    def _opened(self) -> Browser:
-        if self._browser is None:
-            self._browser = self._held.enter_context(self._browsing(self._settings))
-        return self._browser
+    def _opened(self) -> tuple[Browser, PageRules]:
+        if self._open is None:
+            with ExitStack() as stack:
+                rules = stack.enter_context(self._rules(self._settings))
+                self._open = stack.enter_context(self._browsing(self._settings)), rules
+                self._held = stack.pop_all()
+        return self._open
 
 
 def web_address(tile: Tile, name: str) -> str:

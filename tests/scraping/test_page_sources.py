@@ -1,7 +1,7 @@
 """Sources that read result pages in a real Chromium: golden pages, and a gallery with every bad habit."""
 
 import json
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,9 +42,10 @@ def pages(site, settings, browser):
 
     def make(engine):
         local = replace(settings, **{f"{name}_url": f"{site.url}/{name}" for name in ("bing", "duckduckgo", "google")})
-        return engine(local, browsing=lambda _: nullcontext(browser))
+        return made.enter_context(closing(engine(local, browsing=lambda _: nullcontext(browser))))
 
-    return make
+    with ExitStack() as made:
+        yield make
 
 
 @pytest.fixture
@@ -56,9 +57,10 @@ def gallery(site, settings, browser, tmp_path):
         said = {"url": f"{site.url}/list?q={{query}}", "items": ".card", "picture": {"selector": "img"}} | recipe
         path = tmp_path / f"recipe{suffix}"
         path.write_text(json.dumps(said) if suffix == ".json" else toml(said))
-        return site_source(path, settings, browsing=lambda _: nullcontext(browser))
+        return made.enter_context(closing(site_source(path, settings, browsing=lambda _: nullcontext(browser))))
 
-    return make
+    with ExitStack() as made:
+        yield make
 
 
 def toml(said: dict[str, object]) -> str:

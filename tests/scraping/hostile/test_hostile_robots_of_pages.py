@@ -1,0 +1,104 @@
+"""A page that its site's robots.txt forbids is not opened in the browser either."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+
+from scraping.page_rules import PageRules
+from scraping.selectors import Page
+from scraping.source import Blocked, Candidate, Unavailable
+from scraping.sources.shown import PageSource, Site
+from tellapart.names import parse_class_name
+from tests.scraping.hostile.site import NETWORK, http
+
+CAT = parse_class_name("cat")
+PAGES = Page("img", {"picture": ("", "src")}, next="a")
+ONLY_THE_FIRST = b"User-agent: *\nDisallow: /2\n"
+
+
+class Pages:
+    """Stands in for the browser: pages with one tile each, where one leads on to the next."""
+
+    def __init__(self) -> None:
+        self.visited: list[str] = []
+
+    def visit(self, address: str) -> None:
+        self.visited.append(address)
+
+    def status(self) -> int:
+        return 200
+
+    def shown(self, choices: object, wait: bool = True) -> str:  # noqa: ARG002
+        return "tiles"
+
+    def read(self, page: Page) -> tuple[list[dict[str, str]], int]:  # noqa: ARG002
+        return [{"picture": f"{self.visited[-1]}.jpg", "base": ""}], 0
+
+    def bring_more(self, page: Page, mark: int) -> bool:  # noqa: ARG002
+        return False
+
+    def link(self, selector: str) -> str:  # noqa: ARG002
+        first, _, number = self.visited[-1].rpartition("/")
+        return f"{first}/{int(number) + 1}" if number < "3" else ""
+
+
+@pytest.fixture
+def search(hostile, stranger):
+    """Search a site whose pages are /1, /2 and /3; gives the browser, and the candidates to come."""
+    sources = []
+
+    def start(name: str, rules: bytes, **changes: object):
+        hostile.robots[name], browser = http(rules), Pages()
+        site = Site(
+            "pages", PAGES, lambda _: hostile.at(name, "/1"), lambda tile, q: Candidate(tile["picture"], "pages", q, 0)
+        )
+        settings = replace(stranger.settings, **changes)
+        sources.append(PageSource(site, settings, lambda _: nullcontext(browser), lambda s: PageRules(s, NETWORK)))
+        return browser, sources[-1].search(CAT, "cat")
+
+    yield start
+    for source in sources:
+        source.close()
+
+
+def test_a_forbidden_page_is_not_opened(hostile, search):
+    browser, found = search("pages_none", b"User-agent: *\nDisallow: /\n")
+    with pytest.raises(Blocked) as caught:
+        next(found)
+    assert str(caught.value) == (
+        f"the robots.txt of pages_none.test:{hostile.port} forbids programs /1. "
+        "Use another source, or TELLAPART_ROBOTS=off where the site's owner has allowed it"
+    )
+    assert browser.visited == []
+
+
+def test_what_came_before_a_forbidden_page_stays(hostile, search):
+    browser, found = search("pages_first", ONLY_THE_FIRST)
+    assert next(found).url == hostile.at("pages_first", "/1.jpg")
+    with pytest.raises(Blocked, match="forbids programs /2"):
+        next(found)
+    assert browser.visited == [hostile.at("pages_first", "/1")]
+    assert hostile.asked["pages_first robots"] == 1
+
+
+@pytest.mark.parametrize(("robots", "changes"), [(b"", {}), (ONLY_THE_FIRST, {"robots": False})])
+def test_allowed_pages_are_all_opened(hostile, search, robots, changes):
+    name = f"pages_all_{len(robots)}"
+    browser, found = search(name, robots, **changes)
+    assert len(list(found)) == len(browser.visited) == 3
+    assert hostile.asked[f"{name} robots"] == (0 if changes else 1)
+
+
+def test_rules_that_cannot_be_read_forbid_for_now(hostile, stranger):
+    hostile.robots["pages_broken"] = http(b"", "500 Oops")
+    with PageRules(stranger.settings, NETWORK) as rules, pytest.raises(Unavailable, match=r"robots\.txt") as caught:
+        rules.check(hostile.at("pages_broken"))
+    assert type(caught.value) is Unavailable
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://localhost:9/x", "http://[::1]:9/", "about:blank"])
+def test_pages_on_this_machine_are_not_asked_for_rules(stranger, address):
+    with PageRules(stranger.settings) as rules:
+        rules.check(address)
