@@ -197,8 +197,11 @@ def evaluate(tag: str, folder: Path, settings: Settings, report: Report) -> dict
     """
     from tellapart.classifier import Loader
     from training.evaluate import evaluate as evaluate_classifier
+    from training.export_data import learned_pictures
 
-    return evaluate_classifier(Loader().load(resolve(tag).path), folder, settings.cache, report)
+    classifier = Loader().load(resolve(tag).path)
+    learned = learned_pictures(classifier.info, settings)
+    return evaluate_classifier(classifier, folder, settings.cache, report, learned)
 
 
 def predict(tag: str, paths: Sequence[Path], report: Report) -> Iterator[PredictionRow]:

@@ -59,4 +59,6 @@ def evaluation(title: str, result: Mapping[str, Any]) -> Table:
         f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
         f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
     )
+    if result["learned_from"]:
+        table.caption += f"\nit learned from {result['learned_from']} of these pictures, so these numbers flatter it"
     return table

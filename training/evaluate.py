@@ -1,7 +1,7 @@
 """Measuring a classifier on a folder of class folders it has not seen. Needs torch."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,21 @@ from training.features import FeatureSource, extract
 from training.metrics import summarize
 
 
-def evaluate(classifier: Classifier, folder: Path, cache: Path, report: Report) -> dict[str, Any]:
+def evaluate(
+    classifier: Classifier, folder: Path, cache: Path, report: Report, learned: Set[str] = frozenset()
+) -> dict[str, Any]:
     """Accuracy and the rest on FOLDER/<class name or slug>/...
 
     Every readable file counts once, copies too. Folders of other names are passed over.
 
     Args:
         cache: folder of derived data; features are kept there, under "features".
+        learned: sha256 of the pictures the classifier learned from, as far as they are known.
 
     Returns:
         n, accuracy, balanced_accuracy, ece, per_class, confusion (see `metrics.summarize`) and
-        skipped, the number of files that could not be used as pictures.
+        skipped, the number of files that could not be used as pictures; learned_from, how many
+        of the n it learned from, which flatters the rest.
 
     Raises:
         MissingError: there is no such folder.
@@ -44,7 +48,8 @@ def evaluate(classifier: Classifier, folder: Path, cache: Path, report: Report) 
         raise DataError(f"{folder} has no readable picture in its class folders", "Check the files")
     probabilities = classifier.bundle.head.probabilities(features.values)
     result = summarize(features.targets, probabilities, [c.name for c in classes])
-    return result | {"skipped": len(files) - len(features.samples)}
+    seen = sum(s.sha256 in learned for s in features.samples)
+    return result | {"skipped": len(files) - len(features.samples), "learned_from": seen}
 
 
 def _class_folders(folder: Path, classes: tuple[ClassName, ...]) -> Mapping[Path, int]:

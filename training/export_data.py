@@ -26,6 +26,13 @@ def trained_on(info: BundleInfo, settings: Settings) -> Dataset | None:
     return next(iter(same or [d for d in found if d.folder is None]), None)
 
 
+def learned_pictures(info: BundleInfo, settings: Settings) -> frozenset[str]:
+    """The sha256 of the pictures a classifier learned from, as far as its data set is here."""
+    dataset = trained_on(info, settings)
+    judges = {"test": {"test"}, "validation": {"val"}}.get(str(info.metrics.get("protocol")), set())
+    return frozenset(s.sha256 for s in dataset.samples() if s.split not in judges) if dataset else frozenset()
+
+
 def is_unchanged(dataset: Dataset, info: BundleInfo) -> bool:
     """Whether a data set is still what the classifier was trained on."""
     try:

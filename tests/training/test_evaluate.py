@@ -29,7 +29,16 @@ def folder(tmp_path: Path, make_shape: MakeShape) -> Path:
 
 def test_counts_by_hand(trained: Any, folder: Path, tmp_path: Path) -> None:
     result = evaluate(trained.classifier, folder, tmp_path / "cache", silent)
-    assert set(result) == {"n", "accuracy", "balanced_accuracy", "ece", "per_class", "confusion", "skipped"}
+    assert set(result) == {
+        "n",
+        "accuracy",
+        "balanced_accuracy",
+        "ece",
+        "per_class",
+        "confusion",
+        "skipped",
+        "learned_from",
+    }
     assert (result["n"], result["skipped"]) == (9, 2)
     assert result["confusion"] == [[3, 0, 0], [0, 3, 0], [2, 0, 1]]
     assert result["accuracy"] == pytest.approx(7 / 9)
@@ -57,3 +66,13 @@ def test_folders_that_cannot_be_used(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "set" / "red disc").mkdir()
     with pytest.raises(DataError, match="no readable picture"):
         evaluate(trained.classifier, tmp_path / "set", tmp_path / "cache", silent)
+
+
+def test_pictures_it_learned_from_are_counted(trained: Any, tmp_path: Path) -> None:
+    known, new = trained.dataset.samples()[0], trained.dataset.samples()[-1]
+    place = tmp_path / "set" / trained.info.classes[known.class_index].slug
+    place.mkdir(parents=True)
+    for i, sample in enumerate((known, new)):
+        (place / f"{i}.png").write_bytes(sample.path.read_bytes())
+    result = evaluate(trained.classifier, tmp_path / "set", tmp_path / "cache", silent, {known.sha256, "other"})
+    assert (result["n"], result["learned_from"]) == (2, 1)
