@@ -198,6 +198,7 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
         _write(json_out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         return
     _OUT.print(tables.evaluation(f"{tag} on {folder}", result))
+    _print(tables.evaluated(result))
 
 
 @cli.command()

@@ -51,14 +51,20 @@ def models(found: Sequence[StoredModel]) -> Table:
 
 
 def evaluation(title: str, result: Mapping[str, Any]) -> Table:
-    """Per class: pictures, precision and recall; the whole is below it."""
+    """Per class: pictures, precision and recall, where it has pictures."""
     table = Table("class", "pictures", "precision", "recall", title=escape(title))
     for name, row in result["per_class"].items():
-        table.add_row(escape(name), str(row["support"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}")
-    table.caption = (
+        shares = (f"{row['precision']:.3f}", f"{row['recall']:.3f}") if row["support"] else ("", "")
+        table.add_row(escape(name), str(row["support"]), *shares)
+    return table
+
+
+def evaluated(result: Mapping[str, Any]) -> str:
+    """The figures of the whole, and a warning where the classifier learned from what it was measured on."""
+    text = (
         f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
         f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
     )
     if result["learned_from"]:
-        table.caption += f"\nit learned from {result['learned_from']} of these pictures, so these numbers flatter it"
-    return table
+        text += f"\nit learned from {result['learned_from']} of these pictures, so these numbers flatter it"
+    return text
