@@ -78,6 +78,9 @@ def _says_there_are_none(failure: FetchFailed) -> bool:
     return refused or failure.reason == Reason.TOO_MANY_REDIRECTS
 
 
+_WITH_VALUE = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+
+
 def refuse_no_ai(headers: Iterable[str]) -> None:
     """Honour X-Robots-Tag headers that keep a picture from being learned from.
 
@@ -88,6 +91,8 @@ def refuse_no_ai(headers: Iterable[str]) -> None:
         agent = ""
         for directive in header.lower().split(","):
             named, colon, rest = directive.partition(":")
+            if named.strip() in _WITH_VALUE:
+                continue
             agent = named.strip() if colon else agent
             said = (rest if colon else directive).strip()
             if said in _NO_AI and agent in ("", "*", AGENT):

@@ -1,5 +1,6 @@
 """Finding pictures to classify: files, folders and zip archives, read one at a time. Needs no torch."""
 
+import lzma
 import os
 import zipfile
 import zlib
@@ -126,6 +127,14 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, limits
                 data += chunk
                 if len(data) > max(limits.ratio_from, limits.ratio * member.compress_size):
                     return Unusable(name, "too_large", f"it unpacks to more than {limits.ratio} times its size")
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         return Unusable(name, "truncated", f"it cannot be unpacked: {printable(str(error))}")
     return Input(name, bytes(data))
