@@ -125,6 +125,7 @@ def test_rules_that_could_not_be_read_are_asked_for_again_after_a_rest(hostile, 
         (["X-Robots-Tag: otherbot: noindex, noai"], Reason.OK),
         (["X-Robots-Tag: noindex, nofollow"], Reason.OK),
         (["X-Robots-Tag: unavailable_after: 25 Jun 2010 15:00:00 PST, all"], Reason.OK),
+        (["X-Robots-Tag: max-snippet:20, noindex, noai"], Reason.NOAI),
         (["X-Robots-Tag: "], Reason.OK),
     ],
 )
