@@ -20,7 +20,8 @@ run: setup
 	@$(BIN)/tellapart create "$(NAME)" "$(CLASSES)" --source "$(SOURCE)" --per-class "$(PER_CLASS)" --yes
 	@$(BIN)/tellapart up
 
-test: setup
+test:
+	@deploy/setup.sh tests
 	$(BIN)/pytest
 
 lint: setup

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up everything that `make run` and `make test` need; does nothing where all is there.
+# Sets up everything that `make run` needs; does nothing where all is there.
+# With the argument `tests` also the servers that some tests ask (they are skipped where there are none).
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +12,10 @@ missing=()
 [[ -x ${TELLAPART_CHROMIUM:-/usr/bin/chromium} ]] || missing+=(chromium)
 [[ -x ${TELLAPART_CHROMEDRIVER:-/usr/bin/chromedriver} ]] || missing+=(chromium-driver)
 [[ -d ${TELLAPART_GALLERY:-/usr/share/tuxpaint/stamps} ]] || missing+=(tuxpaint-stamps-default)
+if [[ ${1:-} == tests ]]; then
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' >/dev/null || command -v pg_ctl >/dev/null || missing+=(postgresql)
+fi
 
 python=
 for candidate in python3.11 python3; do

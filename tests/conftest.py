@@ -1,6 +1,12 @@
 """Helpers for the tests of every room: generated pictures, a home of one's own, a classifier without training."""
 
 import io
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -124,3 +130,87 @@ def _random_resnet18() -> bytes:
 
     torch.manual_seed(0)
     return serialize(build_module(BACKBONES["resnet18"]))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of an empty Redis server of this run alone; what a test writes, it removes.
+
+    A test that uses it is marked `redis`, and skipped where there is no redis-server.
+    """
+    import redis
+
+    if not (binary := shutil.which("redis-server")):
+        pytest.skip("redis-server is missing (Debian package redis-server)")
+    port = free_port()
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        with redis.Redis.from_url(url) as client:
+            _until_it_answers(process, client.ping, redis.ConnectionError)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL (SQLAlchemy's) of an empty PostgreSQL database of this run alone; what a test makes, it drops.
+
+    The server listens on a unix socket only. A test that uses it is marked `postgres`, and skipped
+    where there is no PostgreSQL.
+    """
+    pg_ctl = _postgres_binary("pg_ctl")
+    with tempfile.TemporaryDirectory(prefix="tellapart-postgres-") as folder:
+        user = _give_away(Path(folder)) if os.geteuid() == 0 else None  # it refuses to run as root
+
+        def run(*command: str) -> None:
+            done = subprocess.run(
+                command, user=user, group=user, cwd=folder, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+        run(pg_ctl, "init", "-D", f"{folder}/data", "-o", "-U tellapart -A trust -E UTF8 --locale=C --no-sync")
+        settings = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        run(pg_ctl, "start", "-w", "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", settings)
+        try:
+            yield f"postgresql+psycopg://tellapart@/postgres?host={folder}"
+        finally:
+            run(pg_ctl, "stop", "-w", "-m", "immediate", "-D", f"{folder}/data")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _until_it_answers(
+    process: "subprocess.Popen[bytes]", ask: Callable[[], Any], refusal: type[Exception], seconds: float = 20
+) -> None:
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            ask()
+        except refusal:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail(f"{process.args!r} did not start")
+
+
+def _postgres_binary(name: str) -> str:
+    """Debian keeps the server's programs out of the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    path = shutil.which(name) or (found and str(found[-1]))
+    return path or pytest.skip("PostgreSQL is missing (Debian package postgresql)")
+
+
+def _give_away(folder: Path) -> int:
+    import pwd
+
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, nobody, -1)
+    return nobody
