@@ -32,6 +32,10 @@ _QUERY_HELP = "Other words to search for, beside the class's name. May be repeat
 _SINCE_HELP = "Ask sources only for what is new since this day (UTC): flickr, inaturalist, wikimedia."
 _NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS..."
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
+_MODE_HELP = "What learns: the head on fixed features, or the whole network. auto fine-tunes where a GPU is."
+_BUDGET_HELP = "How long training may take: 90s, 10m, 2h."
+_EPOCHS_HELP = "Fine-tuning's passes over the pictures, at most."
+_TUNE_HELP = "Search fine-tuning's settings in so many trials."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +50,13 @@ def _past_day(context: click.Context, option: click.Parameter, moment: datetime 
     if moment and moment.date() > datetime.now(UTC).date():
         raise click.BadParameter(f"{moment.date()} is still to come.")
     return moment.date() if moment else None
+
+
+def _duration(context: click.Context, option: click.Parameter, text: str | None) -> float | None:  # noqa: ARG001
+    """Seconds of a time as people write it."""
+    from training.durations import parse_duration
+
+    return None if text is None else parse_duration(text)
 
 
 def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +74,7 @@ def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of `train`, which `create` shares."""
+    """The options of `train` that decide which features there are; `create` and `curate` share them."""
     for option in (
         click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), show_default=True),
         click.option("--seed", default=0, show_default=True, help="Makes a run on a CPU repeat exactly."),
@@ -74,11 +85,37 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def learning_options(budget: str | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of `train` that say how to learn, which `create` shares; `budget` is the default."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--tune", default=0, type=click.IntRange(0, 10_000), metavar="N", help=_TUNE_HELP),
+            click.option("--optimizer", default="adamw", type=click.Choice(["adamw", "sgd"]), show_default=True),
+            click.option("--epochs", type=click.IntRange(1, 10_000), help=_EPOCHS_HELP),
+            click.option(
+                "--budget", default=budget, callback=_duration, metavar="TIME", show_default=True, help=_BUDGET_HELP
+            ),
+            click.option(
+                "--mode",
+                default="auto",
+                type=click.Choice(["auto", "head", "finetune"]),
+                show_default=True,
+                help=_MODE_HELP,
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
 @cli.command()
 @click.argument("name")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@learning_options(budget="10m")
 @training_options
 def create(
     name: str,
@@ -202,6 +239,7 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
 
 
 @cli.command()
+@learning_options(budget=None)
 @click.argument("tag")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "json_out", metavar="OUT", help="Write the answers as JSON; - is the standard output.")

@@ -274,7 +274,7 @@ def test_create_with_nothing_to_do_loads_no_torch(
     assert tell("collect", "animals", *words[2:-1]).code == 0
     dataset = Dataset.open(isolated_home / "home" / "datasets" / "animals")
     workflow.curate(dataset, 0, silent)
-    trained = {"fingerprint": fingerprint(dataset, TrainingOptions())}
+    trained = {"fingerprint": fingerprint(dataset, TrainingOptions(budget=600.0))}
     with new_model("animals") as (folder, version):
         tiny_bundle(folder, file=b"not loaded", training=trained, metrics=METRICS)
     code = f"import sys, cli; code = cli.main({words!r}); print(code, 'torch' in sys.modules)"
