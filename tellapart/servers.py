@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tellapart.settings import Settings
+from tellapart.settings import Settings, reachable
 from tellapart.supervisor import Server
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,7 @@ def service(settings: Settings) -> Server:
         ],
         host=settings.host,
         port=settings.service_port,
-        ready_url=f"{_reachable(settings.host, settings.service_port)}/readyz",
+        ready_url=f"{reachable(settings.host, settings.service_port)}/readyz",
         environment=_ENVIRONMENT,
         folder=_ROOT,
     )
@@ -44,9 +44,4 @@ def web(settings: Settings) -> Server:
 
 def web_url(settings: Settings) -> str:
     """Where a browser on this machine finds the web page."""
-    return _reachable(settings.host, settings.web_port)
-
-
-def _reachable(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
+    return reachable(settings.host, settings.web_port)

@@ -20,7 +20,7 @@ class Settings:
         host: address the servers listen on (TELLAPART_HOST, 127.0.0.1).
         web_port: port of the web page (TELLAPART_WEB_PORT, 5000).
         service_port: port of the service (TELLAPART_SERVICE_PORT, 3000).
-        service_url: where clients find the service (TELLAPART_SERVICE_URL, from the port).
+        service_url: where clients find the service (TELLAPART_SERVICE_URL, from host and port).
         token: bearer token the service asks for, "" for none (TELLAPART_TOKEN).
         contact: how a web site's owner can reach who runs the collector (TELLAPART_CONTACT).
         robots: whether robots.txt is honoured (TELLAPART_ROBOTS, on; off where the owner has allowed it).
@@ -31,6 +31,11 @@ class Settings:
         gallery_folder: pictures the demo gallery shows (TELLAPART_GALLERY).
         chromium / chromedriver: the browser and its driver (TELLAPART_CHROMIUM, TELLAPART_CHROMEDRIVER).
         cache_url: a Redis URL for the web cache, "" for files (TELLAPART_CACHE_URL).
+        database_url: a PostgreSQL URL for the web page's database, "" for SQLite (TELLAPART_DATABASE_URL).
+        queue_url: a Redis URL for the queue of jobs, "" for SQLite (TELLAPART_QUEUE_URL).
+        smtp_url: the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://..., "" for no mail (TELLAPART_SMTP_URL).
+        mail_from: the sender of its mails (TELLAPART_MAIL_FROM).
+        web_url: where people find the web page, for links in mails (TELLAPART_WEB_URL, from host and port).
     """
 
     home: Path
@@ -53,6 +58,11 @@ class Settings:
     chromium: Path = Path("/usr/bin/chromium")
     chromedriver: Path = Path("/usr/bin/chromedriver")
     cache_url: str = ""
+    database_url: str = field(default="", repr=False)
+    queue_url: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = "tellapart@localhost"
+    web_url: str = "http://127.0.0.1:5000"
 
     @property
     def datasets(self) -> Path:
@@ -76,13 +86,14 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         return environ.get(f"TELLAPART_{name}") or default
 
     port = _port("TELLAPART_SERVICE_PORT", text("SERVICE_PORT", "3000"))
+    web_port = _port("TELLAPART_WEB_PORT", text("WEB_PORT", "5000"))
     host = text("HOST", "127.0.0.1")
     return Settings(
         home=Path(text("HOME", "~/.tellapart")).expanduser().absolute(),
         host=host,
-        web_port=_port("TELLAPART_WEB_PORT", text("WEB_PORT", "5000")),
+        web_port=web_port,
         service_port=port,
-        service_url=text("SERVICE_URL", f"http://127.0.0.1:{port}"),
+        service_url=text("SERVICE_URL", reachable(host, port)),
         token=text("TOKEN", ""),
         contact=text("CONTACT", ""),
         robots=_switch("TELLAPART_ROBOTS", text("ROBOTS", "on")),
@@ -98,7 +109,18 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chromium=Path(text("CHROMIUM", str(Settings.chromium))),
         chromedriver=Path(text("CHROMEDRIVER", str(Settings.chromedriver))),
         cache_url=text("CACHE_URL", ""),
+        database_url=text("DATABASE_URL", ""),
+        queue_url=text("QUEUE_URL", ""),
+        smtp_url=text("SMTP_URL", ""),
+        mail_from=text("MAIL_FROM", Settings.mail_from),
+        web_url=text("WEB_URL", reachable(host, web_port)).rstrip("/"),
     )
+
+
+def reachable(host: str, port: int) -> str:
+    """The address at which a program on this machine finds what listens on a host and port."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
 
 
 def _port(name: str, text: str) -> int:

@@ -1,0 +1,185 @@
+"""Long work that people ask for in the browser: what it is, how far it is, and what pages do with it.
+
+A job's row is the whole truth about it; the queue only wakes a worker, which takes the oldest job that may
+run (`webui.claims`). So a lost message, a killed worker or a restart of the machine loses no job.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, String, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from tellapart.errors import UsageError
+from tellapart.names import check_name
+from webui.database import Base, Database, Moment
+
+
+class Kind(StrEnum):
+    """What a job does."""
+
+    CREATE = "create"  # collect, train, publish
+    TRAIN = "train"  # train a data set that is there, and publish
+    SAMPLE = "sample"  # a few pictures of each class, to look at before a create
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+
+
+ACTIVE = (State.QUEUED, State.RUNNING, State.STOPPING)
+RESUMABLE = (State.STOPPED, State.FAILED)
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Job(Base):
+    """One job.
+
+    Attributes:
+        id: 128 random bits; who knows it may see the job, so it is no number that can be guessed.
+        owner: who asked for it, None where there is no login.
+        name: of the data set and classifier, "" for a sample.
+        options: what the command line is told, see `webui.job_command`.
+        stages: how far each stage is, in the order they began; the form is `Progress.to_json`'s.
+        error, fix: what failed and what to do, "" where nothing did.
+        result: what the command line gave at the end, `{"tag": "pets:abc", ...}`.
+        email: who is told at the end, "" for nobody; mail_problem: why that failed.
+        queued: when it was last put in the queue; the order of work.
+        heartbeat: when its worker last said that it is on it; worker: which one.
+        revision: counts changes, so that a page knows when to look again.
+    """
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    kind: Mapped[Kind] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[State] = mapped_column(String(16), index=True)
+    stages: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    error: Mapped[str] = mapped_column(Text, default="")
+    fix: Mapped[str] = mapped_column(Text, default="")
+    result: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    email: Mapped[str] = mapped_column(String(254), default="")
+    mail_problem: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime] = mapped_column(Moment, default=utc_now)
+    queued: Mapped[datetime] = mapped_column(Moment, default=utc_now)
+    started: Mapped[datetime | None] = mapped_column(Moment)
+    finished: Mapped[datetime | None] = mapped_column(Moment)
+    heartbeat: Mapped[datetime | None] = mapped_column(Moment)
+    worker: Mapped[str] = mapped_column(String(200), default="")
+    revision: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits, runs, or is about to stop."""
+        return self.state in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can be put in the queue again; it goes on where it stopped."""
+        return self.state in RESUMABLE
+
+    def change(self, **values: Any) -> None:
+        """Set attributes, and count the change."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.revision += 1
+
+
+class AlreadyThere(UsageError):
+    """There is an unfinished job of this kind for this name; `job_id` is its id."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.name} is being worked on already", "Watch that job, or stop it first")
+        self.job_id = job.id
+
+
+class Jobs:
+    """The jobs as the pages see them. Every method raises what `Database` raises."""
+
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        """`wake` tells a worker that there may be something to do; it must not raise."""
+        self._database, self._wake = database, wake
+
+    def enqueue(
+        self, kind: Kind, name: str, options: Mapping[str, Any], email: str = "", owner: str | None = None
+    ) -> Job:
+        """Put a job in the queue.
+
+        Raises:
+            UsageError: the name cannot be one of a classifier.
+            AlreadyThere: an unfinished job of this kind works on this name.
+        """
+        if kind is not Kind.SAMPLE:
+            check_name(name)
+        job = Job(
+            id=secrets.token_urlsafe(16), kind=kind, name=name, options=dict(options), email=email, owner=owner,
+            state=State.QUEUED,
+        )  # fmt: skip
+        with self._database.exclusive() as session:
+            if name and (other := _unfinished(session, kind, name)):
+                raise AlreadyThere(other)
+            session.add(job)
+        self._wake()
+        return job
+
+    def find(self, job_id: str, owner: str | None = None) -> Job | None:
+        """The job with this id, None where there is none or it is another's."""
+        with self._database.reading() as session:
+            job = session.get(Job, job_id)
+        return job if job and job.owner == owner else None
+
+    def list(self, owner: str | None = None, most: int = 20) -> list[Job]:
+        """The newest jobs but samples, unfinished ones first."""
+        query = select(Job).where(Job.kind != Kind.SAMPLE, Job.owner == owner).order_by(Job.created.desc())
+        with self._database.reading() as session:
+            jobs = list(session.scalars(query.limit(most)))
+        return sorted(jobs, key=lambda job: not job.active)
+
+    def ahead(self, job: Job) -> int:
+        """How many jobs are worked on before a queued one."""
+        query = select(Job.id).where(Job.state.in_(ACTIVE), Job.kind != Kind.SAMPLE, Job.queued < job.queued)
+        with self._database.reading() as session:
+            return len(session.scalars(query).all())
+
+    def stop(self, job_id: str) -> None:
+        """Let a job stop: one that waits at once, one that runs once its work is safe; others stay as they are."""
+        with self._database.exclusive() as session:
+            job = session.get(Job, job_id)
+            if job and job.state == State.QUEUED:
+                job.change(state=State.STOPPED, finished=utc_now())
+            elif job and job.state == State.RUNNING:
+                job.change(state=State.STOPPING)
+
+    def resume(self, job_id: str) -> None:
+        """Put a stopped or failed job in the queue again; others stay as they are.
+
+        Raises:
+            AlreadyThere: another unfinished job works on its name.
+        """
+        with self._database.exclusive() as session:
+            job = session.get(Job, job_id)
+            if job and job.resumable:
+                if job.name and (other := _unfinished(session, job.kind, job.name)):
+                    raise AlreadyThere(other)
+                job.change(state=State.QUEUED, queued=utc_now(), finished=None, error="", fix="", mail_problem="")
+        self._wake()
+
+
+def _unfinished(session: Session, kind: Kind, name: str) -> Job | None:
+    return session.scalar(select(Job).where(Job.kind == kind, Job.name == name, Job.state.in_(ACTIVE)).limit(1))
