@@ -224,8 +224,8 @@ def export(tag: str, kind: str, out: Path, settings: Settings, report: Report) -
         MissingError: there is no such classifier, or its data set is asked for and is not here.
         DataError: `out` holds the files of another export.
     """
+    from tellapart.learned import trained_on
     from training.export import export as export_classifier
-    from training.export_data import trained_on
 
     model = resolve(tag)
     return export_classifier(model, kind, out.expanduser().absolute(), trained_on(model.info, settings), report)

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from scraping.addresses import RefusedAddress
+from tellapart.addresses import RefusedAddress
 from tellapart.errors import TellapartError
 from tellapart.pictures import REASON_TEXT, Reason, Status
 

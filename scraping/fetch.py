@@ -10,13 +10,13 @@ from types import TracebackType
 import aiohttp
 from yarl import URL
 
-from scraping.addresses import Network, socket_factory
 from scraping.failures import FetchFailed, check_status, told_by_aiohttp
 from scraping.hosts import Clock, Hosts
 from scraping.limits import FetchLimits
 from scraping.local_files import read_file
 from scraping.robots import AGENT, Robots, refuse_no_ai
 from tellapart import __version__
+from tellapart.addresses import Network, socket_factory
 from tellapart.pictures import Reason
 from tellapart.settings import Settings
 

@@ -4,10 +4,10 @@ import asyncio
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from scraping.addresses import Network
 from scraping.failures import FetchFailed
 from scraping.fetch import Fetcher
 from scraping.source import Blocked, Unavailable
+from tellapart.addresses import Network
 from tellapart.pictures import Reason
 from tellapart.settings import Settings
 

@@ -24,11 +24,12 @@ from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError, MissingError, TellapartError
 from tellapart.files import readable_disk_errors
+from tellapart.learned import is_unchanged
 from tellapart.network import pick_device
 from tellapart.progress import Progress, Report, Stage
 from tellapart.store import StoredModel
 from training.export_archive import write_archive
-from training.export_data import check_pictures, is_unchanged
+from training.export_data import check_pictures
 from training.export_network import WRITERS
 from training.export_readers import READERS, Probabilities, pixels_of
 

@@ -1,4 +1,4 @@
-"""The pictures behind a classifier: finding its data set, and choosing those an export is checked with."""
+"""The pictures behind a classifier: those it learned from, and those an export is checked with."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -10,20 +10,12 @@ from PIL import Image
 
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset, Sample
-from tellapart.errors import DataError, MissingError
 from tellapart.images import ImageError, decode, sha256
+from tellapart.learned import trained_on
 from tellapart.settings import Settings
 
 CHECK_PICTURES = 32
 _SIMPLE = {"JPEG", "PNG", "WEBP", "GIF", "BMP"}
-
-
-def trained_on(info: BundleInfo, settings: Settings) -> Dataset | None:
-    """The data set a classifier was trained on: by its digest, else by its name; None where it is not here."""
-    name = str(info.dataset.get("name", ""))
-    found = [d for d in _known(settings) if d.name == name]
-    same = [d for d in found if is_unchanged(d, info)]
-    return next(iter(same or [d for d in found if d.folder is None]), None)
 
 
 def learned_pictures(info: BundleInfo, settings: Settings) -> frozenset[str]:
@@ -31,14 +23,6 @@ def learned_pictures(info: BundleInfo, settings: Settings) -> frozenset[str]:
     dataset = trained_on(info, settings)
     judges = {"test": {"test"}, "validation": {"val"}}.get(str(info.metrics.get("protocol")), set())
     return frozenset(s.sha256 for s in dataset.samples() if s.split not in judges) if dataset else frozenset()
-
-
-def is_unchanged(dataset: Dataset, info: BundleInfo) -> bool:
-    """Whether a data set is still what the classifier was trained on."""
-    try:
-        return dataset.digest() == info.dataset.get("digest")
-    except DataError:
-        return False
 
 
 def check_pictures(dataset: Dataset | None, count: int = CHECK_PICTURES) -> list[bytes]:
@@ -50,16 +34,6 @@ def check_pictures(dataset: Dataset | None, count: int = CHECK_PICTURES) -> list
         if len(found) == count:
             break
     return found + [_generated(seed) for seed in range(count - len(found))]
-
-
-def _known(settings: Settings) -> Iterator[Dataset]:
-    """The data sets known by name, then the plain folders read before."""
-    for root in (settings.datasets, settings.cache / "folders"):
-        for path in sorted(root.glob("*/dataset.json")):
-            try:
-                yield Dataset.open(path.parent)
-            except (DataError, MissingError):
-                continue
 
 
 def _in_turn(samples: Sequence[Sample]) -> Iterator[Sample]:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
-from scraping.addresses import is_public
 from scraping.failures import FetchFailed, seconds_to_wait
 from scraping.fetch import Fetcher
 from scraping.hosts import Clock
 from scraping.limits import FetchLimits
+from tellapart.addresses import is_public
 from tellapart.pictures import Reason, Status
 from tellapart.settings import Settings
 

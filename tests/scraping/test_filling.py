@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 from werkzeug.utils import redirect
 
-from scraping.addresses import Network
 from scraping.asking import Asker
 from scraping.collect import collect
 from scraping.fetch import Fetcher
@@ -14,6 +13,7 @@ from scraping.filling import Filling
 from scraping.host_share import HostShare, host_of
 from scraping.intake import Intake
 from scraping.limits import FetchLimits
+from tellapart.addresses import Network
 from tellapart.progress import silent
 
 

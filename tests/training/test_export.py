@@ -19,12 +19,13 @@ from PIL import Image
 from tellapart.bundle import Bundle, BundleInfo, Head, open_bundle, read_info
 from tellapart.classifier import Loader
 from tellapart.errors import DataError, MissingError, TellapartError
+from tellapart.learned import trained_on
 from tellapart.progress import Progress, silent
 from tellapart.settings import Settings
 from tellapart.store import StoredModel
 from training import export_network
 from training.export import Exported, export
-from training.export_data import check_pictures, trained_on
+from training.export_data import check_pictures
 
 Export = Callable[[StoredModel, str, Path], Exported]
 

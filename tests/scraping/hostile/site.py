@@ -19,12 +19,12 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from scraping.addresses import Network, may_connect
 from scraping.fetch import Fetcher
 from scraping.hosts import Clock
 from scraping.intake import Intake
 from scraping.limits import FetchLimits
 from scraping.source import Candidate
+from tellapart.addresses import Network, may_connect
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt
 from tellapart.settings import Settings

@@ -1,4 +1,4 @@
-"""Which network addresses the fetcher may connect to, and the socket factory that holds to it.
+"""Which network addresses may be connected to on behalf of others, and the socket factory that holds to it.
 
 The check sits where a socket is made for one resolved address, so neither a name that resolves
 to something else a moment later nor a redirect gets around it.
@@ -45,7 +45,7 @@ def is_public(address: Address) -> bool:
 
 
 def may_connect(address: Address, local: bool) -> bool:
-    """Whether the fetcher may connect: to public addresses, and to loopback ones for a source that is `local`."""
+    """Whether a connection may be made: to public addresses, and to loopback ones for a source that is `local`."""
     return is_public(address) or (local and address.is_loopback)
 
 
