@@ -56,14 +56,14 @@ class Previews:
                 path.unlink(missing_ok=True)
 
 
-def preview(data: bytes) -> bytes:
-    """A JPEG of at most `LONGEST_SIDE` pixels a side, with nothing of the original but its pixels.
+def preview(data: bytes, longest_side: int = LONGEST_SIDE) -> bytes:
+    """A JPEG of at most `longest_side` pixels a side, with nothing of the original but its pixels.
 
     Raises:
         ImageError: the bytes are no usable picture.
     """
-    decoded = decode(data, shorter_side=LONGEST_SIDE)
-    decoded.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    decoded = decode(data, shorter_side=longest_side)
+    decoded.thumbnail((longest_side, longest_side))
     clean = Image.new("RGB", decoded.size)
     clean.paste(decoded)
     buffer = io.BytesIO()

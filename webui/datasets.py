@@ -1,0 +1,37 @@
+"""The data sets that the pages show: those known by name, and the one a classifier was trained on."""
+
+from flask import abort
+
+from tellapart.dataset import Dataset
+from tellapart.errors import TellapartError, UsageError
+from tellapart.learned import trained_on
+from tellapart.manifest import Attempt
+from tellapart.names import check_name
+from tellapart.settings import Settings
+from tellapart.store import list_models
+
+
+def find_dataset(name: str, settings: Settings) -> Dataset:
+    """The data set of that name, else the one that the classifier of that name learned from; 404 where neither is."""
+    try:
+        root = settings.datasets / check_name(name, "data set")
+    except UsageError:
+        abort(404)
+    if (root / "dataset.json").exists():
+        return Dataset.open(root)
+    return _of_classifier(name, settings) or abort(404)
+
+
+def find_picture(dataset: Dataset, class_slug: str, sha256: str) -> Attempt:
+    """A picture that stands, or stood, in a class; 404 where there is none such."""
+    found = [a for a in dataset.manifest.with_digest(sha256) if a.class_slug == class_slug and a.extension]
+    return found[0] if found else abort(404)
+
+
+def _of_classifier(name: str, settings: Settings) -> Dataset | None:
+    models = list_models(name)
+    current = next((m for m in models if m.promoted), None)
+    try:
+        return trained_on(current.info, settings) if current else None
+    except TellapartError:
+        return None

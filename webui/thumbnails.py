@@ -1,0 +1,34 @@
+"""Small pictures of a data set's pictures, made anew from pixels and kept with its derived data."""
+
+from pathlib import Path
+
+from tellapart.dataset import Dataset
+from tellapart.errors import MissingError
+from tellapart.files import write_bytes
+from tellapart.manifest import Attempt
+from webui.previews import preview
+
+SIZES = {"small": 256, "large": 960}  # longest side in pixels
+
+
+def thumbnail(dataset: Dataset, attempt: Attempt, size: str = "small") -> Path:
+    """The JPEG that stands for a picture, at most `SIZES[size]` pixels a side.
+
+    Raises:
+        MissingError: its file is gone.
+        ImageError: the file is no usable picture any more.
+    """
+    path = dataset.cache / "thumbnails" / size / attempt.sha256[:2] / f"{attempt.sha256}.jpg"
+    if not path.is_file():
+        write_bytes(path, preview(_original(dataset, attempt), SIZES[size]), durable=False)
+    return path
+
+
+def _original(dataset: Dataset, attempt: Attempt) -> bytes:
+    path = dataset.image_path(attempt)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MissingError(
+            f"the picture {attempt.sha256[:12]} of {dataset.name} cannot be read", "Restore it"
+        ) from error
