@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -207,7 +207,39 @@ def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
 
 @cli.command()
 @click.argument("dataset")
+@click.option(
+    "--per-class", default=30, type=click.IntRange(2, 10_000), show_default=True, help="Pictures to ask about."
+)
+@click.option(
+    "--answers", type=click.File("rb"), metavar="FILE", help="Take answers from a file; - is the standard input."
+)
+@click.option("--json", "json_out", metavar="OUT", help="Write sample and result as JSON; - is the standard output.")
+def audit(dataset: str, per_class: int, answers: IO[bytes] | None, json_out: str | None) -> None:
+    """Say how many pictures of each class are right, from a person's yes or no to a sample.
+
+    In a terminal it asks. Elsewhere, --json prints the sample, and --answers takes it back with "right" filled in.
+    """
+    import workflow
+    from curation import auditing
+
+    with Terminal() as terminal:
+        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
+    sample = auditing.draw_samples(opened, per_class)
+    if answers:
+        auditing.take_answers(opened, sample, answers.read(), answers.name)
+    elif not json_out and sys.stdin.isatty():
+        auditing.ask_person(opened, sample, _yes_or_no, _print)
+    if json_out:
+        result = auditing.to_json(opened, auditing.draw_samples(opened, per_class))
+        _write(json_out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        return
+    _OUT.print(auditing.purity_table(opened))
+
+
+@cli.command()
+@click.argument("dataset")
 @click.option("--name", required=True, help="The classifier's name in the model store.")
+@learning_options(budget=None)
 @training_options
 def train(dataset: str, name: str, **training: Any) -> None:
     """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
@@ -239,7 +271,6 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
 
 
 @cli.command()
-@learning_options(budget=None)
 @click.argument("tag")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "json_out", metavar="OUT", help="Write the answers as JSON; - is the standard output.")
@@ -385,6 +416,12 @@ def doctor() -> None:
 
     for finding in examine(load_settings()):
         _print(f"{finding.what}: {finding.state}" + (f" ({finding.fix})" if finding.fix else ""))
+
+
+def _yes_or_no(question: str) -> Any:
+    keys = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
+    text = f"{question} y(es), n(o), s(kip), q(uit)"
+    return keys[click.prompt(text, type=click.Choice(list(keys)), show_choices=False, err=True)]
 
 
 def _write(out: str, text: str) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from curation import CurationSummary
 from curation import curate as curate_dataset
 from curation.actions import apply, confident_actions, undo
-from curation.flags import Suspect, from_flags
 from scraping.collect import collect as collect_pictures
 from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
@@ -22,6 +21,7 @@ from tellapart.backbones import check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import UsageError
+from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
 from tellapart.names import ClassName, check_name
 from tellapart.progress import Progress, Report

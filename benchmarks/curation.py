@@ -150,7 +150,7 @@ class Bench:
 
     def apply(self, dataset: Dataset, seed: int) -> None:
         """What `tellapart curate --apply` does with the flags there are."""
-        from curation.flags import from_flags
+        from tellapart.flags import from_flags
 
         actions = confident_actions(dataset, from_flags(dataset.manifest.kept()))
         if actions:

@@ -11,10 +11,10 @@ brings the manifest there from whatever state it is in.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from curation.flags import Suspect
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action, Decisions
 from tellapart.errors import DataError, UsageError
+from tellapart.flags import Suspect
 from tellapart.manifest import Attempt
 from tellapart.pictures import Picture, Reason, Status
 

@@ -14,12 +14,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.flags import Suspect, in_order
 from curation.label_errors import LabelErrors, find_label_errors
 from curation.neighbours import Floats
 from curation.off_topic import strangeness
 from curation.out_of_fold import Targets, ask
 from curation.quality import Quality, find_fault
+from tellapart.flags import Suspect, in_order
 
 MIN_PICTURES = 20  # of all classes together; with fewer, features say nothing about a picture
 SUSPECT = {"off_topic": 0.5, "label_error": 0.7}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from curation.flags import Suspect
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
+from tellapart.flags import Suspect
 
 SHOWN = 3
 

@@ -84,16 +84,17 @@ class Decisions:
             db.executemany("UPDATE actions SET undone = 1 WHERE batch = ?", [(b,) for b in batches])
 
     def draw(self, class_slug: str, items: Iterable[AuditItem]) -> None:
-        """Put a new sample in the place of the class's last one, whose answers go with it."""
+        """Put a new sample in the place of the class's last one."""
         with self._manifest.connect() as db:
+            db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM audit WHERE class_slug = ?", (class_slug,))
             insert(db, "audit", _AUDIT_COLUMNS, items)
 
-    def answer(self, class_slug: str, sha256: str, right: bool | None) -> None:
-        """Store the answer to an audited picture; None takes it back."""
+    def answer(self, class_slug: str, sha256: str, right: bool | None) -> bool:
+        """Store the answer to an audited picture, None takes it back; False where it is not in the sample."""
         sql = "UPDATE audit SET right = ?, answered_at = ? WHERE class_slug = ? AND sha256 = ?"
         with self._manifest.connect() as db:
-            db.execute(sql, (right, now(), class_slug, sha256))
+            return db.execute(sql, (right, now(), class_slug, sha256)).rowcount > 0
 
     def audit(self, class_slug: str) -> list[AuditItem]:
         """The sample drawn for a class, in the order drawn."""

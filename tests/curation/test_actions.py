@@ -2,9 +2,9 @@ import pytest
 
 from curation import curate
 from curation.actions import apply, carry_out, confident_actions, history, kept_by_hand, undo
-from curation.flags import Suspect
 from tellapart.decisions import Action
 from tellapart.errors import DataError, UsageError
+from tellapart.flags import Suspect
 from tellapart.folders import open_folder
 from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status

@@ -15,11 +15,12 @@ binomial proportions"), narrowed by the finite population correction f_h = sqrt(
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tellapart.dataset import Dataset
 from tellapart.decisions import AuditItem, Decisions
-from tellapart.errors import UsageError
+from tellapart.errors import DataError, UsageError
+from tellapart.manifest import Attempt
 
 SAMPLE = 30
 SUSPECTS, OTHERS = "suspects", "others"
@@ -46,32 +47,44 @@ class Purity:
 
 
 def draw_sample(dataset: Dataset, class_slug: str, size: int = SAMPLE, seed: int = 0) -> list[AuditItem]:
-    """Draw a class's pictures for audit, store them, and return them in the order to ask.
+    """The pictures of a class to ask a person about, in the order to ask, with the answers given so far.
 
-    Up to half are suspects. The order is shuffled, so that stopping early leaves a sample of each
-    stratum. The sample drawn before, with its answers, is forgotten.
+    The stored sample is used on while the class has the pictures it was drawn from; else, and where more are
+    asked for, another is drawn, stored, and takes over the answers to the pictures it shares with the old
+    one. Up to half are suspects. The order is shuffled, so that stopping early leaves a sample of each stratum.
 
     Raises:
         UsageError: a sample of less than 2 pictures.
     """
     if size < 2:
         raise UsageError(f"a sample of {size} pictures", "Ask about at least 2")
-    kept = dataset.manifest.kept(class_slug)
-    suspects = [a.sha256 for a in kept if a.flags]
-    others = [a.sha256 for a in kept if not a.flags]
-    n_suspects = min(len(suspects), max(size // 2, size - len(others)))
-    chosen = [
-        *_choose(class_slug, SUSPECTS, suspects, n_suspects, seed),
-        *_choose(class_slug, OTHERS, others, size - n_suspects, seed),
+    decisions = Decisions(dataset.manifest)
+    kept, stored = dataset.manifest.kept(class_slug), decisions.audit(class_slug)
+    if _is_of(stored, kept) and len(stored) >= min(size, len(kept)):
+        return stored
+    drawn = _draw(class_slug, kept, max(size, len(stored)), seed)
+    known = {item.sha256: item for item in stored}
+    sample = [
+        replace(item, right=known[item.sha256].right, answered_at=known[item.sha256].answered_at)
+        if item.sha256 in known
+        else item
+        for item in drawn
     ]
-    chosen.sort(key=lambda item: _lot(f"order {seed}", item.sha256))
-    Decisions(dataset.manifest).draw(class_slug, chosen)
-    return chosen
+    decisions.draw(class_slug, sample)
+    return sample
 
 
 def answer(dataset: Dataset, class_slug: str, sha256: str, right: bool | None) -> None:
-    """Store a person's answer: does the picture show its class? None takes it back."""
-    Decisions(dataset.manifest).answer(class_slug, sha256, right)
+    """Store a person's answer: does the picture show its class? None takes it back.
+
+    Raises:
+        DataError: the picture is not in the class's sample.
+    """
+    if not Decisions(dataset.manifest).answer(class_slug, sha256, right):
+        raise DataError(
+            f"the picture {sha256[:12]} is not in the sample of {class_slug!r}",
+            "Answer what the audit asks",
+        )
 
 
 def estimate(dataset: Dataset, class_slug: str) -> Purity:
@@ -105,8 +118,26 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
     return (middle - reach) / (1 + _Z**2 / n), (middle + reach) / (1 + _Z**2 / n)
 
 
+def _is_of(sample: Sequence[AuditItem], kept: Sequence[Attempt]) -> bool:
+    """Whether a sample was drawn from a class that has these pictures."""
+    sizes = {item.stratum: item.stratum_size for item in sample}
+    return sum(sizes.values()) == len(kept) and {i.sha256 for i in sample} <= {a.sha256 for a in kept}
+
+
+def _draw(class_slug: str, kept: Sequence[Attempt], size: int, seed: int) -> list[AuditItem]:
+    suspects = [a.sha256 for a in kept if a.flags]
+    others = [a.sha256 for a in kept if not a.flags]
+    n_suspects = min(len(suspects), max(size // 2, size - len(others)))
+    chosen = [
+        *_choose(class_slug, SUSPECTS, suspects, n_suspects, seed),
+        *_choose(class_slug, OTHERS, others, size - n_suspects, seed),
+    ]
+    return sorted(chosen, key=lambda item: _lot(f"order {seed}", item.sha256))
+
+
 def _choose(class_slug: str, stratum: str, digests: Sequence[str], count: int, seed: int) -> list[AuditItem]:
-    drawn = sorted(digests, key=lambda digest: _lot(f"draw {seed}", digest))[:count]
+    """Drawn by lots that depend on the stratum: a suspect that proved right is not likelier among the others."""
+    drawn = sorted(digests, key=lambda digest: _lot(f"draw {seed} {stratum}", digest))[:count]
     return [AuditItem(class_slug, digest, stratum, len(digests)) for digest in drawn]
 
 

@@ -1,0 +1,128 @@
+"""`tellapart audit`: asking a person about a sample of each class, and telling how many pictures are right."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.markup import escape
+from rich.table import Table
+
+from tellapart.dataset import Dataset
+from tellapart.decisions import AuditItem
+from tellapart.errors import DataError
+from tellapart.purity import SAMPLE, Purity, answer, draw_sample, estimate
+
+Answer = Literal["yes", "no", "skip", "stop"]
+_RIGHT = {"yes": True, "no": False}
+
+
+class _Given(BaseModel):
+    """An answer from a file."""
+
+    class_slug: str
+    sha256: str
+    right: bool | None
+
+
+def draw_samples(dataset: Dataset, size: int = SAMPLE, seed: int = 0) -> list[AuditItem]:
+    """The sample of every class, in class index order; see `tellapart.purity.draw_sample`."""
+    return [item for c in dataset.classes for item in draw_sample(dataset, c.slug, size, seed)]
+
+
+def ask_person(
+    dataset: Dataset, sample: Iterable[AuditItem], ask: Callable[[str], Answer], tell: Callable[[str], None]
+) -> None:
+    """Ask about the pictures that have no answer yet; each answer is stored at once.
+
+    Args:
+        ask: gets a question, and returns the answer.
+        tell: shows a line.
+    """
+    names = {c.slug: c.name for c in dataset.classes}
+    places = _places(dataset)
+    waiting = [item for item in sample if item.right is None]
+    for number, item in enumerate(waiting, start=1):
+        tell(places[item.class_slug, item.sha256])
+        given = ask(f"{number} of {len(waiting)}: does it show {names[item.class_slug]!r}?")
+        if given == "stop":
+            return
+        if given != "skip":
+            answer(dataset, item.class_slug, item.sha256, _RIGHT[given])
+
+
+def take_answers(dataset: Dataset, sample: Iterable[AuditItem], text: bytes, origin: str) -> int:
+    """Store the answers of a JSON text: what `to_json` gives with `right` filled in, or only its list `sample`.
+
+    Returns:
+        how many answers were stored; those that are null are passed over.
+
+    Raises:
+        DataError: it is no such text, or answers about a picture that is not in the sample; nothing is stored.
+    """
+    asked = {(item.class_slug, item.sha256) for item in sample}
+    given = [row for row in _read(text, origin) if row.right is not None]
+    for row in given:
+        if (row.class_slug, row.sha256) not in asked:
+            raise DataError(
+                f"{origin}: the picture {row.sha256[:12]} is not in the sample of {row.class_slug!r}",
+                "Print the sample with: tellapart audit DATASET --json",
+            )
+    for row in given:
+        answer(dataset, row.class_slug, row.sha256, row.right)
+    return len(given)
+
+
+def to_json(dataset: Dataset, sample: Iterable[AuditItem]) -> dict[str, Any]:
+    """What is known of each class, and the sample with its answers, as JSON-able values."""
+    places = _places(dataset)
+    return {
+        "dataset": dataset.name,
+        "classes": [{"class": c.name, "slug": c.slug, **asdict(purity)} for c, purity in _estimates(dataset)],
+        "sample": [
+            {
+                "class_slug": item.class_slug,
+                "sha256": item.sha256,
+                "picture": places[item.class_slug, item.sha256],
+                "right": item.right,
+            }
+            for item in sample
+        ],
+    }
+
+
+def purity_table(dataset: Dataset) -> Table:
+    """The share of right pictures of each class, as far as it is known."""
+    table = Table("class", "pictures", "answered", "right", "95 % interval", title="Purity")
+    for c, purity in _estimates(dataset):
+        known = ("", "not enough answers") if purity.share is None else _shares(purity)
+        table.add_row(escape(c.name), str(purity.pictures), f"{purity.answered} of {purity.asked}", *known)
+    return table
+
+
+def _shares(purity: Purity) -> tuple[str, str]:
+    return f"{purity.share:.0%}", f"{purity.low:.0%} to {purity.high:.0%}"
+
+
+def _estimates(dataset: Dataset) -> Iterator[tuple[Any, Purity]]:
+    return ((c, estimate(dataset, c.slug)) for c in dataset.classes)
+
+
+def _places(dataset: Dataset) -> dict[tuple[str, str], str]:
+    """The path of each kept picture, by class slug and sha256."""
+    return {(a.class_slug, a.sha256): str(dataset.image_path(a)) for a in dataset.manifest.kept()}
+
+
+def _read(text: bytes, origin: str) -> Sequence[_Given]:
+    try:
+        value = json.loads(text)
+        return TypeAdapter(list[_Given]).validate_python(value["sample"] if isinstance(value, dict) else value)
+    except KeyError:
+        problem = "it has no list 'sample'"
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except ValueError as error:
+        problem = str(error)
+    raise DataError(f"{origin} holds no answers: {problem}", "Fill in what tellapart audit DATASET --json prints")

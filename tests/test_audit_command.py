@@ -1,0 +1,92 @@
+"""`tellapart audit`: the sample goes out, a person's answers come back, and the share of right pictures is told."""
+
+import json
+
+import pytest
+
+import cli
+from tellapart.folders import open_folder
+from tellapart.purity import estimate
+from tellapart.settings import load_settings
+
+
+@pytest.fixture
+def pets(tmp_path, make_photo, isolated_home):
+    """Eight pictures in each of two class folders."""
+    for i in range(16):
+        path = tmp_path / "pets" / ("cat" if i < 8 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_photo(i))
+    return tmp_path / "pets"
+
+
+def printed(capsys, *arguments):
+    assert cli.main(["audit", *map(str, arguments), "--json", "-"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def filled_in(document, path, right):
+    for row in document["sample"]:
+        row["right"] = right(row)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_the_printed_sample_is_taken_back_with_its_answers(pets, tmp_path, capsys):
+    document = printed(capsys, pets)
+    assert len(document["sample"]) == 16
+    assert [c["share"] for c in document["classes"]] == [None, None]
+    wrong = [row["sha256"] for row in document["sample"] if row["class_slug"] == "cat"][:2]
+    answers = filled_in(document, tmp_path / "answers.json", lambda row: row["sha256"] not in wrong)
+
+    assert cli.main(["audit", str(pets), "--answers", str(answers)]) == 0
+    told = capsys.readouterr().out
+    assert "75%" in told
+    assert "100%" in told
+    again = printed(capsys, pets)
+    assert [c["share"] for c in again["classes"]] == [0.75, 1.0]
+    assert [row["right"] for row in again["sample"]].count(False) == 2
+    assert estimate(open_folder(pets, load_settings().cache), "cat").answered == 8
+
+
+def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, monkeypatch):
+    given = iter(["y", "n", "s", "q"])
+    questions = []
+
+    def prompt(text, **_options):
+        questions.append(text)
+        return next(given)
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.prompt", prompt)
+    assert cli.main(["audit", str(pets), "--per-class", "4"]) == 0
+    assert questions[0].startswith("1 of 8: does it show 'cat'?")
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
+    assert len(shown) == len(questions) == 4
+    assert [row["right"] for row in printed(capsys, pets, "--per-class", 4)["sample"][:4]] == [True, False, None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nonsense", "holds no answers: Expecting value"),
+        ("{}", "holds no answers: it has no list 'sample'"),
+        ("7", "holds no answers: "),
+        ('[{"class_slug": "cat", "sha256": "a"}]', "holds no answers: 0.right: Field required"),
+        ('[{"class_slug": "cat", "sha256": "a", "right": "perhaps"}]', "0.right: Input should be a valid boolean"),
+        ('[{"class_slug": "cat", "sha256": "abc", "right": true}]', "the picture abc is not in the sample of 'cat'"),
+        (b"\xff\xfe", "holds no answers: "),
+    ],
+)
+def test_a_file_without_answers_is_one_line_and_stores_nothing(pets, tmp_path, capsys, text, problem):
+    path = tmp_path / "answers.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert cli.main(["audit", str(pets), "--answers", str(path)]) == 3
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("error: ")
+    assert problem in told
+    assert all(row["right"] is None for row in printed(capsys, pets)["sample"])
+
+
+def test_a_file_of_answers_that_is_not_there_is_wrong_usage(pets, capsys):
+    assert cli.main(["audit", str(pets), "--answers", "nowhere.json"]) == 2
