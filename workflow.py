@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from curation import CurationSummary
 from curation import curate as curate_dataset
-from curation.actions import apply, confident_actions, undo
+from curation.confident import confident_actions
 from scraping.collect import collect as collect_pictures
 from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
+from tellapart.actions import apply, undo
 from tellapart.backbones import check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action

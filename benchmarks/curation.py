@@ -30,9 +30,10 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from curation import curate
-from curation.actions import apply, confident_actions
+from curation.confident import confident_actions
 from curation.flagging import flag_suspects
 from curation.suspects import judge
+from tellapart.actions import apply
 from tellapart.backbones import BACKBONES, EMBEDDED_BACKBONE
 from tellapart.dataset import Dataset, Sample
 from tellapart.folders import open_folder

@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from curation.actions import carry_out
 from curation.duplicates import THUMBNAIL, Thumbnail, components, find_pairs, thumbnail
 from curation.origins import Joined, join_origins
 from curation.splits import SPLITS, Member, assign_splits
+from tellapart.actions import carry_out
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.images import ImageError, decode

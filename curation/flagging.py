@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from curation.actions import kept_by_hand
 from curation.neighbours import Floats
 from curation.quality import measure_all
 from curation.suspects import Names, find_suspects
+from tellapart.actions import kept_by_hand
 from tellapart.dataset import Dataset, Sample
 from tellapart.flags import Suspect, store_flags
 from tellapart.progress import Report, Stage, silent

@@ -1,7 +1,8 @@
 import pytest
 
 from curation import curate
-from curation.actions import apply, carry_out, confident_actions, history, kept_by_hand, undo
+from curation.confident import confident_actions
+from tellapart.actions import apply, carry_out, history, kept_by_hand, undo
 from tellapart.decisions import Action
 from tellapart.errors import DataError, UsageError
 from tellapart.flags import Suspect

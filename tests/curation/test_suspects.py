@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from curation.actions import apply
 from curation.flagging import flag_suspects
 from curation.label_errors import LabelErrors
 from curation.quality import Quality
 from curation.suspects import Judgement, Names, find_suspects, judge
+from tellapart.actions import apply
 from tellapart.decisions import Action
 from tellapart.flags import Suspect, from_flags, in_order, store_flags
 

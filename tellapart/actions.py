@@ -8,18 +8,16 @@ brings the manifest there from whatever state it is in.
     keep      the rows stay, and the picture is no suspect any more
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action, Decisions
 from tellapart.errors import DataError, UsageError
-from tellapart.flags import Suspect
 from tellapart.manifest import Attempt
 from tellapart.pictures import Picture, Reason, Status
 
 ACTIONS = ("remove", "move", "keep")
-MIN_LEFT = 5  # pictures of a class that acting without looking leaves there
 _REASONS = {"remove": Reason.REMOVED, "move": Reason.MOVED}
 _MOVED_FROM = "moved from "
 
@@ -64,25 +62,6 @@ def history(dataset: Dataset) -> list[Action]:
 def kept_by_hand(dataset: Dataset) -> set[tuple[str, str]]:
     """(class slug, sha256) of the pictures whose last word is "keep"."""
     return {(a.class_slug, a.sha256) for a in _in_force(dataset) if a.action == "keep"}
-
-
-def confident_actions(dataset: Dataset, suspects: Iterable[Suspect]) -> list[Action]:
-    """The actions that may be taken without looking.
-
-    Pictures of the test split are left to a person: taking the hard ones out by machine would flatter
-    the accuracy measured on them. So are the last few of a class, the least certain of its suspects.
-    """
-    standing = {(a.class_slug, a.sha256): a for a in dataset.manifest.kept()}
-    left = {c.slug: sum(a.class_slug == c.slug for a in standing.values()) for c in dataset.classes}
-    actions = []
-    for s in sorted(suspects, key=lambda s: (-s.score, s.sha256)):
-        row = standing.get((s.class_slug, s.sha256))
-        if row is None or row.split == "test" or not s.confident or left[s.class_slug] <= MIN_LEFT:
-            continue
-        left[s.class_slug] -= 1
-        to_slug = s.suggested_slug if s.action == "move" else ""
-        actions.append(Action(s.action, s.class_slug, s.sha256, to_slug, f"{s.kind}: {s.reason}", by="curate"))
-    return actions
 
 
 def carry_out(dataset: Dataset) -> None:
