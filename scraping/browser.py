@@ -2,7 +2,7 @@
 
     with open_browser(settings) as browser:
         browser.visit(address)
-        if browser.shown({"tiles": page.tiles, "nothing": page.nothing}) == "tiles":
+        if browser.shown([("tiles", page.tiles), ("nothing", page.nothing)]) == "tiles":
             tiles, mark = browser.read(page)
             while browser.bring_more(page, mark):
                 tiles, mark = browser.read(page)
@@ -20,7 +20,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ const mark = page => {
   return digest;
 };
 """
-_SHOWN = "return Object.entries(arguments[0]).find(([name, selector]) => visible(selector))?.[0] || '';"
+_SHOWN = "return arguments[0].find(([name, selector]) => visible(selector))?.[0] || '';"
 _READ = """
 const page = arguments[0];
 const read = tile => Object.fromEntries(Object.entries(page.fields).map(([name, where]) => [name, value(tile, where)]));
@@ -140,17 +140,22 @@ class Browser:
         with _told_by_selenium():
             self.driver.get(address)
 
+    def address(self) -> str:
+        """Where the browser is now, sent on by the site or led away by the page's own script."""
+        with _told_by_selenium():
+            return str(self.driver.current_url)
+
     def status(self) -> int:
-        """The HTTP status the page came with; 0 where there is none."""
+        """The HTTP status the page came with; 0 for the browser's own page that says what went wrong."""
         return int(self._run(_STATUS))
 
-    def shown(self, choices: Mapping[str, str], wait: bool = True) -> str:
-        """Which of some selectors, by name, matches something visible first; "" for none in time."""
+    def shown(self, choices: Sequence[tuple[str, str]], wait: bool = True) -> str:
+        """The name of the first of some (name, selector) that matches something visible; "" for none in time."""
         found = ""
 
         def look() -> bool:
             nonlocal found
-            found = str(self._run(_SHOWN, dict(choices)))
+            found = str(self._run(_SHOWN, choices))
             return bool(found) or not wait
 
         self._until(look)
@@ -158,7 +163,7 @@ class Browser:
 
     def press(self, selector: str) -> bool:
         """Press the first visible element that matches and wait until none does; False where it stays."""
-        return bool(self._run(_PRESS, selector)) and self._until(lambda: not self.shown({"it": selector}, wait=False))
+        return bool(self._run(_PRESS, selector)) and self._until(lambda: not self.shown([("it", selector)], wait=False))
 
     def read(self, page: Page) -> tuple[list[Tile], int]:
         """The tiles that have a picture's address, in one step, and a mark that changes when they do.

@@ -89,20 +89,20 @@ class Fetcher:
         while True:
             tried += 1
             try:
-                return await self._follow(_parse(url), local, self._picture)
+                return await self._follow(parse_address(url), local, self._picture)
             except FetchFailed as failure:
                 if not failure.passing or tried >= self._limits.tries:
                     raise
             await self._clock.sleep(self._backoff(tried))
 
-    async def check_robots(self, url: str) -> None:
-        """Let an address pass that its site's robots.txt allows, or that stands on this machine.
+    async def check_robots(self, url: str, local: bool) -> None:
+        """Let an address pass that its site's robots.txt allows, or, where `local`, that stands on this machine.
 
         Raises:
-            FetchFailed: it is forbidden, or no address.
+            FetchFailed: it is forbidden, or no http or https address.
         """
-        target = _parse(url)
-        if not _is_here(target):
+        target = parse_address(url)
+        if not (local and _is_here(target)):
             await self._allowed(target, self._picture)
 
     def _backoff(self, tried: int) -> float:
@@ -137,7 +137,7 @@ class Fetcher:
             with told_by_aiohttp():
                 async with self._session(local).get(url, allow_redirects=False, timeout=timeout) as answer:
                     if answer.status in _REDIRECTS:
-                        return _parse(answer.headers.get("Location", ""), base=url)
+                        return parse_address(answer.headers.get("Location", ""), base=url)
                     check_status(answer)
                     refuse_no_ai(answer.headers.getall("X-Robots-Tag", []))
                     return await self._body(answer, want)
@@ -203,7 +203,12 @@ def _is_here(url: URL) -> bool:
         return False
 
 
-def _parse(text: str, base: URL | None = None) -> URL:
+def parse_address(text: str, base: URL | None = None) -> URL:
+    """An http or https address, made absolute where there is a `base`.
+
+    Raises:
+        FetchFailed: it is none.
+    """
     try:
         url = base.join(URL(text)) if base else URL(text)
         host = url.host

@@ -5,6 +5,7 @@ SourceError
   LayoutChanged   it answered something this program does not know how to read
   Unavailable     it cannot be reached, or lacks something on this machine
     Blocked       it refused: a captcha, a block page, a status that says so
+    LedAstray     one of its pages leads where the browser may not go
 
 Each kind names its stage in one word, `reason`.
 """
@@ -39,6 +40,12 @@ class Blocked(Unavailable):
     """The source refused to be asked by a program; that is taken as its answer."""
 
     reason: ClassVar[str] = "blocked"
+
+
+class LedAstray(Unavailable):
+    """A page of the source leads to a file or to a machine that is no public one."""
+
+    reason: ClassVar[str] = "refused_address"
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,20 @@ import json
 from urllib.parse import urlencode
 
 from scraping.browser import Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.selectors import BING
 from scraping.source import Candidate
-from scraping.sources.shown import Browsing, PageSource, Site, web_address
+from scraping.sources.shown import Browsing, PageSource, Rules, Site, web_address
 from tellapart.settings import Settings
 
 
-def bing(settings: Settings, browsing: Browsing = open_browser) -> PageSource:
+def bing(settings: Settings, browsing: Browsing = open_browser, rules: Rules = PageRules) -> PageSource:
     """Bing as a source."""
 
     def address(query: str) -> str:
         return f"{settings.bing_url}?{urlencode({'q': query, 'form': 'HDRSC2', 'first': 1})}"
 
-    return PageSource(Site("bing", BING, address, _read), settings, browsing)
+    return PageSource(Site("bing", BING, address, _read), settings, browsing, rules)
 
 
 def _read(tile: Tile, query: str) -> Candidate | None:

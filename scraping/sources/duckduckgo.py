@@ -6,19 +6,20 @@ Its own server hands the pictures on (/iu/?u=ADDRESS); what is fetched is the ad
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from scraping.browser import Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.selectors import DUCKDUCKGO
 from scraping.source import Candidate
-from scraping.sources.shown import Browsing, PageSource, Site, web_address
+from scraping.sources.shown import Browsing, PageSource, Rules, Site, web_address
 from tellapart.settings import Settings
 
 
-def duckduckgo(settings: Settings, browsing: Browsing = open_browser) -> PageSource:
+def duckduckgo(settings: Settings, browsing: Browsing = open_browser, rules: Rules = PageRules) -> PageSource:
     """DuckDuckGo as a source."""
 
     def address(query: str) -> str:
         return f"{settings.duckduckgo_url}?{urlencode({'q': query, 'iax': 'images', 'ia': 'images'})}"
 
-    return PageSource(Site("duckduckgo", DUCKDUCKGO, address, _read), settings, browsing)
+    return PageSource(Site("duckduckgo", DUCKDUCKGO, address, _read), settings, browsing, rules)
 
 
 def _read(tile: Tile, query: str) -> Candidate | None:

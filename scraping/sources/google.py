@@ -3,19 +3,20 @@
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from scraping.browser import Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.selectors import GOOGLE
 from scraping.source import Candidate
-from scraping.sources.shown import Browsing, PageSource, Site, web_address
+from scraping.sources.shown import Browsing, PageSource, Rules, Site, web_address
 from tellapart.settings import Settings
 
 
-def google(settings: Settings, browsing: Browsing = open_browser) -> PageSource:
+def google(settings: Settings, browsing: Browsing = open_browser, rules: Rules = PageRules) -> PageSource:
     """Google as a source."""
 
     def address(query: str) -> str:
         return f"{settings.google_url}?{urlencode({'q': query, 'udm': 2})}"
 
-    return PageSource(Site("google", GOOGLE, address, _read), settings, browsing)
+    return PageSource(Site("google", GOOGLE, address, _read), settings, browsing, rules)
 
 
 def _read(tile: Tile, query: str) -> Candidate | None:

@@ -15,6 +15,7 @@ from tellapart.names import ClassName
 from tellapart.settings import Settings
 
 Browsing = Callable[[Settings], AbstractContextManager[Browser]]
+Rules = Callable[[Settings, bool], PageRules]
 ReadTile = Callable[[Tile, str], Candidate | None]
 
 
@@ -40,7 +41,7 @@ class Site:
 
 
 class PageSource:
-    """A site's result pages, as far as its robots.txt allows, in a browser that starts with the first search."""
+    """A site's result pages, as far as its `Rules` allow, in a browser that starts with the first search."""
 
     remembered = True
 
@@ -49,7 +50,7 @@ class PageSource:
         site: Site,
         settings: Settings,
         browsing: Browsing = open_browser,
-        rules: Callable[[Settings], PageRules] = PageRules,
+        rules: Rules = PageRules,
     ) -> None:
         self.name, self.local = site.name, site.local
         self._site, self._settings, self._browsing, self._rules = site, settings, browsing, rules
@@ -81,7 +82,7 @@ class PageSource:
     def _opened(self) -> tuple[Browser, PageRules]:
         if self._open is None:
             with ExitStack() as stack:
-                rules = stack.enter_context(self._rules(self._settings))
+                rules = stack.enter_context(self._rules(self._settings, self.local))
                 self._open = stack.enter_context(self._browsing(self._settings)), rules
                 self._held = stack.pop_all()
         return self._open

@@ -4,14 +4,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from scraping.browser import Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.source import Candidate
 from scraping.sources.recipe import Recipe, read_recipe
-from scraping.sources.shown import Browsing, PageSource, Site, web_address
+from scraping.sources.shown import Browsing, PageSource, Rules, Site, web_address
 from tellapart.names import ClassName, slugify
 from tellapart.settings import Settings
 
 
-def site(path: Path, settings: Settings, browsing: Browsing = open_browser) -> PageSource:
+def site(path: Path, settings: Settings, browsing: Browsing = open_browser, rules: Rules = PageRules) -> PageSource:
     """The site that the recipe at `path` describes.
 
     Raises:
@@ -30,7 +31,8 @@ def site(path: Path, settings: Settings, browsing: Browsing = open_browser) -> P
         label = tile.get("label", "")
         return recipe.label is None or slugs.get(label.casefold(), slugify(label)) == class_name.slug
 
-    return PageSource(Site(f"site:{path}", recipe.to_page(), address, read, wanted, recipe.local), settings, browsing)
+    described = Site(f"site:{path}", recipe.to_page(), address, read, wanted, recipe.local)
+    return PageSource(described, settings, browsing, rules)
 
 
 def _candidate(tile: Tile, query: str, source: str, recipe: Recipe) -> Candidate | None:

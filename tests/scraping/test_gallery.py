@@ -239,12 +239,16 @@ def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, tm
 def test_a_page_that_changed_or_went_away_is_told_apart(browser_settings, site):
     site.serve("/", b"<p>something else</p>", mimetype="text/html")
     page = Page(".tile", {"picture": ("", "")})
+
+    def anything(address: str) -> None:
+        """Every page may be opened."""
+
     with open_browser(browser_settings, patience=0.2) as hasty:
         with pytest.raises(LayoutChanged, match=r"shows nothing that matches '\.tile'"):
-            list(show(hasty, page, site.url, "it"))
+            list(show(hasty, page, site.url, "it", anything))
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
         with pytest.raises(Unavailable, match="ERR_CONNECTION_REFUSED"):
-            list(show(hasty, page, f"http://127.0.0.1:{port}/", "it"))
+            list(show(hasty, page, f"http://127.0.0.1:{port}/", "it", anything))
         site.serve("/", b"<p class='tile'>one</p>", mimetype="text/html")
-        assert list(show(hasty, page, site.url, "it")) == [[{"picture": "one", "base": f"{site.url}/"}]]
+        assert list(show(hasty, page, site.url, "it", anything)) == [[{"picture": "one", "base": f"{site.url}/"}]]

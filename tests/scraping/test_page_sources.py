@@ -10,6 +10,7 @@ from werkzeug.utils import redirect
 
 from scraping.browser import open_browser
 from scraping.collect import collect
+from scraping.page_rules import PageRules
 from scraping.selectors import Page
 from scraping.source import Blocked, LayoutChanged, NoResults, Unavailable
 from scraping.sources.bing import bing
@@ -42,7 +43,7 @@ def pages(site, settings, browser):
 
     def make(engine):
         local = replace(settings, **{f"{name}_url": f"{site.url}/{name}" for name in ("bing", "duckduckgo", "google")})
-        return made.enter_context(closing(engine(local, browsing=lambda _: nullcontext(browser))))
+        return made.enter_context(closing(engine(local, lambda _: nullcontext(browser), rules_of_this_machine)))
 
     with ExitStack() as made:
         yield make
@@ -54,13 +55,19 @@ def gallery(site, settings, browser, tmp_path):
 
     def make(body: str, suffix: str = ".toml", **recipe: object):
         site.serve("/list", f"<!doctype html><body>{body}".encode(), mimetype="text/html")
-        said = {"url": f"{site.url}/list?q={{query}}", "items": ".card", "picture": {"selector": "img"}} | recipe
+        said = {"url": f"{site.url}/list?q={{query}}", "items": ".card", "picture": {"selector": "img"}, "local": True}
+        said |= recipe
         path = tmp_path / f"recipe{suffix}"
         path.write_text(json.dumps(said) if suffix == ".json" else toml(said))
         return made.enter_context(closing(site_source(path, settings, browsing=lambda _: nullcontext(browser))))
 
     with ExitStack() as made:
         yield make
+
+
+def rules_of_this_machine(settings: Settings, local: bool) -> PageRules:
+    """The stand-in for a search engine is on this machine, which such a source does not say of itself."""
+    return PageRules(settings, local=True)
 
 
 def toml(said: dict[str, object]) -> str:
@@ -241,6 +248,30 @@ def test_a_captcha_in_the_middle_keeps_what_was_found(gallery):
     assert next(search).url.endswith("/p/0.jpg")
     with pytest.raises(Blocked, match="asks whether a person is looking"):
         next(search)
+
+
+BADGE = """<div class="card"><img src="/p/0.jpg"></div><div id="captcha-badge">protected</div>"""
+
+
+def test_a_captcha_beside_results_is_no_refusal(gallery):
+    assert names(gallery(BADGE)) == ["0.jpg"]
+
+
+def test_a_captcha_over_results_ends_the_search(gallery):
+    body = """<div class="card"><img src="/p/0.jpg"></div><div style="height:9000px"></div><script>
+    addEventListener("scroll", () => document.body.insertAdjacentHTML("beforeend", "<p class='h-captcha'>Human?</p>"));
+    </script>"""
+    search = gallery(body).search(CAT, "cat")
+    assert next(search).url.endswith("/p/0.jpg")
+    with pytest.raises(Blocked, match="asks whether a person is looking"):
+        next(search)
+
+
+def test_what_a_page_shows_is_told_in_the_order_asked(browser, site):
+    site.serve("/", b"<p id='a'>a</p><p id='b'>b</p>", mimetype="text/html")
+    browser.visit(site.url)
+    assert browser.shown([("z", "#a"), ("a", "#b")]) == "z"
+    assert browser.shown([("z", "#c"), ("a", "#b")]) == "a"
 
 
 def test_next_pages_are_followed_once_each(site, gallery):

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from urllib.parse import quote, urljoin
 
 from scraping.browser import Browser, Tile, open_browser
+from scraping.page_rules import PageRules
 from scraping.selectors import Page
 from scraping.source import Candidate, NoResults
 from scraping.sources.gallery.server import serve_gallery
@@ -42,7 +43,7 @@ class GallerySource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held = ExitStack()
-        self._open: tuple[str, Browser] | None = None
+        self._open: tuple[str, Browser, PageRules] | None = None
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:  # noqa: ARG002
         """The tiles the gallery shows for a query."""
@@ -55,15 +56,16 @@ class GallerySource:
         self._held.close()
 
     def _rounds(self, query: str) -> Generator[list[Candidate], None, None]:
-        site, browser = self._opened()
-        for tiles in show(browser, _PAGE, f"{site}/?q={quote(query)}", "the gallery"):
+        site, browser, rules = self._opened()
+        for tiles in show(browser, _PAGE, f"{site}/?q={quote(query)}", "the gallery", rules.check):
             yield [_candidate(tile, site, query) for tile in tiles]
 
-    def _opened(self) -> tuple[str, Browser]:
+    def _opened(self) -> tuple[str, Browser, PageRules]:
         if self._open is None:
             with ExitStack() as stack:
                 site = stack.enter_context(serve_gallery(self._settings.gallery_folder))
-                self._open = site, stack.enter_context(open_browser(self._settings))
+                rules = stack.enter_context(PageRules(self._settings, local=True))
+                self._open = site, stack.enter_context(open_browser(self._settings)), rules
                 self._held = stack.pop_all()
         return self._open
 

@@ -7,9 +7,10 @@ import pytest
 
 from scraping.page_rules import PageRules
 from scraping.selectors import Page
-from scraping.source import Blocked, Candidate, Unavailable
+from scraping.source import Blocked, Candidate, LedAstray, Unavailable
 from scraping.sources.shown import PageSource, Site
 from tellapart.names import parse_class_name
+from tellapart.settings import Settings
 from tests.scraping.hostile.site import NETWORK, http
 
 CAT = parse_class_name("cat")
@@ -26,11 +27,14 @@ class Pages:
     def visit(self, address: str) -> None:
         self.visited.append(address)
 
+    def address(self) -> str:
+        return self.visited[-1]
+
     def status(self) -> int:
         return 200
 
-    def shown(self, choices: object, wait: bool = True) -> str:  # noqa: ARG002
-        return "tiles"
+    def shown(self, choices: list[tuple[str, str]], wait: bool = True) -> str:  # noqa: ARG002
+        return "tiles" if "tiles" in dict(choices) else ""
 
     def read(self, page: Page) -> tuple[list[dict[str, str]], int]:  # noqa: ARG002
         return [{"picture": f"{self.visited[-1]}.jpg", "base": ""}], 0
@@ -41,6 +45,10 @@ class Pages:
     def link(self, selector: str) -> str:  # noqa: ARG002
         first, _, number = self.visited[-1].rpartition("/")
         return f"{first}/{int(number) + 1}" if number < "3" else ""
+
+
+def rules_of_the_tests(settings: Settings, local: bool) -> PageRules:
+    return PageRules(settings, local, NETWORK)
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def search(hostile, stranger):
             "pages", PAGES, lambda _: hostile.at(name, "/1"), lambda tile, q: Candidate(tile["picture"], "pages", q, 0)
         )
         settings = replace(stranger.settings, **changes)
-        sources.append(PageSource(site, settings, lambda _: nullcontext(browser), lambda s: PageRules(s, NETWORK)))
+        sources.append(PageSource(site, settings, lambda _: nullcontext(browser), rules_of_the_tests))
         return browser, sources[-1].search(CAT, "cat")
 
     yield start
@@ -92,13 +100,42 @@ def test_allowed_pages_are_all_opened(hostile, search, robots, changes):
 
 def test_rules_that_cannot_be_read_forbid_for_now(hostile, stranger):
     hostile.robots["pages_broken"] = http(b"", "500 Oops")
-    with PageRules(stranger.settings, NETWORK) as rules, pytest.raises(Unavailable, match=r"robots\.txt") as caught:
+    with (
+        PageRules(stranger.settings, network=NETWORK) as rules,
+        pytest.raises(Unavailable, match=r"robots\.txt") as caught,
+    ):
         rules.check(hostile.at("pages_broken"))
     assert type(caught.value) is Unavailable
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://localhost:9/x", "http://[::1]:9/", "about:blank"])
+HERE = ["http://127.0.0.1:9/", "http://localhost:9/x", "http://[::1]:9/"]
+
+
+@pytest.mark.parametrize("address", HERE)
 def test_pages_on_this_machine_are_not_asked_for_rules(stranger, address):
-    with PageRules(stranger.settings) as rules:
+    with PageRules(stranger.settings, local=True) as rules:
         rules.check(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [(address, False) for address in [*HERE, "http://2130706433/", "http://[::ffff:127.0.0.1]/"]]
+    + [
+        (address, local)
+        for address in [
+            "file:///etc/passwd",
+            "about:blank",
+            "data:text/html,x",
+            "javascript:1",
+            "http://169.254.169.254/",
+        ]
+        for local in (True, False)
+    ],
+)
+@pytest.mark.parametrize("robots", [True, False])
+def test_pages_that_are_no_public_ones_may_not_be_opened(stranger, address, local, robots):
+    with PageRules(replace(stranger.settings, robots=robots), local) as rules, pytest.raises(LedAstray) as caught:
+        rules.check(address)
+    assert caught.value.reason == "refused_address"
+    assert "\n" not in str(caught.value)
