@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -19,8 +20,10 @@ from rich.console import Console
 from tellapart import __version__, servers, supervisor, tables
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.files import write_bytes
+from tellapart.json_lines import JsonLines
 from tellapart.names import check_name, parse_class_names
 from tellapart.settings import load_settings
+from tellapart.stopping import stopping_on_sigterm
 from tellapart.terminal import Terminal
 
 _OUT = Console(highlight=False)
@@ -35,6 +38,7 @@ _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 _MODE_HELP = "What learns: the head on fixed features, or the whole network. auto fine-tunes where a GPU is."
 _BUDGET_HELP = "How long training may take: 90s, 10m, 2h."
 _EPOCHS_HELP = "Fine-tuning's passes over the pictures, at most."
+_PROGRESS_HELP = "How to say how far it is: a bar for people, or JSON lines on the standard output for programs."
 _TUNE_HELP = "Search fine-tuning's settings in so many trials."
 
 
@@ -57,6 +61,18 @@ def _duration(context: click.Context, option: click.Parameter, text: str | None)
     from training.durations import parse_duration
 
     return None if text is None else parse_duration(text)
+
+
+progress_option = click.option(
+    "--progress", "form", default="bar", type=click.Choice(["bar", "json"]), show_default=True, help=_PROGRESS_HELP
+)
+
+
+@contextmanager
+def _telling(form: str) -> Generator[Terminal | JsonLines, None, None]:
+    """Where work reports how far it is and what came of it; SIGTERM ends it as Ctrl-C does."""
+    with stopping_on_sigterm(), JsonLines() if form == "json" else Terminal() as out:
+        yield out
 
 
 def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,9 +131,11 @@ def learning_options(budget: str | None) -> Callable[[Callable[..., None]], Call
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@progress_option
 @learning_options(budget="10m")
 @training_options
 def create(
+    form: str,
     name: str,
     classes: tuple[str, ...],
     sources: tuple[str, ...],
@@ -132,29 +150,24 @@ def create(
     from scraping.queries import parse_queries
     from training.options import TrainingOptions
 
-    wanted = parse_class_names(classes)
-    plan = workflow.Plan(
-        name,
-        wanted,
-        sources or (workflow.DEFAULT_SOURCE,),
-        per_class,
-        parse_queries(queries, wanted),
-        TrainingOptions(**training),
-        since,
-    )
-    if not yes and sys.stdin.isatty():
-        places = ", ".join(plan.sources)
-        click.confirm(f"Get up to {per_class * len(plan.classes)} pictures from {places}?", abort=True, err=True)
-    with Terminal() as terminal:
-        model = workflow.create(plan, load_settings(), terminal.report)
-    _print(tables.trained(model))
+    with _telling(form) as out:
+        wanted = parse_class_names(classes)
+        extra, options = parse_queries(queries, wanted), TrainingOptions(**training)
+        plan = workflow.Plan(name, wanted, sources or (workflow.DEFAULT_SOURCE,), per_class, extra, options, since)
+        if not yes and sys.stdin.isatty() and form == "bar":
+            places = ", ".join(plan.sources)
+            click.confirm(f"Get up to {per_class * len(plan.classes)} pictures from {places}?", abort=True, err=True)
+        model = workflow.create(plan, load_settings(), out.report)
+        out.result(tables.trained_values(model), tables.trained(model))
 
 
 @cli.command()
 @click.argument("dataset")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
+@progress_option
 def collect(
+    form: str,
     dataset: str,
     classes: tuple[str, ...],
     sources: tuple[str, ...],
@@ -166,43 +179,45 @@ def collect(
     import workflow
     from scraping.queries import parse_queries
 
-    settings = load_settings()
-    root = workflow.dataset_root(dataset, settings)
-    wanted = parse_class_names(classes)
-    asked = sources or (workflow.DEFAULT_SOURCE,)
-    extra = parse_queries(queries, wanted)
-    with Terminal() as terminal:
-        collected = workflow.collect(root, wanted, asked, per_class, settings, terminal.report, extra, since)
-    _OUT.print(tables.counts(collected))
+    with _telling(form) as out:
+        settings = load_settings()
+        root = workflow.dataset_root(dataset, settings)
+        wanted = parse_class_names(classes)
+        asked, extra = sources or (workflow.DEFAULT_SOURCE,), parse_queries(queries, wanted)
+        collected = workflow.collect(root, wanted, asked, per_class, settings, out.report, extra, since)
+        out.result(tables.counts_values(collected), tables.counts(collected))
 
 
 @cli.command()
 @click.argument("dataset")
 @click.option("--apply", "apply_", is_flag=True, help="Take out the suspects that are almost certainly wrong.")
 @click.option("--undo", is_flag=True, help="Take back the last --apply.")
+@progress_option
 @training_options
-def curate(dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
+def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
     """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted."""
     import workflow
     from curation.telling import outcome, suspects_table
     from training.options import TrainingOptions
 
-    if apply_ and undo:
-        raise UsageError("--apply and --undo together", "Give one of them")
-    options = TrainingOptions(**training)
-    with Terminal() as terminal:
-        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
-        undone = workflow.undo_apply(opened, options.seed, terminal.report) if undo else []
-        summary = workflow.curate(opened, options.seed, terminal.report)
-        suspects = workflow.find_suspects(opened, options, terminal.report)
-        applied = workflow.apply_confident(opened, options.seed, terminal.report) if apply_ else []
+    with _telling(form) as out:
+        if apply_ and undo:
+            raise UsageError("--apply and --undo together", "Give one of them")
+        options = TrainingOptions(**training)
+        opened = workflow.find_dataset(dataset, load_settings(), out.report)
+        undone = workflow.undo_apply(opened, options.seed, out.report) if undo else []
+        summary = workflow.curate(opened, options.seed, out.report)
+        suspects = workflow.find_suspects(opened, options, out.report)
+        applied = workflow.apply_confident(opened, options.seed, out.report) if apply_ else []
         if applied:
-            summary = workflow.curate(opened, options.seed, terminal.report)
-    _OUT.print(tables.counts(opened))
-    _print(summary.text)
-    if suspects:
-        _OUT.print(suspects_table(opened, suspects))
-    _print(outcome(dataset, suspects, applied, undone, undo))
+            summary = workflow.curate(opened, options.seed, out.report)
+        out.result(
+            tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied), "undone": len(undone)},
+            tables.counts(opened),
+            summary.text,
+            *([suspects_table(opened, suspects)] if suspects else []),
+            outcome(dataset, suspects, applied, undone, undo),
+        )
 
 
 @cli.command()
@@ -239,18 +254,19 @@ def audit(dataset: str, per_class: int, answers: IO[bytes] | None, json_out: str
 @cli.command()
 @click.argument("dataset")
 @click.option("--name", required=True, help="The classifier's name in the model store.")
+@progress_option
 @learning_options(budget=None)
 @training_options
-def train(dataset: str, name: str, **training: Any) -> None:
+def train(form: str, dataset: str, name: str, **training: Any) -> None:
     """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
     import workflow
     from training.options import TrainingOptions
 
-    check_name(name)
-    with Terminal() as terminal:
-        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
-        model = workflow.train(opened, name, TrainingOptions(**training), terminal.report)
-    _print(tables.trained(model))
+    with _telling(form) as out:
+        check_name(name)
+        opened = workflow.find_dataset(dataset, load_settings(), out.report)
+        model = workflow.train(opened, name, TrainingOptions(**training), out.report)
+        out.result(tables.trained_values(model), tables.trained(model))
 
 
 @cli.command()

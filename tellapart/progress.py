@@ -6,7 +6,8 @@ the web page a stage list. A report function must be quick and must not raise.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Progress:
         seconds: time since the stage began.
         counts: named counts beside `done`, such as {"kept": 12, "failed": 3}.
         note: one line for people; "" for none.
+        values: what was measured at this point, such as {"loss": 0.31}; those of a stage make its curves.
         finished: True in the last report of the stage.
     """
 
@@ -32,6 +34,11 @@ class Progress:
     counts: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
     finished: bool = False
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which `--progress json` says it; `Progress(**value)` reads it back."""
+        return asdict(self)
 
     @property
     def rate(self) -> float:
@@ -98,8 +105,13 @@ class Stage:
         self.text = text
         self._send()
 
-    def _send(self, finished: bool = False) -> None:
+    def measure(self, **values: float) -> None:
+        """Report what was measured at this point: the next points of the stage's curves."""
+        self._send(values=values)
+
+    def _send(self, finished: bool = False, values: Mapping[str, float] | None = None) -> None:
         seconds = self._clock() - self._start
+        counts, measured = dict(self.counts), dict(values or {})
         self._report(
-            Progress(self._name, self.done, self.total, self._unit, seconds, dict(self.counts), self.text, finished)
+            Progress(self._name, self.done, self.total, self._unit, seconds, counts, self.text, finished, measured)
         )

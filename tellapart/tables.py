@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -19,8 +20,22 @@ def trained(model: StoredModel) -> str:
         f"classifier: {model.tag}\n"
         f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
         f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {metrics['n']} pictures)\n"
-        f"report: {model.path / 'report' / 'index.html'}"
+        f"report: {_report(model)}"
     )
+
+
+def trained_values(model: StoredModel) -> dict[str, Any]:
+    """The same for programs."""
+    metrics = model.info.metrics
+    figures = {key: metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "protocol", "n")}
+    return {"tag": model.tag, "classes": model.info.class_names, **figures, "report": str(_report(model))}
+
+
+def counts_values(dataset: Dataset) -> dict[str, Any]:
+    """A data set's folder and its kept pictures per class, for programs."""
+    found = dataset.manifest.counts()
+    kept = {c.name: found.get(c.slug, Counter())[Reason.OK] for c in dataset.classes}
+    return {"dataset": str(dataset.root), "kept": kept}
 
 
 def counts(dataset: Dataset) -> Table:
@@ -32,6 +47,10 @@ def counts(dataset: Dataset) -> Table:
         rest = "\n".join(f"{n} {REASON_TEXT[r]}" for r, n in reasons.most_common() if r is not Reason.OK)
         table.add_row(escape(c.name), str(reasons.total()), str(reasons[Reason.OK]), rest)
     return table
+
+
+def _report(model: StoredModel) -> Path:
+    return model.path / "report" / "index.html"
 
 
 def models(found: Sequence[StoredModel]) -> Table:

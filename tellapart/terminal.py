@@ -1,9 +1,11 @@
 """Progress on a terminal: bars where somebody watches, one line a stage where nobody does."""
 
 import sys
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
@@ -11,10 +13,14 @@ from tellapart.progress import Progress
 
 
 class Terminal:
-    """Draws `Progress` values on stderr; use it as a context manager and pass `report` on."""
+    """Draws `Progress` values on stderr; use it as a context manager and pass `report` on.
+
+    What `result` was given is printed on stdout at the end of the block.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stderr, highlight=False)
+        self._shown: tuple[RenderableType, ...] = ()
         self._live = self._console.is_terminal
         self._tasks: dict[str, TaskID] = {}
         self._bars = Bars(
@@ -28,11 +34,14 @@ class Terminal:
         )
 
     def __enter__(self) -> "Terminal":
-        self._bars.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
+        if error is None:
+            out = Console(highlight=False)
+            for part in self._shown:
+                out.print(part, markup=False, soft_wrap=isinstance(part, str))
 
     def report(self, progress: Progress) -> None:
         """Show how far a stage is."""
@@ -41,7 +50,12 @@ class Terminal:
         elif progress.finished:
             self._console.print(_line(progress), markup=False, soft_wrap=True)
 
+    def result(self, values: Mapping[str, Any], *shown: RenderableType) -> None:  # noqa: ARG002
+        """Say what came out of the work, for people; `values` are for programs."""
+        self._shown = shown
+
     def _draw(self, progress: Progress) -> None:
+        self._bars.start()  # only now, so that a question asked before stays readable
         if progress.stage not in self._tasks:
             self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, detail="")
         total = progress.done if progress.finished else progress.total

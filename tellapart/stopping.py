@@ -1,0 +1,54 @@
+"""Ending work when it is told to, and when the process that asked for it is gone."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+PATIENCE = 20.0
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def stopping_on_sigterm() -> Generator[None, None, None]:
+    """Let SIGTERM end the body as Ctrl-C does; what has not ended `PATIENCE` seconds later is ended outright.
+
+    Everything that works on data sets keeps what it has when it ends, so the same command goes on there.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    last = threading.Timer(PATIENCE, os._exit, [130])
+    last.daemon = True
+    last.start()
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
+
+
+def end_with_parent() -> None:
+    """On Linux, let this process get SIGTERM when the thread that started it ends, killed outright included."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> None:
+    """Become the command of `PARENT COMMAND...`, which is told to stop when the process PARENT is gone."""
+    end_with_parent()
+    if os.getppid() == int(arguments[0]):
+        os.execvp(arguments[1], arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
