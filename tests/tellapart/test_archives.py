@@ -43,7 +43,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     assert read_all(write(tmp_path / "a.zip", members)) == [b"1"]
 
 
-@pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/etc/passwd.png", "..\\evil.png"])
+@pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/etc/passwd.png", "a\\..\\evil.png"])
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     assert read_all(write(tmp_path / "a.zip", {name: b"x"})) == ["its name leads out of the archive"]
 
@@ -61,7 +61,7 @@ def test_a_bomb_is_cut_off_by_what_comes_out(tmp_path: Path) -> None:
 def test_too_many_files_are_refused_before_they_are_listed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zip", {f"{i}.png": b"" for i in range(50)})
     for limits in (ArchiveLimits(entries=49), ArchiveLimits(directory_bytes=1000)):
-        with pytest.raises(ArchiveError, match="more files than|has 50 files") as caught:
+        with pytest.raises(ArchiveError, match=r"more files than|has 50 files") as caught:
             read_all(path, limits)
         assert caught.value.code == "too_large"
 
