@@ -5,6 +5,7 @@
     head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
                             centre (D,), scale (D,), means (C, D), raw_means (C, D)
     labels.csv              index, class, slug
+    neighbours.safetensors  what it learned from, see `neighbours`; may be left out
     report/                 index.html and metrics.json
 
 Nothing here is pickled, and nothing here needs torch.
@@ -15,7 +16,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from tellapart.backbones import BACKBONES, Backbone
 from tellapart.errors import BundleError
 from tellapart.files import write_bytes, write_json
 from tellapart.names import ClassName
+from tellapart.neighbours import FILE as NEIGHBOURS_FILE
+from tellapart.neighbours import Neighbours
 from tellapart.preprocess import Preprocessing
 from tellapart.rejection import Rejection
 
@@ -55,6 +58,12 @@ class Head:
     bias: NDArray[np.float32]
     temperature: float = 1.0
     rejection: Rejection | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        parts = [*vars(self).values(), *(vars(self.rejection).values() if self.rejection else ())]
+        return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated class probabilities (N, C) of features (N, D): the one softmax there is."""
@@ -166,17 +175,22 @@ class Bundle:
         return self.path / "report" / "index.html"
 
 
-def write_bundle(folder: Path, info: BundleInfo, backbone: bytes, head: Head) -> BundleInfo:
+def write_bundle(
+    folder: Path, info: BundleInfo, backbone: bytes, head: Head, neighbours: Neighbours | None = None
+) -> BundleInfo:
     """Write all of a bundle but its report, and return `info` with the digests of what was written.
 
     Args:
         backbone: the serialized state dict (`network.serialize`).
+        neighbours: the pictures it learned from.
     """
     files = {
         "backbone.safetensors": backbone,
         "head.safetensors": save(_tensors(head)),
         "labels.csv": _labels(info).encode(),
     }
+    if neighbours is not None:
+        files[NEIGHBOURS_FILE] = neighbours.to_bytes()
     values = info.to_json() | {
         "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
         "head_sha256": hashlib.sha256(files["head.safetensors"]).hexdigest(),
@@ -209,15 +223,19 @@ def read_info(folder: Path) -> BundleInfo:
     return info
 
 
-def open_bundle(folder: Path) -> Bundle:
+def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
     """Open a bundle and check digests, shapes and that the classes match the head.
+
+    Args:
+        known: digests of backbones that are in memory, so that no file of them need be read.
 
     Raises:
         BundleError: what was expected and what was found.
     """
     info = read_info(folder)
     for name, expected in (("backbone", info.backbone_sha256), ("head", info.head_sha256)):
-        _check_file(folder / f"{name}.safetensors", expected)
+        if expected not in known:
+            _check_file(folder / f"{name}.safetensors", expected)
     try:
         tensors = load_file(folder / "head.safetensors")
         head = Head(tensors["weight"], tensors["bias"], info.temperature, _rejection(tensors, info))

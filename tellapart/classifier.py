@@ -36,7 +36,11 @@ class Classifier:
 
     def answers(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """`probabilities` (N, C), and which pictures (N,) show none of the classes."""
-        head, features = self.bundle.head, self.extractor(pixels)
+        return self.judge(self.extractor(pixels))
+
+    def judge(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """As `answers`, of features (N, D) that this classifier's backbone computed."""
+        head = self.bundle.head
         probabilities = head.probabilities(features)
         return probabilities, head.none_of_these(features, probabilities)
 
@@ -57,7 +61,7 @@ class Loader:
         Raises:
             BundleError: what was expected and what was found.
         """
-        bundle = open_bundle(folder)
+        bundle = open_bundle(folder, known={sha256 for sha256, _ in self._extractors})
         key = (bundle.info.backbone_sha256, str(bundle.info.preprocessing))
         extractor = self._extractors.get(key)
         if extractor is None:

@@ -29,7 +29,7 @@ OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 _READ = frozenset({"GET", "HEAD"})
 _WRITE = frozenset({"POST"})
 _PATHS: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("/classify", "/classify_batch"), _WRITE),
+    **dict.fromkeys(("/classify", "/classify_batch", "/explain", "/nearest"), _WRITE),
     **dict.fromkeys(("/models", "/metrics", "/docs.json", "/schema.json", "/", *OPEN_PATHS), _READ),
 }
 _FOLDERS = {"/reports": _READ, "/static_content": _READ}

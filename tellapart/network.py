@@ -86,6 +86,11 @@ class FeatureExtractor:
         self._mean = torch.tensor(preprocessing.mean, device=self.device).view(shape)
         self._std = torch.tensor(preprocessing.std, device=self.device).view(shape)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory its weights take."""
+        return sum(value.nbytes for value in self._module.state_dict().values())
+
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
         at_once = _CPU_BATCH if self.device.type == "cpu" else max(1, len(pixels))

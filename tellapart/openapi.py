@@ -7,13 +7,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tellapart import __version__
+from tellapart.uploads import MAX_NEIGHBOURS, MAX_TOP_K
 from tellapart.wire import (
+    DEFAULT_NEIGHBOURS,
     DEFAULT_TOP_K,
     HTTP_STATUS,
     MAX_BATCH_IMAGES,
     BatchResult,
     ErrorBody,
+    Explanation,
     ModelList,
+    NeighbourList,
     Result,
 )
 
@@ -21,24 +25,23 @@ _Json = dict[str, Any]
 _PICTURE: _Json = {"type": "string", "format": "binary"}
 _OPTIONS: _Json = {
     "model": {"type": "string", "description": "NAME or NAME:VERSION; without it the default answers"},
-    "top_k": {"type": "integer", "minimum": 1, "default": DEFAULT_TOP_K},
+    "top_k": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": DEFAULT_TOP_K},
+    "count": {"type": "integer", "minimum": 1, "maximum": MAX_NEIGHBOURS, "default": DEFAULT_NEIGHBOURS},
+    "class": {"type": "string", "description": "the class to explain; without it the answer is explained"},
 }
 
 
-def describe(max_top_k: int) -> _Json:
-    """The OpenAPI document.
-
-    Args:
-        max_top_k: the most predictions a request may ask for.
-    """
+def describe() -> _Json:
+    """The OpenAPI document."""
+    answers = (Result, BatchResult, Explanation, NeighbourList, ModelList, ErrorBody)
     _, schemas = models_json_schema(
-        [(model, "serialization") for model in (Result, BatchResult, ModelList, ErrorBody)],
+        [(model, "serialization") for model in answers],
         ref_template="#/components/schemas/{model}",
     )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tellapart", "version": __version__, "description": "Classifies pictures."},
-        "paths": _paths(max_top_k),
+        "paths": _paths(),
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -47,14 +50,25 @@ def describe(max_top_k: int) -> _Json:
     }
 
 
-def _paths(max_top_k: int) -> _Json:
+def _paths() -> _Json:
     batch = {"type": "array", "items": _PICTURE, "minItems": 1, "maxItems": MAX_BATCH_IMAGES}
     tag = {"name": "tag", "in": "path", "required": True, "schema": {"type": "string"}}
     return {
-        "/classify": {"post": _upload("classify", "Classify one picture", "image", _PICTURE, Result, max_top_k)},
-        "/classify_batch": {
-            "post": _upload("classify_batch", "Classify several pictures", "images", batch, BatchResult, max_top_k)
-        },
+        "/classify": _upload("classify", "Classify one picture", "image", _PICTURE, Result, ("model", "top_k")),
+        "/classify_batch": _upload(
+            "classify_batch", "Classify several pictures", "images", batch, BatchResult, ("model", "top_k")
+        ),
+        "/explain": _upload(
+            "explain", "Why a picture gets its class", "image", _PICTURE, Explanation, ("model", "class")
+        ),
+        "/nearest": _upload(
+            "nearest",
+            "Pictures it learned from, most alike first",
+            "image",
+            _PICTURE,
+            NeighbourList,
+            ("model", "count"),
+        ),
         "/models": {"get": _operation("models", "The classifiers there are", _json(ModelList))},
         "/reports/{tag}": {
             "get": {**_operation("report", "A classifier's report", _page()), "parameters": [tag]},
@@ -65,17 +79,23 @@ def _paths(max_top_k: int) -> _Json:
     }
 
 
-def _upload(name: str, summary: str, field: str, schema: _Json, answer: type[BaseModel], max_top_k: int) -> _Json:
-    options = {**_OPTIONS, "top_k": {**_OPTIONS["top_k"], "maximum": max_top_k}}
+def _upload(
+    name: str, summary: str, field: str, schema: _Json, answer: type[BaseModel], allowed: tuple[str, ...]
+) -> _Json:
+    options = {option: _OPTIONS[option] for option in allowed}
     form = {"type": "object", "required": [field], "properties": {field: schema, **options}}
-    return {
-        **_operation(name, summary, _json(answer)),
+    content = _json(answer)
+    if answer is Explanation:
+        content["image/png"] = {"schema": _PICTURE}
+    operation = {
+        **_operation(name, summary, content),
         "parameters": [{"name": option, "in": "query", "schema": of} for option, of in options.items()],
         "requestBody": {
             "required": True,
             "content": {"multipart/form-data": {"schema": form}, "image/*": {"schema": _PICTURE}},
         },
     }
+    return {"post": operation}
 
 
 def _operation(name: str, summary: str, content: _Json) -> _Json:

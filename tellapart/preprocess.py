@@ -44,11 +44,15 @@ class Preprocessing:
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(math.isfinite, numbers)) or min(self.std) <= 0:
             raise BundleError(f"mean {self.mean} and std {self.std}: expected three numbers each, std above 0")
 
+    def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The part (left, top, right, bottom) that the network sees of a picture of (width, height) pixels."""
+        side = min(size) * self.crop / self.resize
+        left, top = ((length - side) / 2 for length in size)
+        return left, top, left + side, top + side
+
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """An upright RGB picture as the network's input: (crop, crop, 3), HWC uint8 in [0, 255]."""
-        side = min(image.size) * self.crop / self.resize
-        left, top = ((length - side) / 2 for length in image.size)
-        box = (left, top, left + side, top + side)
+        box = self.box(image.size)
         resized = image.resize((self.crop, self.crop), _FILTERS[self.interpolation], box=box)
         return np.array(resized, dtype=np.uint8)
 

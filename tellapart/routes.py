@@ -6,6 +6,7 @@ addresses given for pictures. Here each request is read by `uploads` and nothing
 """
 
 import asyncio
+import base64
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from starlette.routing import Route
 from tellapart.catalogue import Catalogue
 from tellapart.guard import nobody_there, refuse
 from tellapart.uploads import Upload, read_upload
-from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Result, ServiceError
+from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Explanation, NeighbourList, Result, ServiceError
 
 T = TypeVar("T")
 _PAGE_HEADERS = {
@@ -39,17 +40,34 @@ class Front(Protocol):
     async def many(self, upload: Upload) -> BatchResult:
         """The answers for several pictures."""
 
+    async def explain(self, upload: Upload) -> Explanation:
+        """Why a picture gets its class."""
+
+    async def nearest(self, upload: Upload) -> NeighbourList:
+        """The pictures learned from that are most like it."""
+
 
 def build_app(front: Callable[[], Front], description: dict[str, Any]) -> Starlette:
     """The routes; `front` gives what answers, which exists only once the server has started."""
 
     async def classify(request: Request) -> Response:
-        upload = await read_upload(request, "image", 1)
+        upload = await read_upload(request, "image", 1, ("model", "top_k"))
         return _json(await _while_connected(request, front().one(upload)))
 
     async def classify_batch(request: Request) -> Response:
-        upload = await read_upload(request, "images", MAX_BATCH_IMAGES)
+        upload = await read_upload(request, "images", MAX_BATCH_IMAGES, ("model", "top_k"))
         return _json(await _while_connected(request, front().many(upload)))
+
+    async def explain(request: Request) -> Response:
+        upload = await read_upload(request, "image", 1, ("model", "class"))
+        answer = await _while_connected(request, front().explain(upload))
+        if "image/png" in request.headers.get("accept", ""):
+            return Response(base64.b64decode(answer.heat_map), media_type="image/png")
+        return _json(answer)
+
+    async def nearest(request: Request) -> Response:
+        upload = await read_upload(request, "image", 1, ("model", "count"))
+        return _json(await _while_connected(request, front().nearest(upload)))
 
     async def models(_: Request) -> Response:
         return _json(await asyncio.to_thread(front().catalogue.list))
@@ -68,6 +86,8 @@ def build_app(front: Callable[[], Front], description: dict[str, Any]) -> Starle
         routes=[
             Route("/classify", classify, methods=["POST"]),
             Route("/classify_batch", classify_batch, methods=["POST"]),
+            Route("/explain", explain, methods=["POST"]),
+            Route("/nearest", nearest, methods=["POST"]),
             Route("/models", models),
             Route("/reports/{tag}", report),
             Route("/docs.json", docs),

@@ -1,16 +1,16 @@
 """Reading what a client sent: pictures and options out of a multipart form or a plain picture body."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from tellapart.wire import DEFAULT_TOP_K, MAX_BATCH_IMAGES, ServiceError
+from tellapart.wire import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, MAX_BATCH_IMAGES, ServiceError
 
 MAX_TOP_K = 1000
-_OPTIONS = ("model", "top_k")
+MAX_NEIGHBOURS = 100
 _MAX_TEXT_BYTES = 4096
 
 
@@ -22,11 +22,15 @@ class Upload:
         images: the pictures' bytes, in the order sent; not looked into yet.
         model: NAME or NAME:VERSION, "" for the default.
         top_k: number of predictions asked for.
+        count: number of neighbours asked for.
+        class_name: the class to explain, "" for the answer.
     """
 
     images: list[bytes]
-    model: str
-    top_k: int
+    model: str = ""
+    top_k: int = DEFAULT_TOP_K
+    count: int = DEFAULT_NEIGHBOURS
+    class_name: str = ""
 
 
 class _InMemoryParser(MultiPartParser):
@@ -35,10 +39,10 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 2**31
 
 
-async def read_upload(request: Request, field: str, max_images: int) -> Upload:
+async def read_upload(request: Request, field: str, max_images: int, allowed: Sequence[str]) -> Upload:
     """Read one request: pictures in the multipart field `field`, or one picture as the whole body.
 
-    Options are form fields or query parameters. Addresses are never fetched: a picture is bytes.
+    The `allowed` options are form fields or query parameters. Addresses are never fetched: a picture is bytes.
 
     Raises:
         ServiceError: `unsupported_type` for a body of another kind, `wrong_field` for a field
@@ -59,8 +63,14 @@ async def read_upload(request: Request, field: str, max_images: int) -> Upload:
             f"Send multipart/form-data with the field {field}, or a picture as the body with its image/ type",
         )
     _check_count(len(images), field, max_images)
-    chosen = _check_options(options)
-    return Upload(images, chosen.get("model", ""), _top_k(chosen.get("top_k", str(DEFAULT_TOP_K))))
+    chosen = _check_options(options, allowed)
+    return Upload(
+        images,
+        chosen.get("model", ""),
+        _number(chosen, "top_k", DEFAULT_TOP_K, MAX_TOP_K),
+        _number(chosen, "count", DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS),
+        chosen.get("class", ""),
+    )
 
 
 async def _read_form(request: Request, max_images: int) -> FormData:
@@ -101,20 +111,21 @@ def _check_count(count: int, field: str, max_images: int) -> None:
         raise _too_many(max_images)
 
 
-def _check_options(options: list[tuple[str, str]]) -> dict[str, str]:
+def _check_options(options: list[tuple[str, str]], allowed: Sequence[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name, value in options:
-        if name not in _OPTIONS:
-            raise _wrong(f"unknown field {name[:40]!r}, expected {' or '.join(_OPTIONS)}")
+        if name not in allowed:
+            raise _wrong(f"unknown field {name[:40]!r}, expected {' or '.join(allowed)}")
         if name in chosen:
             raise _wrong(f"the field {name!r} is given twice")
         chosen[name] = value.strip()
     return chosen
 
 
-def _top_k(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 8 and 1 <= int(text) <= MAX_TOP_K):
-        raise _wrong(f"top_k is {text[:40]!r}, expected a whole number from 1 to {MAX_TOP_K}")
+def _number(chosen: dict[str, str], name: str, default: int, most: int) -> int:
+    text = chosen.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 8 and 1 <= int(text) <= most):
+        raise _wrong(f"{name} is {text[:40]!r}, expected a whole number from 1 to {most}")
     return int(text)
 
 

@@ -10,12 +10,14 @@ from tellapart.images import ImageError, ImageFault
 
 MAX_BATCH_IMAGES = 64
 DEFAULT_TOP_K = 5
+DEFAULT_NEIGHBOURS = 6
 
 HTTP_STATUS = {
     "empty": 400,
     "not_an_image": 400,
     "truncated": 400,
     "unauthorized": 401,
+    "no_neighbours": 404,
     "not_found": 404,
     "unknown_model": 404,
     "method_not_allowed": 405,
@@ -94,6 +96,31 @@ class BatchResult(_Schema):
 
     model: str
     results: list[Result | ErrorBody]
+
+
+class Explanation(_Schema):
+    """Why a picture gets a class: a sentence for people, and a heat map as a base64 PNG to lay over the picture."""
+
+    model: str
+    class_name: str = Field(alias="class")
+    confidence: float
+    sentence: str
+    heat_map: str
+
+
+class NeighbourPicture(_Schema):
+    """A picture the classifier learned from: digest of its bytes, its class, and how alike it is (cosine)."""
+
+    sha256: str
+    class_name: str = Field(alias="class")
+    similarity: float
+
+
+class NeighbourList(_Schema):
+    """The pictures it learned from that are most like the one sent, nearest first."""
+
+    model: str
+    neighbours: list[NeighbourPicture]
 
 
 class ModelSummary(_Schema):

@@ -97,6 +97,7 @@ def tiny_bundle() -> Callable[..., BundleInfo]:
         classes: tuple[str, ...] = ("cat", "dog"),
         head: Head | None = None,
         file: bytes | None = None,
+        neighbours: Any = None,
         **changes: Any,
     ) -> BundleInfo:
         backbone = BACKBONES["resnet18"]
@@ -117,7 +118,8 @@ def tiny_bundle() -> Callable[..., BundleInfo]:
             "packages": {},
             "created": "2026-01-01T00:00:00+00:00",
         }
-        return write_bundle(folder, BundleInfo(**fields | changes), file or _random_resnet18(), head or plain)
+        info = BundleInfo(**fields | changes)
+        return write_bundle(folder, info, file or _random_resnet18(), head or plain, neighbours)
 
     return write
 

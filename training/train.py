@@ -15,6 +15,7 @@ from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
 from tellapart.manifest import now
+from tellapart.neighbours import Neighbours
 from tellapart.network import pick_device
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
@@ -60,13 +61,13 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     source, backbone = FeatureSource.of_weights(weights, device)
-    features = extract(dataset.samples(), source, feature_folder(dataset), report)
+    features = extract(dataset.training_samples(), source, feature_folder(dataset), report)
     outcome = learn_and_judge(features, [c.name for c in dataset.classes], options.seed, report)
     strangers = _strangers(dataset, source, report)
     outcome, evidence = gather_evidence(outcome, strangers, [c.name for c in dataset.classes], options.seed, report)
     info = _describe(_Run(dataset, options, weights, features, outcome, evidence, source, started))
     with Stage(report, "report", total=1, unit="pages") as stage:
-        info = write_bundle(folder, info, backbone, outcome.head)
+        info = write_bundle(folder, info, backbone, outcome.head, _neighbours(outcome.learning or features))
         write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
         write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, source)
         stage.advance()
@@ -79,6 +80,10 @@ def _strangers(dataset: Dataset, source: FeatureSource, report: Report) -> NDArr
     if not samples:
         return np.zeros((0, source.dim), np.float32)
     return extract(samples, source, feature_folder(dataset), report).values
+
+
+def _neighbours(learning: Features) -> Neighbours:
+    return Neighbours.of(learning.values, [s.sha256 for s in learning.samples], learning.targets)
 
 
 def feature_folder(dataset: Dataset) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 from tellapart import store
 from tellapart.bundle import BundleInfo, Head
+from tellapart.neighbours import Neighbours
 from tellapart.rejection import Rejection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,10 +62,14 @@ def add_model(tiny_bundle: Callable[..., BundleInfo]) -> AddModel:
     """Puts a classifier into the store: `add_model("pets", ("cat", "dog"), head=..., report="<h1>..")`."""
 
     def add(
-        name: str, classes: tuple[str, ...] = ("cat", "dog"), head: Head | None = None, report: str = "<h1>Report</h1>"
+        name: str,
+        classes: tuple[str, ...] = ("cat", "dog"),
+        head: Head | None = None,
+        report: str = "<h1>Report</h1>",
+        **options: Any,
     ) -> store.StoredModel:
         with store.new_model(name) as (folder, version):
-            tiny_bundle(folder, classes, head)
+            tiny_bundle(folder, classes, head, **options)
             (folder / "report").mkdir()
             (folder / "report" / "index.html").write_text(report)
         return store.resolve(f"{name}:{version}")
@@ -85,13 +91,30 @@ def seeing_head() -> Head:
 
 
 @pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Any, make_photo: Any) -> Neighbours:
+    """Twelve of the generated photos as what was learned from: digest and class (of three) are their seed."""
+    from tellapart.classifier import Loader
+
+    folder = tmp_path_factory.mktemp("learned")
+    tiny_bundle(folder)
+    classifier = Loader().load(folder)
+    pixels = np.stack([classifier.info.preprocessing.from_bytes(make_photo(seed)) for seed in range(12)])
+    return Neighbours.of(classifier.extractor(pixels), [f"{i:064x}" for i in range(12)], np.arange(12) % 3)
+
+
+@pytest.fixture(scope="session")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, store_at: StoreAt, add_model: AddModel, seeing_head: Head
+    tmp_path_factory: pytest.TempPathFactory,
+    store_at: StoreAt,
+    add_model: AddModel,
+    seeing_head: Head,
+    learned: Neighbours,
 ) -> Iterator[Server]:
     """One server for the whole run, with `pets` (0.7311 and 0.2689 whatever it sees) and `photos` (sees)."""
     home = tmp_path_factory.mktemp("service")
     with store_at(home):
-        models = [add_model("photos", ("cat", "dog", "bird"), seeing_head), add_model("pets")]
+        photos = add_model("photos", ("cat", "dog", "bird"), seeing_head, neighbours=learned)
+        models = [photos, add_model("pets")]
         store.promote(models[1].tag)
     with running(home) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield Server(url, home, {m.name: m for m in models}, client)

@@ -168,7 +168,7 @@ def errors(make_photo: MakePicture) -> Iterator[tuple[str, Form | bytes, dict[st
     yield "/classify", b"", {}, (415, "unsupported_type")
     yield "/classify", b"x" * (22 * 2**20), {"Content-Type": "image/png"}, (413, "too_large")
     yield "/nothing", b"", {}, (404, "not_found")
-    yield "/probabilities", b"", {}, (404, "not_found")
+    yield "/answer", b"", {}, (404, "not_found")
     yield "/models", b"", {}, (405, "method_not_allowed")
 
 
@@ -279,7 +279,7 @@ def test_many_clients_at_once_all_get_their_own_answer(server: Server, make_phot
 
 
 def _is_runner_call(line: str) -> bool:
-    return line.startswith("bentoml_service_request_total") and 'endpoint="/probabilities"' in line
+    return line.startswith("bentoml_service_request_total") and 'endpoint="/answer"' in line
 
 
 def _is_classification(line: str) -> bool:

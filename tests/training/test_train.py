@@ -16,6 +16,7 @@ from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.images import decode
+from tellapart.neighbours import read_neighbours
 from tellapart.pictures import Reason, Status
 from tellapart.progress import Progress, silent
 from tellapart.weights import Weights
@@ -61,6 +62,13 @@ def test_model_json_tells_how_it_was_made(trained: Any) -> None:
     assert info.dataset["counts"] == {"red disc": 9, "green box": 9, "blue cross": 9}
     assert info.packages["torch"]
     assert info.reject_threshold is None
+
+
+def test_it_keeps_a_record_of_what_it_learned_from_and_of_nothing_else(trained: Any) -> None:
+    learned = {s.sha256: s.class_index for s in trained.dataset.samples() if s.split != "test"}
+    found = read_neighbours(trained.folder, 1280, 3)
+    assert dict(zip((d.tobytes().hex() for d in found.sha256), found.class_index.tolist(), strict=True)) == learned
+    np.testing.assert_allclose(np.linalg.norm(found.features.astype(np.float32), axis=1), 1, atol=1e-3)
 
 
 def test_the_stages_are_reported_in_order(trained: Any) -> None:
