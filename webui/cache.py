@@ -1,6 +1,7 @@
 """Where answers are kept: files or Redis, always as JSON, so that nothing kept is ever unpickled."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from cachelib.serializers import JSONSerializer
@@ -11,7 +12,7 @@ from tellapart.settings import Settings
 
 DAY = 24 * 3600
 KEEP_SECONDS = 7 * DAY
-MAX_FILES = 5000
+MAX_FILES = 20_000
 
 
 class JsonSerializer(JSONSerializer):  # type: ignore[misc]
@@ -44,6 +45,23 @@ class JsonFileCache(FileSystemCache):  # type: ignore[misc]
         """The number of files as kept in one of them, which may be as corrupt as any."""
         count = self.get(self._fs_count_file)
         return count if isinstance(count, int) else 0
+
+    def _prune(self) -> None:
+        """Down to nine tenths, oldest first, so that a full cache is looked through once in a while only."""
+        if not self._over_threshold():
+            return
+        files = sorted(map(Path, self._list_dir()), key=_modified)
+        kept = self._threshold * 9 // 10
+        for path in files[: max(0, len(files) - kept)]:
+            path.unlink(missing_ok=True)
+        self._update_count(value=min(kept, len(files)))
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 class JsonRedisCache(RedisCache):  # type: ignore[misc]

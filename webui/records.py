@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from tellapart.errors import TellapartError
 from tellapart.manifest import now
 from tellapart.wire import Problem, Result
-from webui.cache import KEEP_SECONDS, MAX_FILES, JsonFileCache
+from webui.shelf import Shelf
 
+MAX_RECORDS = 20_000
 _ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
@@ -41,7 +41,7 @@ class Records:
     """A folder of records."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = JsonFileCache(str(folder), threshold=MAX_FILES, default_timeout=KEEP_SECONDS)
+        self._files = Shelf(folder, ".json", MAX_RECORDS)
 
     def save(self, record: Record, record_id: str) -> str:
         """Keep a record under its id, and give the id back.
@@ -49,15 +49,13 @@ class Records:
         Raises:
             TellapartError: it cannot be written.
         """
-        if not self._files.set(record_id, record.model_dump(mode="json")):
-            raise TellapartError("the result cannot be kept", "Make room on the disk of the web page")
+        self._files.put(record_id, record.model_dump_json().encode())
         return record_id
 
     def find(self, record_id: str) -> Record | None:
         """The record, None where there is none (any more) or it cannot be read."""
-        if not _ID.fullmatch(record_id):
-            return None
+        path = self._files.find(record_id) if _ID.fullmatch(record_id) else None
         try:
-            return Record.model_validate(self._files.get(record_id))
-        except ValidationError:
+            return Record.model_validate_json(path.read_bytes()) if path else None
+        except (OSError, ValidationError):
             return None
