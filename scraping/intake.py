@@ -12,7 +12,7 @@ from types import TracebackType
 from scraping.failures import FetchFailed
 from scraping.fetch import Fetcher
 from scraping.recorder import Recorder
-from scraping.source import Candidate
+from scraping.source import Candidate, whole_text
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
@@ -75,7 +75,7 @@ class Intake:
         try:
             fetched = await self._fetcher.fetch(candidate.location or candidate.url, local)
         except FetchFailed as failure:
-            attempt = replace(attempt, status=failure.status, reason=failure.reason, detail=failure.what)
+            attempt = replace(attempt, status=failure.status, reason=failure.reason, detail=whole_text(failure.what))
         else:
             attempt = replace(attempt, redirects=" ".join(fetched.redirects))
             work = partial(self._examine, shelf, attempt, fetched.data)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from scraping.source import whole_text
 from tellapart.errors import UsageError
 from tellapart.names import ClassName, slugify
 
@@ -24,5 +25,5 @@ def parse_queries(texts: Iterable[str], classes: Sequence[ClassName]) -> dict[st
             raise UsageError(
                 f"query {text!r} is not a class and words for it", f"Write CLASS=WORDS, CLASS one of {names}"
             )
-        queries.setdefault(slugify(name), []).append(" ".join(words.split()))
+        queries.setdefault(slugify(name), []).append(whole_text(" ".join(words.split())))
     return queries

@@ -48,9 +48,14 @@ class LedAstray(Unavailable):
     reason: ClassVar[str] = "refused_address"
 
 
+def whole_text(text: str) -> str:
+    """Text without halves of characters (lone surrogates), which sites may send and no file or database takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A picture that a source points at, and what the source says about it.
+    """A picture that a source points at, and what the source says about it; its texts are made whole.
 
     Attributes:
         url: identity of the picture, the same in every run; it is what the manifest keeps.
@@ -73,6 +78,11 @@ class Candidate:
     license_url: str = ""
     author: str = ""
     attribution: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, str) and not value.isascii():
+                object.__setattr__(self, name, whole_text(value))
 
 
 class Source(Protocol):

@@ -1,8 +1,10 @@
 """Asking a JSON API, politely, and saying in one line what it refused."""
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,10 +16,19 @@ from tellapart.settings import Settings
 
 TRIES = 3
 LONGEST_WAIT = 20.0
+MOST_BYTES = 20 * 2**20
 _TIMEOUT = 20.0
+_LONGEST_ANSWER = 60.0
 _PASSING = {429, 500, 502, 503, 504}
 
 Sleep = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    body: bytes
 
 
 class JsonApi:
@@ -46,14 +57,14 @@ class JsonApi:
         Raises:
             Blocked: the site refused.
             Unavailable: it cannot be reached, or is busy for longer than it is worth waiting.
-            LayoutChanged: the answer is no JSON object.
+            LayoutChanged: the answer is no JSON object, or one of more than `MOST_BYTES`.
         """
         answer = self._patiently(url, query)
-        if answer.status_code in ends:
+        if answer.status in ends:
             return {}
         self._check(answer)
         with known_form(self._name):
-            return dict(answer.json())
+            return dict(json.loads(answer.body))
 
     def close(self) -> None:
         """Close the connection; a later `get` opens it anew."""
@@ -61,7 +72,7 @@ class JsonApi:
             self._client.close()
             self._client = None
 
-    def _patiently(self, url: str, query: Mapping[str, str | int]) -> httpx.Response:
+    def _patiently(self, url: str, query: Mapping[str, str | int]) -> _Answer:
         for tried in range(1, TRIES):
             answer = self._send(url, query)
             wait = max(seconds_to_wait(answer.headers.get("Retry-After", "")), 2.0 ** (tried - 1))
@@ -70,24 +81,37 @@ class JsonApi:
             self._sleep(wait)
         return self._send(url, query)
 
-    def _is_passing(self, answer: httpx.Response) -> bool:
-        return answer.status_code in _PASSING or bool(self._busy and self._busy in answer.headers)
+    def _is_passing(self, answer: _Answer) -> bool:
+        return answer.status in _PASSING or bool(self._busy and self._busy in answer.headers)
 
-    def _send(self, url: str, query: Mapping[str, str | int]) -> httpx.Response:
+    def _send(self, url: str, query: Mapping[str, str | int]) -> _Answer:
         self._client = self._client or httpx.Client(
-            timeout=_TIMEOUT, trust_env=False, headers={"User-Agent": self._agent}
+            timeout=_TIMEOUT, trust_env=False, headers={"User-Agent": self._agent, "Accept-Encoding": "gzip, deflate"}
         )
         if (wait := self._next - time.monotonic()) > 0:
             self._sleep(wait)
         self._next = time.monotonic() + self._interval
         try:
-            return self._client.get(url, params=dict(query))
+            with self._client.stream("GET", url, params=dict(query)) as answer:
+                return _Answer(answer.status_code, answer.headers, self._read(answer))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             where = url.partition("?")[0]
             raise Unavailable(f"{self._name} cannot be reached at {where}: {error}", "Check the connection") from error
 
-    def _check(self, answer: httpx.Response) -> None:
-        status = answer.status_code
+    def _read(self, answer: httpx.Response) -> bytes:
+        data, ends = bytearray(), time.monotonic() + _LONGEST_ANSWER
+        for chunk in answer.iter_bytes():
+            data += chunk
+            if len(data) > MOST_BYTES:
+                raise LayoutChanged(
+                    f"{self._name} answered with more than {MOST_BYTES >> 20} MB", "Update this program"
+                )
+            if time.monotonic() > ends:
+                raise Unavailable(f"{self._name} took more than {_LONGEST_ANSWER:.0f} s to answer", "Try again later")
+        return bytes(data)
+
+    def _check(self, answer: _Answer) -> None:
+        status = answer.status
         if status == 429:
             wait = answer.headers.get("Retry-After")
             when = f"Run the same command again in {wait} seconds" if wait else "Run the same command again later"
@@ -106,7 +130,7 @@ def known_form(name: str) -> Iterator[None]:
     """Turn what reading an answer of another form raises into LayoutChanged."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise LayoutChanged(
             f"{name} answered in a form this program does not know ({type(error).__name__})", "Update this program"
         ) from error

@@ -24,7 +24,7 @@ def _read(tile: Tile, query: str) -> Candidate | None:
     try:
         said = json.loads(tile["picture"])
         found = {key: str(said.get(key) or "") for key in ("murl", "purl", "t")} | {"base": tile["base"]}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     url = web_address(found, "murl")
     return Candidate(url, "bing", query, 0, page_url=found["purl"], title=found["t"]) if url else None

@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from scraping.source import Candidate, NoResults, Unavailable
+from scraping.source import Candidate, NoResults, Unavailable, whole_text
 from tellapart.errors import DataError
 from tellapart.names import ClassName, slugify
 
@@ -24,7 +24,7 @@ class FolderSource:
         if not path.is_dir():
             raise DataError(f"there is no folder {path}", "Give a folder that has one folder for each class")
         self._path = path
-        self.name = f"folder:{path}"
+        self.name = whole_text(f"folder:{path}")
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
         """The files of one class in the order of their paths."""

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from scraping.browser import Tile, open_browser
 from scraping.page_rules import PageRules
-from scraping.source import Candidate
+from scraping.source import Candidate, whole_text
 from scraping.sources.recipe import Recipe, read_recipe
 from scraping.sources.shown import Browsing, PageSource, Rules, Site, web_address
 from tellapart.names import ClassName, slugify
@@ -18,20 +18,20 @@ def site(path: Path, settings: Settings, browsing: Browsing = open_browser, rule
     Raises:
         DataError: the recipe cannot be used.
     """
-    recipe = read_recipe(path)
+    recipe, name = read_recipe(path), whole_text(f"site:{path}")
     slugs = {label.casefold(): slugify(name) for label, name in recipe.labels.items()}
 
     def address(query: str) -> str:
         return recipe.url.replace("{query}", quote(query, safe=""))
 
     def read(tile: Tile, query: str) -> Candidate | None:
-        return _candidate(tile, query, f"site:{path}", recipe)
+        return _candidate(tile, query, name, recipe)
 
     def wanted(tile: Tile, class_name: ClassName) -> bool:
         label = tile.get("label", "")
         return recipe.label is None or slugs.get(label.casefold(), slugify(label)) == class_name.slug
 
-    described = Site(f"site:{path}", recipe.to_page(), address, read, wanted, recipe.local)
+    described = Site(name, recipe.to_page(), address, read, wanted, recipe.local)
     return PageSource(described, settings, browsing, rules)
 
 

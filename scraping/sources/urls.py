@@ -17,7 +17,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from scraping.source import Candidate, NoResults
+from scraping.source import Candidate, NoResults, whole_text
 from tellapart.errors import DataError
 from tellapart.names import ClassName, slugify
 
@@ -34,7 +34,7 @@ class UrlsSource:
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the list cannot be read or an address has no class."""
-        self.name = f"urls:{path}"
+        self.name = whole_text(f"urls:{path}")
         self._path = path
         self._rows: dict[str, list[_Row]] = {}
         for row in _read_folder(path) if path.is_dir() else _read_file(path):

@@ -1,17 +1,19 @@
 """Wikimedia Commons, iNaturalist and Flickr, asked at stand-ins that answer in the recorded shapes."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 from werkzeug.wrappers import Request, Response
 
 from scraping.source import Blocked, LayoutChanged, NoResults, Unavailable
 from scraping.sources import make_source
+from scraping.sources.api import MOST_BYTES
 from scraping.sources.flickr import FlickrSource
 from scraping.sources.inaturalist import INaturalistSource
 from scraping.sources.licenses import creative_commons
@@ -21,6 +23,7 @@ from tellapart.names import parse_class_name
 CAT = parse_class_name("cat")
 MARCH = date(2026, 3, 1)
 SOURCES = {"wikimedia": WikimediaSource, "inaturalist": INaturalistSource, "flickr": FlickrSource}
+BOMB = gzip.compress(b" " * (MOST_BYTES + 1))
 PATHS = {"wikimedia": "/w/api.php", "inaturalist": "/v1/observations", "flickr": "/services/rest"}
 
 
@@ -376,7 +379,10 @@ def test_nothing_found(make, name):
         (Response("<html>"), LayoutChanged, "layout_changed", "does not know (JSONDecodeError). Update this program"),
         (Response("[1]"), LayoutChanged, "layout_changed", "does not know (TypeError)"),
         (Response('{"other": {}}'), LayoutChanged, "layout_changed", "does not know (KeyError)"),
+        (Response('{"a":' * 50_000), LayoutChanged, "layout_changed", "does not know (RecursionError)"),
+        (Response(BOMB, headers={"Content-Encoding": "gzip"}), LayoutChanged, "layout_changed", "with more than 20 MB"),
     ],
+    ids=["forbidden", "missing", "html", "list", "other", "deep", "bomb"],
 )
 def test_refusals_and_strange_answers_are_one_line(make, name, response, error, reason, words):
     source = make(name, lambda _: response)
@@ -434,3 +440,11 @@ def test_a_site_that_repeats_itself_is_left(make, site):
 def test_licences_have_names_and_addresses(code, version, name, end):
     found = creative_commons(code, version)
     assert (found.name, found.url.removeprefix("https://creativecommons.org")) == (name, end)
+
+
+def test_an_answer_without_end_is_left(make, site):
+    def endless(request: Request) -> Response:
+        return Response((b" " * 1_000_000 for _ in count()), mimetype="application/json")
+
+    with pytest.raises(LayoutChanged, match="answered with more than 20 MB"):
+        list(make("flickr", endless).search(CAT, "cat"))

@@ -303,3 +303,17 @@ def wait_until(condition, seconds: float = 20) -> None:
 def test_collecting_never_loads_torch():
     program = "import sys, scraping.collect, scraping.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == 0
+
+
+def test_text_that_no_file_takes_costs_no_picture(make_dataset, settings, site, list_source, make_photo):
+    dataset = make_dataset("cat", "dog")
+    half = "\ud83d"
+    source = list_source(
+        {"cat": [site.serve("/1", make_photo(1)), half], "dog": [site.serve("/2", make_photo(2))]},
+        author=f"Ann {half}",
+        attribution="Zo\u00eb \U0001f600",
+    )
+    assert collect(dataset, [source], 5, settings, silent).kept == {"cat": 1, "dog": 1}
+    kept, turned_away = dataset.manifest.attempts("cat")
+    assert (kept.author, kept.attribution) == ("Ann ?", "Zo\u00eb \U0001f600")
+    assert (turned_away.url, turned_away.reason) == ("?", Reason.BAD_URL)
