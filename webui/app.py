@@ -14,10 +14,12 @@ from webui.answers import Answers
 from webui.cache import cache_config
 from webui.catalog import Catalog
 from webui.client import ServiceClient
+from webui.database import Database
 from webui.parts import EXTENSION, Parts
 from webui.previews import Previews
 from webui.records import Records
 from webui.secret import secret_key
+from webui.staging import Staging
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -49,7 +51,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
 
 def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Parts:
     client = client or ServiceClient(settings.service_url, settings.token)
-    folder = settings.home / "web"
+    folder, database = settings.home / "web", Database(settings)
     return Parts(
         settings=settings,
         client=client,
@@ -57,6 +59,8 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         answers=Answers(client, Cache(app)),
         records=Records(folder / "results"),
         previews=Previews(folder / "pictures"),
+        database=database,
+        staging=Staging(database),
     )
 
 

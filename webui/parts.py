@@ -8,8 +8,10 @@ from tellapart.settings import Settings
 from webui.answers import Answers
 from webui.catalog import Catalog
 from webui.client import ServiceClient
+from webui.database import Database
 from webui.previews import Previews
 from webui.records import Records
+from webui.staging import Staging
 
 EXTENSION = "tellapart"
 
@@ -24,6 +26,8 @@ class Parts:
     answers: Answers
     records: Records
     previews: Previews
+    database: Database
+    staging: Staging
 
 
 def parts() -> Parts:
