@@ -72,7 +72,8 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
     """Carry out decisions, group near-duplicates, take out conflicts, leaks and copies, and assign the splits.
 
     All pictures that collecting kept and nobody took out are decided anew, those that an earlier run
-    quarantined included. The same pictures and seed give the same decision in whatever order they came.
+    quarantined included. What only a machine took out keeps its place in groups and splits: it may judge.
+    The same pictures and seed give the same decision in whatever order they came.
 
     Raises:
         DataError: a class has fewer than 2 usable pictures; the decision is written all the same.
@@ -80,12 +81,15 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
     carry_out(dataset)
     slugs = {c.slug for c in dataset.classes}
     before = [a for a in dataset.manifest.attempts() if a.class_slug in slugs and _is_decided_here(a)]
+    aside = dataset.set_aside()
     with Stage(report, "curate", total=len(before)) as stage:
-        groups = _groups_and_conflicts(dataset, before)
+        groups = _groups_and_conflicts(dataset, before, aside)
         reasons = _reasons(before, groups)
-        joined = join_origins([a for a, r in zip(before, reasons, strict=True) if r == Reason.OK], groups.group_ids)
-        after = _decided(before, reasons, groups.group_ids | joined.group_ids, seed)
-        dataset.manifest.add(a for a, old in zip(after, before, strict=True) if a != old)
+        fair = [a for a, r in zip(before, reasons, strict=True) if r == Reason.OK]
+        joined = join_origins(fair + aside, groups.group_ids)
+        after, aside_after = _decided(before, reasons, aside, groups.group_ids | joined.group_ids, seed)
+        changed = zip(after + aside_after, before + aside, strict=True)
+        dataset.manifest.add(a for a, old in changed if a != old)
         summary = _summary(dataset, after, groups, joined)
         stage.note(summary.text)
         stage.advance(len(after), kept=sum(summary.splits.values()), quarantined=sum(summary.quarantined.values()))
@@ -105,8 +109,9 @@ def _is_decided_here(a: Attempt) -> bool:
     return a.status == Status.KEPT or (a.status == Status.QUARANTINED and a.reason in _OURS)
 
 
-def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt]) -> _Groups:
-    one = {a.sha256: a for a in attempts}
+def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt], aside: Sequence[Attempt]) -> _Groups:
+    """The groups of all pictures; only `attempts` can be in conflict."""
+    one = {a.sha256: a for a in (*attempts, *aside)}
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for a in attempts:
         classes[a.sha256].add(a.class_slug)
@@ -133,13 +138,17 @@ def _look(dataset: Dataset, attempt: Attempt) -> Thumbnail | None:
 
 
 def _decided(
-    attempts: Sequence[Attempt], reasons: Sequence[Reason], group_ids: Mapping[str, str], seed: int
-) -> list[Attempt]:
-    """The attempts with status, reason, group and split, in the order given."""
+    attempts: Sequence[Attempt],
+    reasons: Sequence[Reason],
+    aside: Sequence[Attempt],
+    group_ids: Mapping[str, str],
+    seed: int,
+) -> tuple[list[Attempt], list[Attempt]]:
+    """The attempts with status, reason, group and split, and those set aside with group and split."""
     kept = [a for a, reason in zip(attempts, reasons, strict=True) if reason == Reason.OK]
-    members = [Member(a.class_slug, group_ids[a.sha256], a.given_split) for a in kept]
+    members = [Member(a.class_slug, group_ids[a.sha256], a.given_split) for a in (*kept, *aside)]
     splits = iter(assign_splits(members, seed))
-    return [
+    decided = [
         replace(
             a,
             status=Status.KEPT if reason == Reason.OK else Status.QUARANTINED,
@@ -149,6 +158,7 @@ def _decided(
         )
         for a, reason in zip(attempts, reasons, strict=True)
     ]
+    return decided, [replace(a, group_id=group_ids[a.sha256], split=next(splits)) for a in aside]
 
 
 def _reasons(attempts: Sequence[Attempt], groups: _Groups) -> list[Reason]:

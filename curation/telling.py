@@ -35,7 +35,8 @@ def outcome(
         moved = sum(a.action == "move" for a in applied)
         return (
             f"taken out: {len(applied) - moved}; moved to another class: {moved}; left for a person: "
-            f"{len(suspects) - len(applied)}. To take it back: tellapart curate {dataset} --undo"
+            f"{len(suspects) - len(applied)}. Nobody has looked at them, so they teach nothing but still count where "
+            f"accuracy is measured. To take it back: tellapart curate {dataset} --undo"
         )
     confident = sum(s.confident for s in suspects)
     advice = f". To take those out: tellapart curate {dataset} --apply" if confident else ""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tellapart.dataset import Dataset
-from tellapart.decisions import Action, Decisions
+from tellapart.decisions import Action, Decisions, in_force
 from tellapart.errors import DataError, UsageError
 from tellapart.manifest import Attempt
 from tellapart.pictures import Picture, Reason, Status
@@ -61,7 +61,7 @@ def history(dataset: Dataset) -> list[Action]:
 
 def kept_by_hand(dataset: Dataset) -> set[tuple[str, str]]:
     """(class slug, sha256) of the pictures whose last word is "keep"."""
-    return {(a.class_slug, a.sha256) for a in _in_force(dataset) if a.action == "keep"}
+    return {(a.class_slug, a.sha256) for a in in_force(history(dataset)) if a.action == "keep"}
 
 
 def carry_out(dataset: Dataset) -> None:
@@ -69,7 +69,7 @@ def carry_out(dataset: Dataset) -> None:
     before: Rows = {(a.class_slug, a.url): a for a in dataset.manifest.attempts()}
     as_collected = {key: _restored(a) for key, a in before.items()}
     after = {key: a for key, a in as_collected.items() if not a.detail.startswith(_MOVED_FROM)}
-    for action in _in_force(dataset):
+    for action in in_force(history(dataset)):
         _act(after, action, as_collected)
     changed = [a for key, a in after.items() if before.get(key) != a]
     for a in changed:
@@ -78,16 +78,6 @@ def carry_out(dataset: Dataset) -> None:
     gone = [a for key, a in before.items() if key not in after]
     if changed or gone:
         dataset.manifest.exchange(gone, changed)
-
-
-def _in_force(dataset: Dataset) -> list[Action]:
-    """The last action on each picture of each class, in the order taken."""
-    last: dict[tuple[str, str], Action] = {}
-    for a in history(dataset):
-        if not a.undone:
-            last.pop((a.class_slug, a.sha256), None)
-            last[a.class_slug, a.sha256] = a
-    return list(last.values())
 
 
 def _restored(a: Attempt) -> Attempt:

@@ -10,29 +10,40 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from tellapart.decisions import Decisions, in_force
 from tellapart.errors import DataError, MissingError
 from tellapart.files import write_bytes, write_json
 from tellapart.manifest import Attempt, Manifest, now
-from tellapart.names import ClassName, parse_class_name
-from tellapart.pictures import Picture
+from tellapart.names import ClassName
+from tellapart.pictures import Picture, Reason, Status
 
 FORMAT = 1
 STRANGERS = "none"  # name of the folder of pictures that show none of the classes
 
 
+class Role(Enum):
+    """What a picture may do in a training: teach the classifier, judge it, or either."""
+
+    BOTH = "both"
+    LEARN = "learn"
+    JUDGE = "judge"
+
+
 @dataclass(frozen=True)
 class Sample:
-    """A kept picture as training sees it: where it is, its class index, split and group."""
+    """A picture as training sees it: where it is, its class index, split and group, and what it may do."""
 
     path: Path
     class_index: int
     sha256: str
     split: str
     group_id: str
+    role: Role = Role.BOTH
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,26 @@ class Dataset:
             if a.class_slug in index
         ]
 
+    def set_aside(self) -> list[Attempt]:
+        """The pictures that only a machine took out of their class, one row each."""
+        actions = in_force(Decisions(self.manifest).history())
+        machine = {(a.class_slug, a.sha256) for a in actions if a.by == "curate" and a.action != "keep"}
+        out = self.manifest.attempts(status=Status.QUARANTINED) if machine else []
+        rows = {(a.class_slug, a.sha256): a for a in reversed(out) if a.reason in (Reason.REMOVED, Reason.MOVED)}
+        return [rows[key] for key in sorted(machine & rows.keys())]
+
+    def training_samples(self) -> list[Sample]:
+        """The kept pictures and those set aside.
+
+        A machine takes out what is hard more often than what is easy, so accuracy on the rest would flatter. What it
+        took out teaches nothing, but judges, as it was collected, until a person decides; its copy in another
+        class teaches only.
+        """
+        aside = self.set_aside()
+        again = {a.sha256 for a in aside}
+        kept = [replace(s, role=Role.LEARN) if s.sha256 in again else s for s in self.samples()]
+        return kept + [replace(s, role=Role.JUDGE) for s in self.samples(aside)]
+
     def strangers(self) -> list[Sample]:
         """Pictures of none of the classes: the files of the folder `none` in the data set's or the plain folder.
 
@@ -146,6 +177,7 @@ class Dataset:
         """Identity of what training sees: classes, pictures, splits and groups."""
         lines = [f"class {c.slug} {c.name}" for c in self.classes]
         lines += sorted(f"{s.class_index} {s.sha256} {s.split} {s.group_id}" for s in self.samples())
+        lines += sorted(f"aside {a.class_slug} {a.sha256} {a.split} {a.group_id}" for a in self.set_aside())
         lines += sorted(f"stranger {s.sha256}" for s in self.strangers())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -168,14 +200,7 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def find_class(dataset: Dataset, text: str) -> ClassName:
-    """The data set's class of that name or slug.
-
-    Raises:
-        DataError: it has none such.
-    """
-    wanted = parse_class_name(text)
-    for c in dataset.classes:
-        if wanted.slug == c.slug:
-            return c
-    raise DataError(f"the data set {dataset.name} has no class {text!r}", "See its dataset.json")
+def judging_split(splits: Iterable[str]) -> str | None:
+    """The split that a classifier is measured on: test, else val; None where cross-validation measures."""
+    there = set(splits)
+    return next((name for name in ("test", "val") if name in there), None)

@@ -52,6 +52,16 @@ class AuditItem:
     answered_at: str = ""
 
 
+def in_force(history: Iterable[Action]) -> list[Action]:
+    """The last action on each picture of each class that is not undone, in the order taken."""
+    last: dict[tuple[str, str], Action] = {}
+    for a in history:
+        if not a.undone:
+            last.pop((a.class_slug, a.sha256), None)
+            last[a.class_slug, a.sha256] = a
+    return list(last.values())
+
+
 _ACTION_COLUMNS = [f.name for f in fields(Action)]
 _AUDIT_COLUMNS = [f.name for f in fields(AuditItem)]
 

@@ -90,6 +90,7 @@ CREATE TABLE IF NOT EXISTS audit (
 );
 PRAGMA user_version = 3;
 """
+_PATIENCE = 30.0  # seconds to wait for another program's write
 _FORMAT = 3  # 1 had no actions and no audit, 1 and 2 no redirects; opening such a file adds them
 
 
@@ -154,12 +155,6 @@ class Manifest:
         """The attempts whose pictures are in the data set."""
         return self.attempts(class_slug, Status.KEPT)
 
-    def settled_urls(self, class_slug: str) -> set[str]:
-        """URLs that need no further try: all but the failed ones."""
-        sql = "SELECT url FROM attempts WHERE class_slug = ? AND status != ?"
-        with self.connect() as db:
-            return {url for (url,) in db.execute(sql, (class_slug, Status.FAILED))}
-
     def counts(self) -> dict[str, Counter[Reason]]:
         """How many attempts ended with each reason, per class slug."""
         found: dict[str, Counter[Reason]] = {}
@@ -217,7 +212,7 @@ class Manifest:
                     yield db
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
         return db
 
@@ -226,6 +221,8 @@ class Manifest:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise TellapartError(f"{self.path}: another program is writing it", "Try again") from error
             if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
                 raise TellapartError(f"cannot write {self.path}: {error}", "Make room on the disk") from error
             raise DataError(f"{self.path} cannot be used as a manifest: {error}", "Restore or delete it") from error

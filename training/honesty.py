@@ -5,6 +5,7 @@ selective          how many pictures are answered for a promised accuracy
 none_of_these      how well pictures of none of the classes are turned away
 random_split       what near-copies on both sides of a split would have pretended
 learning_curve     what more pictures of each class would add
+set_aside          what leaving out the pictures that `curate --apply` took out would have pretended
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.dataset import Role
 from tellapart.progress import Report, Stage
 from training.features import Features
 from training.metrics import wilson
@@ -41,6 +43,7 @@ def gather_evidence(
         "none_of_these": None,
         "random_split": None,
         "learning_curve": None,
+        "set_aside": _set_aside(outcome),
     }
     known = outcome.learning
     if known is None:
@@ -83,6 +86,19 @@ def _rejection_facts(outcome: Outcome, evidence: RejectionEvidence, class_names:
         "false_accept_by_class": {class_names[i]: _share(s) for i, s in left_out.items()},
         "false_accept_given": _share(evidence.given) if evidence.given else None,
         "false_accept_by_confidence_alone": _share(evidence.by_confidence) if left_out else None,
+    }
+
+
+def _set_aside(outcome: Outcome) -> dict[str, Any] | None:
+    """The accuracy without the pictures that only judged, and how many they are; None where there are none."""
+    aside = np.array([s.role is Role.JUDGE for s in outcome.judged.samples], dtype=np.bool_)
+    if not aside.any():
+        return None
+    right = outcome.probabilities.argmax(axis=1) == outcome.judged.targets
+    return {
+        "pictures": int(aside.sum()),
+        "right": int(right[aside].sum()),
+        "without": _share(Share(int(right[~aside].sum()), int((~aside).sum()))),
     }
 
 

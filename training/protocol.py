@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.bundle import Head
+from tellapart.dataset import Role, judging_split
 from tellapart.errors import DataError
 from tellapart.progress import Report, Stage
 from training.features import Features
@@ -25,6 +26,7 @@ from training.head import Choice, choose, fit_head
 from training.protocol_names import Protocol
 
 MIN_PICTURES = 2
+_JUDGES = {Protocol.TEST: "test", Protocol.VALIDATION: "val", Protocol.CROSS_VALIDATION: None}  # splits
 _MANY = 1500  # pictures from which three folds choose as well as five
 
 
@@ -60,26 +62,28 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
         DataError: a class has fewer than 2 pictures to learn from.
     """
     protocol = pick_protocol(features)
-    judges = {Protocol.TEST: ("test",), Protocol.VALIDATION: ("val",), Protocol.CROSS_VALIDATION: ()}[protocol]
-    judging = np.array([s.split in judges for s in features.samples], dtype=np.bool_)
-    learning = features.part(~judging)
+    judging = np.array([s.split == _JUDGES[protocol] for s in features.samples], dtype=np.bool_)
+    learning = features.part(~judging & _may(features, Role.LEARN))
     _check_enough(learning, class_names)
     with Stage(report, "head", unit="folds") as stage:
         head, choice = _learn(learning, len(class_names), seed, stage.advance)
         if protocol is Protocol.CROSS_VALIDATION:
-            judged, probabilities, plain = _cross_validate(learning, len(class_names), seed, stage.advance)
+            judged, probabilities, plain = _cross_validate(features, len(class_names), seed, stage.advance)
         else:
-            judged = features.part(judging)
+            judged = features.part(judging & _may(features, Role.JUDGE))
             probabilities, plain = head.probabilities(judged.values), _uncalibrated(head, judged.values)
     return Outcome(head, choice, protocol, judged, probabilities, len(learning.samples), plain, learning)
 
 
 def pick_protocol(features: Features) -> Protocol:
     """The protocol that the splits there are allow."""
-    splits = {s.split for s in features.samples}
-    if "test" in splits:
-        return Protocol.TEST
-    return Protocol.VALIDATION if "val" in splits else Protocol.CROSS_VALIDATION
+    judging = judging_split(s.split for s in features.samples)
+    return next(protocol for protocol, split in _JUDGES.items() if split == judging)
+
+
+def _may(features: Features, role: Role) -> NDArray[np.bool_]:
+    """Which pictures (N,) may do this."""
+    return np.array([s.role in (role, Role.BOTH) for s in features.samples], dtype=np.bool_)
 
 
 def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
@@ -93,16 +97,20 @@ def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], Non
 def _cross_validate(
     features: Features, n_classes: int, seed: int, tick: Callable[[], None]
 ) -> tuple[Features, NDArray[np.float32], NDArray[np.float32]]:
-    """Out-of-fold probabilities, calibrated and not; everything is chosen anew inside each training part."""
+    """Out-of-fold probabilities, calibrated and not; everything is chosen anew inside each training part.
+
+    Pictures that only judge are held out in their fold, and learned from in none.
+    """
+    learns, judges = _may(features, Role.LEARN), _may(features, Role.JUDGE)
     probabilities, plain = np.zeros((2, len(features.samples), n_classes), dtype=np.float32)
     judged = np.zeros(len(features.samples), dtype=np.bool_)
     for train, held in grouped_folds(features.targets, features.groups, seed):
         inside = np.zeros(len(judged), dtype=np.bool_)
-        inside[train] = True
+        inside[train] = learns[train]
         head, _ = _learn(features.part(inside), n_classes, seed, tick)
         probabilities[held] = head.probabilities(features.values[held])
         plain[held] = _uncalibrated(head, features.values[held])
-        judged[held] = True
+        judged[held] = judges[held]
     return features.part(judged), probabilities[judged], plain[judged]
 
 

@@ -21,7 +21,7 @@ from training.protocol_names import PROTOCOL_TEXT
 from training.reliability import calibration_words
 from training.reliability_picture import draw_reliability
 from training.report_pictures import examples, worst_mistakes
-from training.trust_words import more_pictures, rejection_words, split_words, with_intervals
+from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
 from training.words import advice, how_measured, mix_ups, verdict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -68,6 +68,7 @@ def write_report(
             reliability=draw_reliability(info.metrics["calibration"]["bins"]),
             rejection=rejection_words(info.metrics["none_of_these"]),
             split=split_words(info.metrics["random_split"]),
+            set_aside=set_aside_words(info.metrics["set_aside"]),
             more=more_pictures(info.metrics["learning_curve"] or {}),
             per_class=with_intervals(info.metrics),
             n_wrong=info.metrics["n"] - round(info.metrics["accuracy"] * info.metrics["n"]),

@@ -43,6 +43,18 @@ def split_words(found: Mapping[str, Any] | None) -> str:
     )
 
 
+def set_aside_words(found: Mapping[str, Any] | None) -> str:
+    """What the pictures that a machine took out do to the accuracy; "" where there are none."""
+    if found is None:
+        return ""
+    return (
+        f"{found['pictures']} of the pictures that judged were taken out of the data set by “curate --apply”: it did "
+        f"not learn from them, but they count here as they were collected ({found['right']} answered as collected), "
+        "because nobody has looked at them and a machine takes out the hard ones first. Without them accuracy would "
+        f"read {found['without']['share']:.1%}. Remove or keep them by hand to settle it."
+    )
+
+
 def more_pictures(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """(class name, what 100 more pictures of it would add), the largest gain first."""
     order = sorted(curves.items(), key=lambda item: -(item[1]["gain"] or 0.0) if item[1]["told"] else 1.0)

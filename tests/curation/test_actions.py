@@ -1,8 +1,11 @@
+from collections import Counter
+
 import pytest
 
 from curation import curate
 from curation.confident import confident_actions
 from tellapart.actions import apply, carry_out, history, kept_by_hand, undo
+from tellapart.dataset import Role
 from tellapart.decisions import Action
 from tellapart.errors import DataError, UsageError
 from tellapart.flags import Suspect
@@ -213,7 +216,56 @@ def test_a_class_is_not_emptied_without_looking(pets, digest):
     assert [a.sha256 for a in confident_actions(pets, suspects)] == [digest("u/5")]
 
 
-def test_test_pictures_are_left_to_a_person(pets, digest):
-    pets.manifest.assign("split", {digest("u/0"): "test", digest("u/1"): "val"})
-    assert confident_actions(pets, [suspect(digest("u/0"))]) == []
-    assert len(confident_actions(pets, [suspect(digest("u/1"))])) == 1
+def test_pictures_that_judge_are_left_to_a_person(pets, digest):
+    suspects = [suspect(digest("u/0")), suspect(digest("u/1"))]
+    pets.manifest.assign("split", {digest("u/0"): "val"})
+    assert [a.sha256 for a in confident_actions(pets, suspects)] == [digest("u/1")]
+    pets.manifest.assign("split", {digest("u/1"): "test"})
+    assert [a.sha256 for a in confident_actions(pets, suspects)] == [digest("u/0")]
+
+
+def by_machine(kind, slug, sha256, to_slug=""):
+    return Action(kind, slug, sha256, to_slug, by="curate")
+
+
+def roles(dataset):
+    """(URL's class index, role) of the pictures of a training that do not do both."""
+    return sorted((s.sha256, s.class_index, s.role) for s in dataset.training_samples() if s.role is not Role.BOTH)
+
+
+def test_what_a_machine_took_out_judges_as_it_was_collected_until_a_person_decides(pets, digest):
+    before = pets.digest()
+    apply(pets, [by_machine("remove", "cat", digest("u/0")), by_machine("move", "cat", digest("u/1"), "dog")])
+    removed, moved = (digest("u/0"), 0, Role.JUDGE), (digest("u/1"), 0, Role.JUDGE)
+    assert roles(pets) == sorted([removed, moved, (digest("u/1"), 1, Role.LEARN)], key=lambda r: (r[0], r[1]))
+    assert pets.digest() != before
+    apply(pets, [Action("remove", "cat", digest("u/0")), Action("keep", "cat", digest("u/1"))])
+    assert roles(pets) == []
+    assert len(pets.training_samples()) == 11
+
+
+def test_what_a_machine_took_out_keeps_its_place_in_groups_and_splits(make_dataset, make_photo):
+    """Of 400 pictures a machine takes out 20: no other picture changes its split, and 15 % judge as before."""
+    rows = [
+        Attempt(f"u/{i}", ("cat", "dog")[i % 2], Status.KEPT, Reason.OK, sha256=f"{i:016x}" * 4) for i in range(400)
+    ]
+    dataset = make_dataset([])
+    dataset.manifest.add(rows)
+    curate(dataset)
+    splits = {a.sha256: a.split for a in dataset.manifest.kept()}
+    assert Counter(splits.values())["test"] == 60
+    out = [a for a in dataset.manifest.kept() if a.split != "test"][:20]
+    apply(dataset, [by_machine("remove", a.class_slug, a.sha256) for a in out])
+    curate(dataset)
+    assert {s.sha256: s.split for s in dataset.training_samples()} == splits
+    assert {s.sha256 for s in dataset.training_samples() if s.role is Role.JUDGE} == {a.sha256 for a in out}
+
+
+def test_a_near_copy_of_what_a_machine_took_out_stays_in_its_group(make_dataset, make_photo, add):
+    dataset = make_dataset([("cat" if i < 3 else "dog", make_photo(i)) for i in range(6)])
+    curate(dataset)
+    apply(dataset, [by_machine("remove", "cat", next(a.sha256 for a in dataset.manifest.kept() if a.url == "u/0"))])
+    add(dataset, [("cat", make_photo(0, format="JPEG", quality=60))], start=50)
+    curate(dataset)
+    groups = {a.url: a.group_id for a in dataset.manifest.attempts()}
+    assert groups["u/0"] == groups["u/50"] != groups["u/1"]

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tellapart.dataset import Dataset, find_class
-from tellapart.errors import DataError, MissingError, UsageError
+from tellapart.dataset import Dataset
+from tellapart.errors import DataError, MissingError
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
 from tellapart.pictures import Reason, Status, inspect
@@ -123,11 +123,3 @@ def test_a_description_that_is_no_json_object_is_one_line(dataset, content):
     (dataset.root / "dataset.json").write_bytes(content)
     with pytest.raises(DataError, match=r"dataset\.json is not readable"):
         Dataset.open(dataset.root)
-
-
-def test_a_class_is_found_by_name_or_slug(dataset):
-    assert find_class(dataset, "Sea  Lion").slug == find_class(dataset, "sea-lion").slug == "sea-lion"
-    with pytest.raises(DataError, match="has no class 'cat'"):
-        find_class(dataset, "cat")
-    with pytest.raises(UsageError):
-        find_class(dataset, "../x")

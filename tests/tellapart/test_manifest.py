@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -50,17 +51,6 @@ def test_counts_per_class_and_reason(manifest):
     manifest.add(Attempt(f"u/{i}", "cat", *KEPT) for i in range(3))
     manifest.add([Attempt("u/x", "cat", Status.REJECTED, Reason.EMPTY), Attempt("u/y", "dog", *KEPT)])
     assert manifest.counts() == {"cat": Counter({Reason.OK: 3, Reason.EMPTY: 1}), "dog": Counter({Reason.OK: 1})}
-
-
-def test_only_failed_urls_are_tried_again(manifest):
-    states = (
-        [*KEPT],
-        [Status.REJECTED, Reason.EMPTY],
-        [Status.FAILED, Reason.TIMEOUT],
-        [Status.QUARANTINED, Reason.LEAK],
-    )
-    manifest.add(Attempt(f"u/{i}", "cat", *state) for i, state in enumerate(states))
-    assert manifest.settled_urls("cat") == {"u/0", "u/1", "u/3"}
 
 
 def test_removed_attempts_are_forgotten(manifest):
@@ -177,3 +167,12 @@ def test_a_full_disk_says_so(manifest, monkeypatch):
     assert caught.value.exit_code == 1
     monkeypatch.undo()
     assert manifest.attempts() == []
+
+
+def test_a_manifest_that_another_program_writes_is_no_damaged_one(manifest, monkeypatch):
+    monkeypatch.setattr("tellapart.manifest._PATIENCE", 0.01)
+    with closing(sqlite3.connect(manifest.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TellapartError, match=r"another program is writing it\. Try again") as caught:
+            manifest.add([Attempt("u/1", "cat", *KEPT)])
+    assert caught.value.exit_code == 1

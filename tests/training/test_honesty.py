@@ -1,12 +1,13 @@
 """A planted truth for every claim of the report: what is wrong on purpose is found, and what is right is not blamed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tellapart.dataset import Sample
+from tellapart.dataset import Role, Sample
 from tellapart.progress import silent
 from training.features import Features
 from training.honesty import gather_evidence
@@ -16,7 +17,7 @@ from training.refits import learning_curves, random_split
 from training.reliability import calibration_evidence, calibration_words, reliability_bins
 from training.selective import selective_table, threshold_for
 from training.strangers import LEAST_PICTURES, learn_rejection
-from training.trust_words import more_pictures, rejection_words, split_words, with_intervals
+from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
 
 NAMES = ["a", "b", "c", "d"]
 WIDTH = 40
@@ -227,3 +228,15 @@ def test_the_interval_of_balanced_accuracy_holds_its_value_and_narrows_with_pict
     few, many = (balanced_accuracy_interval(np.array([[9, 1], [0, 10]]) * times) for times in (1, 100))
     assert few[0] < many[0] < 0.95 < many[1] < few[1] < 1
     assert balanced_accuracy_interval(np.zeros((2, 2), dtype=np.int64)) == (0.0, 1.0)
+
+
+def test_what_a_machine_took_out_is_counted_and_said() -> None:
+    values, targets = planted(120, 4, spread=1.5)
+    features = as_features(values, targets)
+    samples = [replace(s, class_index=(s.class_index + 1) % 4, role=Role.JUDGE) for s in features.samples[:12]]
+    outcome = learn_and_judge(Features(values, samples + features.samples[12:]), NAMES, 0, silent)
+    _, found = gather_evidence(outcome, values[:0], NAMES, 0, silent)
+    assert (found["set_aside"]["pictures"], found["set_aside"]["right"]) == (12, 0)
+    assert (found["set_aside"]["without"]["share"], found["set_aside"]["without"]["n"]) == (1.0, 108)
+    assert "12 of the pictures that judged" in set_aside_words(found["set_aside"])
+    assert set_aside_words(None) == ""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import training.protocol
-from tellapart.dataset import Sample
+from tellapart.dataset import Role, Sample
 from tellapart.errors import DataError
 from tellapart.progress import silent
 from training.features import Features
@@ -134,3 +134,35 @@ def test_a_class_that_is_one_group_is_judged_wrong_not_skipped() -> None:
     assert len(answers) == 18
     assert not (answers[outcome.judged.targets == 2] == 2).any()
     assert (answers[outcome.judged.targets != 2] == outcome.judged.targets[outcome.judged.targets != 2]).mean() > 0.7
+
+
+def test_taking_the_hard_pictures_out_by_machine_does_not_raise_the_accuracy() -> None:
+    """A third of the pictures lies among another class. A machine takes them out; nobody has looked."""
+    features = made({"train": 120})
+    rng = np.random.default_rng(7)
+    hard = rng.random(len(features.samples)) < 1 / 3
+    values = features.values.copy()
+    values[hard] = features.values[rng.permutation(np.flatnonzero(hard))]
+    roles = [Role.JUDGE if h else Role.BOTH for h in hard]
+    samples = [replace(s, role=role) for s, role in zip(features.samples, roles, strict=True)]
+    before = learn_and_judge(Features(values, features.samples), NAMES, 0, silent)
+    after = learn_and_judge(Features(values, samples), NAMES, 0, silent)
+    gone = learn_and_judge(Features(values, samples).part(~hard), NAMES, 0, silent)
+    assert accuracy(gone) > accuracy(before) + 0.15  # what a person would be told were they gone
+    assert accuracy(after) < accuracy(before) + 0.05
+    assert len(after.judged.samples) == len(before.judged.samples)
+    assert after.n_fitted == gone.n_fitted == int((~hard).sum())
+
+
+def test_a_picture_that_a_machine_moved_judges_where_it_was_collected_only() -> None:
+    features = made({"train": 60})
+    first = features.samples[0]
+    copy = replace(first, class_index=1, role=Role.LEARN)
+    samples = [replace(first, role=Role.JUDGE), *features.samples[1:], copy]
+    outcome = learn_and_judge(Features(np.vstack([features.values, features.values[:1]]), samples), NAMES, 0, silent)
+    assert [s.class_index for s in outcome.judged.samples if s.sha256 == first.sha256] == [first.class_index]
+    assert outcome.n_fitted == len(features.samples)
+
+
+def accuracy(outcome: training.protocol.Outcome) -> float:
+    return float((outcome.probabilities.argmax(axis=1) == outcome.judged.targets).mean())
