@@ -15,8 +15,10 @@ from webui.cache import cache_config
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.jobs import Jobs
 from webui.parts import EXTENSION, Parts
 from webui.previews import Previews
+from webui.queue import Queue
 from webui.records import Records
 from webui.secret import secret_key
 from webui.staging import Staging
@@ -60,6 +62,7 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         records=Records(folder / "results"),
         previews=Previews(folder / "pictures"),
         database=database,
+        jobs=Jobs(database, Queue(settings).wake),
         staging=Staging(database),
     )
 

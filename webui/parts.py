@@ -9,6 +9,7 @@ from webui.answers import Answers
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.jobs import Jobs
 from webui.previews import Previews
 from webui.records import Records
 from webui.staging import Staging
@@ -27,6 +28,7 @@ class Parts:
     records: Records
     previews: Previews
     database: Database
+    jobs: Jobs
     staging: Staging
 
 

@@ -1,0 +1,64 @@
+"""What jobs and their stages are called on pages and in mails; the one place for these words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from webui.jobs import Kind, State
+
+KIND_WORDS = {
+    Kind.CREATE: "Making a classifier:",
+    Kind.TRAIN: "Training again:",
+    Kind.SAMPLE: "Looking for pictures",
+}
+STATE_WORDS = {
+    State.QUEUED: "Waiting",
+    State.RUNNING: "Working",
+    State.STOPPING: "Stopping",
+    State.STOPPED: "Stopped",
+    State.DONE: "Done",
+    State.FAILED: "Failed",
+}
+_STAGE_WORDS = {
+    "read pictures": "Reading the pictures",
+    "quality": "Checking that the pictures can be used",
+    "curate": "Sorting out duplicates",
+    "backbone": "Choosing the network",
+    "features": "Looking at every picture",
+    "suspects": "Looking for pictures in the wrong class",
+    "check": "Pictures that may be wrong",
+    "train": "Training",
+    "finetune": "Learning from the pictures",
+    "head": "Learning to tell the classes apart",
+    "evidence": "Measuring how far it can be trusted",
+    "report": "Writing the report",
+}
+
+
+def stage_words(stage: str) -> str:
+    """A stage's name for people."""
+    if stage.startswith("collect "):
+        return f"Collecting {stage.removeprefix('collect ')}"
+    if stage.startswith("problem "):
+        return "A source had trouble"
+    return _STAGE_WORDS.get(stage, stage[:1].upper() + stage[1:])
+
+
+def duration_words(seconds: float) -> str:
+    """A duration as people say it: "a few seconds", "about 3 minutes"."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 50:
+        return f"about {round(seconds / 10) * 10} seconds"
+    minutes = round(seconds / 60) or 1
+    if minutes < 60:
+        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    hours = round(minutes / 60)
+    return "about an hour" if hours == 1 else f"about {hours} hours"
+
+
+def count_words(stage: Mapping[str, Any]) -> str:
+    """What a stage has counted: "12 of 40 pictures"; "" where it has counted nothing."""
+    done, total, unit = stage["done"], stage["total"], stage["unit"]
+    if total and not (stage["finished"] and done < total):
+        return f"{min(done, total)} of {total} {unit}"
+    return f"{done} {unit}" if done else ""

@@ -1,0 +1,112 @@
+"""The worker: takes jobs from the queue and does them, one that trains and one that samples at a time.
+
+`python -m webui.worker` serves the jobs of the settings' home until SIGTERM, which stops the job that runs,
+with everything kept, and puts it back in the queue.
+"""
+
+import logging
+import sys
+import threading
+import time
+
+from tellapart.errors import TellapartError
+from tellapart.settings import Settings, load_settings
+from webui import mail, samples
+from webui.claims import Claims, this_process
+from webui.database import Database
+from webui.jobs import Kind
+from webui.queue import Queue
+from webui.runner import Runner
+
+LOOK_SECONDS = 1.0
+_SWEEP_SECONDS = 600.0
+_LANES = (frozenset(Kind), frozenset({Kind.SAMPLE}))  # what each thread may take, where the ones before it are busy
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does jobs whenever it is woken; `ending` is set when it is told to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.ending = threading.Event()
+        self.queue = Queue(settings, self.work)
+        self._settings = settings
+        self._database = Database(settings)
+        self._claims = Claims(self._database, settings.home / "web" / "locks", this_process())
+        self._runner = Runner(self._claims, settings, lambda: self.ending.is_set())  # noqa: PLW0108 (it is exchanged later)
+        self._lanes = [(threading.Lock(), kinds) for kinds in _LANES]
+        self._swept = -_SWEEP_SECONDS
+
+    def work(self) -> None:
+        """Do one job after the other until none is left that may run now."""
+        for lane, kinds in self._lanes:
+            if lane.acquire(blocking=False):
+                try:
+                    while not self.ending.is_set() and self._do_next(kinds):
+                        pass
+                finally:
+                    lane.release()
+
+    def look(self) -> None:
+        """Take jobs back from workers that are gone, and wake up where a job waits.
+
+        Raises:
+            TellapartError: the database cannot be used.
+        """
+        self._claims.take_back_lost()
+        if self._claims.waiting():
+            self.queue.wake_if_empty()
+        if time.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            samples.forget_old(self._database, self._settings)
+
+    def keep_looking(self) -> None:
+        """Look again and again until the end; what goes wrong is logged once, until it works again."""
+        said = ""
+        while not self.ending.wait(LOOK_SECONDS):
+            try:
+                self.look()
+                said = ""
+            except TellapartError as error:
+                if str(error) != said:
+                    _log.error("%s", error)
+                said = str(error)
+
+    def _do_next(self, kinds: frozenset[Kind]) -> bool:
+        claim = self._claims.take(kinds)
+        if claim is None:
+            return False
+        if job := self._runner.run(claim):
+            mail.tell_end(self._claims, job, self._settings)
+        return True
+
+
+def run(settings: Settings) -> None:
+    """Serve jobs until SIGTERM.
+
+    Raises:
+        TellapartError: the database or the queue cannot be used.
+    """
+    worker = Worker(settings)
+    worker.look()
+    consumer = worker.queue.huey.create_consumer(
+        workers=len(_LANES), periodic=False, max_delay=1.0, graceful_signal="TERM"
+    )
+    worker.ending = consumer.stop_flag
+    threading.Thread(target=worker.keep_looking, name="looking", daemon=True).start()
+    consumer.run()
+
+
+def main() -> int:
+    """Serve jobs as the environment's settings say; gives the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        run(load_settings())
+    except TellapartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
