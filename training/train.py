@@ -17,6 +17,7 @@ from tellapart.files import write_json
 from tellapart.manifest import now
 from tellapart.neighbours import Neighbours
 from tellapart.network import pick_device
+from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, count_skipped, extract
@@ -69,6 +70,7 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
     with Stage(report, "report", total=1, unit="pages") as stage:
         info = write_bundle(folder, info, backbone, outcome.head, _neighbours(outcome.learning or features))
         write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
+        write_predictions(folder, _judged(outcome, [c.slug for c in dataset.classes]))
         write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, source)
         stage.advance()
     return info
@@ -80,6 +82,14 @@ def _strangers(dataset: Dataset, source: FeatureSource, report: Report) -> NDArr
     if not samples:
         return np.zeros((0, source.dim), np.float32)
     return extract(samples, source, feature_folder(dataset), report).values
+
+
+def _judged(outcome: Outcome, slugs: list[str]) -> list[Judged]:
+    """What it said of each picture it was measured on."""
+    return [
+        Judged(sample.sha256, slugs[sample.class_index], slugs[int(row.argmax())], round(float(row.max()), 6))
+        for sample, row in zip(outcome.judged.samples, outcome.probabilities, strict=True)
+    ]
 
 
 def _neighbours(learning: Features) -> Neighbours:

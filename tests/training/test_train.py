@@ -18,6 +18,7 @@ from tellapart.errors import DataError
 from tellapart.images import decode
 from tellapart.neighbours import read_neighbours
 from tellapart.pictures import Reason, Status
+from tellapart.predictions import read_predictions
 from tellapart.progress import Progress, silent
 from tellapart.weights import Weights
 from training.fingerprint import fingerprint
@@ -52,6 +53,16 @@ def test_the_metrics_are_those_of_the_test_split(trained: Any) -> None:
     assert metrics["accuracy"] == pytest.approx(right.mean())
     written = json.loads((trained.folder / "report" / "metrics.json").read_text())
     assert written["metrics"] == metrics
+
+
+def test_each_judged_picture_and_its_answer_are_kept(trained: Any) -> None:
+    judged = read_predictions(trained.folder)
+    slugs = [c.slug for c in trained.dataset.classes]
+    held = {s.sha256: slugs[s.class_index] for s in trained.dataset.samples() if s.split == "test"}
+    assert {row.sha256: row.class_slug for row in judged} == held
+    right = sum(row.class_slug == row.predicted_slug for row in judged) / len(judged)
+    assert right == pytest.approx(trained.info.metrics["accuracy"])
+    assert all(1 / 3 <= row.confidence <= 1 for row in judged)
 
 
 def test_model_json_tells_how_it_was_made(trained: Any) -> None:
