@@ -17,6 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 .PHONY: run test lint format setup lock clean
 
 run: setup
+	@$(BIN)/tellapart up --check
 	@$(BIN)/tellapart create "$(NAME)" "$(CLASSES)" --source "$(SOURCE)" --per-class "$(PER_CLASS)" --yes
 	@$(BIN)/tellapart up
 

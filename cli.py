@@ -407,22 +407,33 @@ def serve() -> None:
 def web() -> None:
     """Serve the web page (TELLAPART_HOST, TELLAPART_WEB_PORT)."""
     settings = load_settings()
-    supervisor.run([servers.web(settings)], lambda: _err(f"the web page is at {servers.web_url(settings)}"))
+    supervisor.run([servers.web(settings, alone=True)], lambda: _err(f"the web page is at {servers.web_url(settings)}"))
+
+
+@cli.command()
+def worker() -> None:
+    """Do the jobs that people start on the web page (its settings and home must be the same)."""
+    supervisor.run([servers.worker()], lambda: _err("the worker waits for jobs"))
 
 
 @cli.command()
 @click.option("--open/--no-open", "open_page", default=True, help="Open the page in a browser where there is one.")
-def up(open_page: bool) -> None:
-    """Run the service and the web page together until Ctrl-C."""
+@click.option("--check", is_flag=True, help="Only see whether its ports are free.")
+def up(open_page: bool, check: bool) -> None:
+    """Run the service, the web page and the worker together until Ctrl-C; a job that runs goes on at the next start."""
     settings = load_settings()
     url = servers.web_url(settings)
+    together = [servers.service(settings), servers.web(settings), servers.worker()]
 
     def ready() -> None:
         _err(f"Tellapart is at {url} (the service at {settings.service_url}); Ctrl-C stops it")
         if open_page and os.environ.get("DISPLAY"):
             click.launch(url)
 
-    supervisor.run([servers.service(settings), servers.web(settings)], ready)
+    if check:
+        supervisor.check_ports(together)
+    else:
+        supervisor.run(together, ready)
 
 
 @cli.command()

@@ -28,17 +28,28 @@ def service(settings: Settings) -> Server:
     )
 
 
-def web(settings: Settings) -> Server:
-    """The web page under gunicorn."""
+def web(settings: Settings, alone: bool = False) -> Server:
+    """The web page under gunicorn; it is ready when it reaches the service, or at once if it is started `alone`."""
     return Server(
         name="web page",
         setting="PORT= for make, or TELLAPART_WEB_PORT",
         command=[sys.executable, "-m", "webui"],
         host=settings.host,
         port=settings.web_port,
-        ready_url=f"{web_url(settings)}/static/favicon.svg",
+        ready_url=f"{web_url(settings)}/{'livez' if alone else 'healthz'}",
         environment=_ENVIRONMENT,
         folder=_ROOT,
+    )
+
+
+def worker() -> Server:
+    """What does the jobs of the web page; a job goes on after its worker was started again."""
+    return Server(
+        name="worker",
+        command=[sys.executable, "-m", "webui.worker"],
+        environment=_ENVIRONMENT,
+        folder=_ROOT,
+        again=True,
     )
 
 

@@ -1,7 +1,6 @@
 """Running several server processes as one: started together, stopped together."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -15,11 +14,12 @@ import httpx
 import psutil
 
 from tellapart.errors import TellapartError, UsageError
+from tellapart.stopping import end_with_parent
 
 _STOP_SECONDS = 15.0
 _ORPHAN_SECONDS = 3.0
 _READY_SECONDS = 120.0
-_PR_SET_PDEATHSIG = 1
+_LEAST_SECONDS = 10.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,23 +31,31 @@ class Server:
         name: for people.
         setting: what changes its port, for people.
         command: what to run.
-        port: the port it listens on; refused before anything starts when it is taken.
-        ready_url: answers with status 200 once the server can be used.
+        host, port: where it listens; refused before anything starts when taken. Port 0: it listens nowhere.
+        ready_url: answers with status 200 once the server can be used; "" where it is ready when it runs.
+        again: start it again when it ends by itself, as what it does is not lost with it.
         environment: added to ours.
         folder: where it runs.
     """
 
     name: str
     command: Sequence[str]
-    host: str
-    port: int
-    ready_url: str
+    host: str = ""
+    port: int = 0
+    ready_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     setting: str = "its setting"
     folder: Path = field(default_factory=Path.cwd)
+    again: bool = False
 
 
-_Running = tuple[Server, subprocess.Popen[bytes]]
+@dataclass
+class _Running:
+    """A server and its process; `began` is when that was last started."""
+
+    server: Server
+    process: subprocess.Popen[bytes]
+    began: float = field(default_factory=time.monotonic)
 
 
 class _Stop(Exception):
@@ -69,6 +77,18 @@ def check_port(host: str, port: int, what: str, fix: str) -> None:
             raise UsageError(f"port {port} for {what} cannot be used on {host}: {error.strerror}", fix) from error
 
 
+def check_ports(servers: Sequence[Server]) -> None:
+    """Refuse ports that somebody listens on.
+
+    Raises:
+        UsageError: as `check_port`.
+    """
+    for server in servers:
+        if server.port:
+            fix = f"Stop what uses it, or choose another port with {server.setting}"
+            check_port(server.host, server.port, f"the {server.name}", fix)
+
+
 def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
     """Start the servers in order, call `ready` when all answer, and keep them until a signal or one ends.
 
@@ -78,25 +98,19 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
         UsageError: a port is taken.
         TellapartError: a server ended by itself or did not become ready.
     """
-    for server in servers:
-        check_port(
-            server.host,
-            server.port,
-            f"the {server.name}",
-            f"Stop what uses it, or choose another port with {server.setting}",
-        )
+    check_ports(servers)
     running: list[_Running] = []
     with _signals(), contextlib.suppress(_Stop):
         try:
-            running.extend((server, _start(server)) for server in servers)
-            for server, _ in running:
-                _wait_ready(server, running)
+            running.extend(_Running(server, _start(server)) for server in servers)
+            for one in running:
+                _wait_ready(one.server, running)
             ready()
             while True:
-                _check_alive(running)
+                _keep_alive(running)
                 time.sleep(0.5)
         finally:
-            _stop_all(running)
+            _stop_all([one.process for one in running])
 
 
 def _start(server: Server) -> subprocess.Popen[bytes]:
@@ -106,21 +120,17 @@ def _start(server: Server) -> subprocess.Popen[bytes]:
         env={**os.environ, **server.environment},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 (no threads run when servers are started)
+        preexec_fn=end_with_parent,  # noqa: PLW1509 (no threads run when servers are started)
     )
 
 
-def _end_with_parent() -> None:
-    """On Linux, let the process be told to stop when ours is killed outright."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _wait_ready(server: Server, running: Sequence[_Running]) -> None:
+    if not server.ready_url:
+        return
     deadline = time.monotonic() + _READY_SECONDS
     with httpx.Client(trust_env=False, timeout=2) as client:
         while time.monotonic() < deadline:
-            _check_alive(running)
+            _keep_alive(running)
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(server.ready_url).status_code == 200:
                     return
@@ -128,28 +138,32 @@ def _wait_ready(server: Server, running: Sequence[_Running]) -> None:
     raise TellapartError(f"the {server.name} was not ready after {_READY_SECONDS:.0f} s", "See its messages above")
 
 
-def _check_alive(running: Sequence[_Running]) -> None:
-    for server, process in running:
-        if process.poll() is not None:
-            raise TellapartError(f"the {server.name} ended with status {process.returncode}", "See its messages above")
+def _keep_alive(running: Sequence[_Running]) -> None:
+    """Start again what may be; anything else that ended is an error, and so is what ends as soon as it started."""
+    for one in running:
+        if (status := one.process.poll()) is None:
+            continue
+        if not one.server.again or time.monotonic() - one.began < _LEAST_SECONDS:
+            raise TellapartError(f"the {one.server.name} ended with status {status}", "See its messages above")
+        one.process, one.began = _start(one.server), time.monotonic()
 
 
-def _stop_all(running: Sequence[_Running]) -> None:
+def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask every server to stop, wait a while, and end what is left of what it started.
 
     A second Ctrl-C does not cut this off.
     """
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    below = [part for _, process in running for part in _below(process.pid)]
-    for _, process in running:
+    below = [part for process in processes for part in _below(process.pid)]
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-    _wait([process for _, process in running], _STOP_SECONDS)
+    _wait(processes, _STOP_SECONDS)
     _end([part for part in below if part.is_running()], psutil.Process.terminate)
     _, left = psutil.wait_procs(below, _ORPHAN_SECONDS)
     _end(left, psutil.Process.kill)
-    for _, process in running:
+    for process in processes:
         process.kill()
         process.wait()
 

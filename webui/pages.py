@@ -24,6 +24,12 @@ def api() -> str:
     )
 
 
+@blueprint.get("/livez")
+def livez() -> Response:
+    """200 while this process answers, whatever the service does."""
+    return jsonify({"web": "up"})
+
+
 @blueprint.get("/healthz")
 def healthz() -> Response:
     """200 while the service can be asked, 503 while it cannot."""

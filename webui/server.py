@@ -1,13 +1,13 @@
 """Starting the web page under gunicorn."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from tellapart.errors import TellapartError
+from tellapart import servers
 from tellapart.settings import Settings
+from tellapart.supervisor import check_ports
 from webui.secret import secret_key
 
 WORKERS = 2
@@ -30,31 +30,13 @@ def run(settings: Settings) -> NoReturn:
     """Become the web server; the workers read the same settings from the environment.
 
     Raises:
-        TellapartError: the port is taken, or the home folder cannot be written.
+        UsageError: the port is taken.
+        TellapartError: the home folder cannot be written.
     """
-    check_port(settings)
+    check_ports([servers.web(settings)])
     secret_key(settings.home)
     line = command(settings)
     os.execve(line[0], line, {**os.environ, **_environment(settings)})
-
-
-def check_port(settings: Settings) -> None:
-    """Say in one line that the port cannot be had, before gunicorn retries and logs.
-
-    Raises:
-        TellapartError: the port is taken or not ours to use.
-    """
-    host, port = settings.host, settings.web_port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        raise TellapartError(
-            f"the web page cannot listen on {host}:{port}: {error.strerror or error}",
-            "Stop what uses the port, or choose another with TELLAPART_WEB_PORT",
-        ) from error
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -6,10 +6,14 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tellapart import supervisor
 from tellapart.errors import TellapartError, UsageError
 from tellapart.supervisor import Server, check_port, run
 
@@ -72,6 +76,30 @@ def test_a_server_that_ends_stops_the_others() -> None:
     with pytest.raises(TellapartError, match="the broken ended with status 7"):
         run([http_server(port), broken], lambda: None)
     assert not listens(port)
+
+
+def test_what_may_be_started_again_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(supervisor, "_LEAST_SECONDS", 0.0)
+    started = tmp_path / "started"
+    once = f"open({str(started)!r}, 'a').write('x')"
+
+    def ready() -> None:
+        threading.Thread(target=stop_when, args=(lambda: started.exists() and len(started.read_text()) >= 3,)).start()
+
+    run([Server("worker", [sys.executable, "-c", once], again=True)], ready)
+    assert len(started.read_text()) >= 3
+
+
+def test_what_ends_as_soon_as_it_starts_is_not_started_for_ever() -> None:
+    broken = Server("worker", [sys.executable, "-c", "raise SystemExit(3)"], again=True)
+    with pytest.raises(TellapartError, match="the worker ended with status 3"):
+        run([broken], lambda: None)
+
+
+def stop_when(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
-from tellapart.errors import TellapartError
+from tellapart.errors import TellapartError, UsageError
 from tellapart.settings import Settings
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.secret import secret_key
-from webui.server import check_port, command
+from webui.server import command, run
 
 ROOT = Path(__file__).resolve().parents[2]
 MakePicture = Callable[..., bytes]
@@ -119,14 +119,16 @@ def taken() -> Iterator[int]:
 
 
 def test_a_busy_port_is_one_clear_line(tmp_path: Path, taken: int) -> None:
-    with pytest.raises(TellapartError, match=r"cannot listen on .* already in use\. Stop what uses the port"):
-        check_port(Settings(home=tmp_path, web_port=taken))
+    with pytest.raises(
+        UsageError, match=r"port \d+ for the web page cannot be used .* already in use\. Stop what uses"
+    ):
+        run(Settings(home=tmp_path, web_port=taken))
     environment = {**os.environ, "TELLAPART_HOME": str(tmp_path), "TELLAPART_WEB_PORT": str(taken)}
     done = subprocess.run(
         [sys.executable, "-m", "webui"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
-    assert re.fullmatch(r"error: the web page cannot listen on .*\n", done.stderr)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: port \d+ for the web page cannot be used .*\n", done.stderr)
 
 
 def test_gunicorn_serves_it_and_stops(tmp_path: Path) -> None:
