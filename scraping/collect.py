@@ -15,6 +15,7 @@ from scraping.verdict import refuse_empty_classes
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError
 from tellapart.files import sweep_parts
+from tellapart.licenses import LicenseFilter
 from tellapart.progress import Report
 from tellapart.settings import Settings
 
@@ -41,6 +42,7 @@ def collect(
     settings: Settings,
     report: Report,
     queries: Mapping[str, Sequence[str]] = NO_QUERIES,
+    wanted: LicenseFilter = LicenseFilter.ANY,
 ) -> CollectSummary:
     """Fill every class up to `per_class` kept pictures, asking the sources in order.
 
@@ -48,14 +50,14 @@ def collect(
     more than its share of a class while others have pictures, local sources apart. Every attempt
     becomes a manifest row. Addresses that are settled are not fetched again, failed ones are. A search
     that was asked to the end is not asked again while the class has pictures and none of the search's
-    downloads failed. Sources are closed at the end.
+    downloads failed. Pictures of another licence than `wanted` are turned away. Sources are closed at the end.
 
     Raises:
         SourceError: a class has no picture at the end; what the others got stays.
         TellapartError: the data set cannot be written.
     """
     with _first_of_group():
-        return asyncio.run(_collect(dataset, sources, per_class, settings, report, queries))
+        return asyncio.run(_collect(dataset, sources, per_class, settings, report, queries, wanted))
 
 
 async def _collect(
@@ -65,13 +67,14 @@ async def _collect(
     settings: Settings,
     report: Report,
     queries: Mapping[str, Sequence[str]],
+    wanted: LicenseFilter,
 ) -> CollectSummary:
     sweep_parts(dataset.root)
     manifest = dataset.manifest
     with ExitStack() as stack:
         askers = [stack.enter_context(Asker(source)) for source in sources]
         async with Fetcher(settings) as fetcher:
-            intake = stack.enter_context(Intake(dataset, fetcher))
+            intake = stack.enter_context(Intake(dataset, fetcher, wanted))
             room = asyncio.Semaphore(CLASSES_AT_ONCE)
             fillings = [
                 Filling(c, queries.get(c.slug, ()), manifest, intake, per_class, report) for c in dataset.classes

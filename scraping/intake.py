@@ -14,6 +14,7 @@ from scraping.fetch import Fetcher
 from scraping.recorder import Recorder
 from scraping.source import Candidate, whole_text
 from tellapart.dataset import Dataset
+from tellapart.licenses import LicenseFilter, admits
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
 from tellapart.pictures import Reason, Rejected, Status, inspect
@@ -28,8 +29,10 @@ class Shelf:
         self.kept = sum(a.status == Status.KEPT for a in attempts)
         # a copy's row may have been written, and the run killed, before the row of the picture it is a copy of
         self._digests = {a.sha256 for a in attempts if a.sha256 and a.reason != Reason.DUPLICATE}
-        self.settled = {a.url for a in attempts if a.status != Status.FAILED}
-        self.failed_searches = {(a.source, a.query) for a in attempts if a.status == Status.FAILED}
+        # another run may ask for other licences, so what one turned away is looked at again
+        open_ = [a for a in attempts if a.status == Status.FAILED or a.reason == Reason.LICENSE]
+        self.settled = {a.url for a in attempts} - {a.url for a in open_}
+        self.failed_searches = {(a.source, a.query) for a in open_}
         self._claiming = Lock()
 
     def claim(self, digest: str) -> bool:
@@ -41,10 +44,13 @@ class Shelf:
 
 
 class Intake:
-    """Takes candidates in; use it as a context manager. Pictures are decoded and written in threads."""
+    """Takes candidates in; use it as a context manager. Pictures are decoded and written in threads.
 
-    def __init__(self, dataset: Dataset, fetcher: Fetcher) -> None:
-        self._dataset, self._fetcher = dataset, fetcher
+    What has another licence than is wanted is not fetched; one's own files need none.
+    """
+
+    def __init__(self, dataset: Dataset, fetcher: Fetcher, wanted: LicenseFilter = LicenseFilter.ANY) -> None:
+        self._dataset, self._fetcher, self._wanted = dataset, fetcher, wanted
         self._manifest = dataset.manifest
         self._shelves: dict[str, Shelf] = {}
         self._recorder = Recorder(self._manifest)
@@ -72,6 +78,9 @@ class Intake:
             TellapartError: the data set cannot be written.
         """
         attempt = _attempt(shelf.class_name, candidate)
+        if not (admits(self._wanted, candidate.license) or candidate.url.startswith("file:")):
+            why = replace(attempt, reason=Reason.LICENSE, detail=candidate.license or "not known")
+            return await self._write_down(why)
         try:
             fetched = await self._fetcher.fetch(candidate.location or candidate.url, local)
         except FetchFailed as failure:

@@ -9,7 +9,7 @@ from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status
 
 MANY = 3
-_COPIES = {Reason.OK, Reason.DUPLICATE, Reason.CONFLICT, Reason.LEAK}
+_COPIES = {Reason.OK, Reason.DUPLICATE, Reason.CONFLICT, Reason.LEAK, Reason.REMOVED, Reason.MOVED}
 
 Change = tuple[Attempt, Attempt]
 
@@ -41,6 +41,6 @@ def _places(attempts: Iterable[Attempt]) -> int:
 
 
 def _set_aside(attempt: Attempt) -> Attempt:
-    """A kept picture's file stays; curation takes no notice of it."""
+    """A kept picture's file stays; curation takes no notice of it, nor does taking a decision on it back."""
     status = Status.QUARANTINED if attempt.status == Status.KEPT else attempt.status
     return replace(attempt, status=status, reason=Reason.PLACEHOLDER, split="", group_id="")

@@ -94,7 +94,7 @@ def _act(rows: Rows, action: Action, known: Rows) -> None:
         return
     there = [a for a in rows.values() if a.class_slug == action.class_slug and a.sha256 == action.sha256]
     for a in there:
-        if a.status == Status.REJECTED:
+        if a.status == Status.REJECTED or a.reason == Reason.PLACEHOLDER:
             continue
         rows[a.class_slug, a.url] = replace(a, status=Status.QUARANTINED, reason=_REASONS[action.action])
         if action.action == "move":

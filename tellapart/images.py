@@ -51,11 +51,13 @@ class Limits:
         max_bytes: size of the file.
         max_pixels: width times height of the first frame.
         max_side: longest side.
+        max_frames: of an animated picture, of which only the first is decoded.
     """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
     max_side: int = 20_000
+    max_frames: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ SUPPORTED = {
 }
 _KINDS_WE_REFUSE = (b"<svg", b"%PDF", b"8BPS", b"PK\x03\x04", b"\x1aE\xdf\xa3", b"\x00\x00\x01\x00")
 _KINDS_WE_TAKE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")  # what a cut-off file still begins with
+_ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
 _OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
 _ORIENTATION = 0x0112
 _TURNED = {5, 6, 7, 8}
@@ -154,6 +157,9 @@ def _check(image: Image.Image, limits: Limits) -> None:
         raise _too_large(
             f"{width} x {height} pixels", f"{limits.max_pixels / 1e6:.0f} megapixels and {limits.max_side} a side"
         )
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    if frames > limits.max_frames:
+        raise _too_large(f"{frames} frames", f"{limits.max_frames}")
 
 
 def _unidentified(data: bytes) -> ImageError:

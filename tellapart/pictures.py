@@ -51,6 +51,7 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     ROBOTS = "robots"
     NOAI = "noai"
+    LICENSE = "license"
     PLACEHOLDER = "placeholder"
 
 
@@ -60,7 +61,7 @@ REASON_TEXT = {
     Reason.NOT_AN_IMAGE: "not a picture",
     Reason.UNSUPPORTED_TYPE: "a kind of picture that is not supported",
     Reason.TRUNCATED: "damaged or cut off",
-    Reason.TOO_LARGE: "too many bytes or pixels",
+    Reason.TOO_LARGE: "too many bytes, pixels or frames",
     Reason.TOO_SMALL: "too small to tell anything",
     Reason.DUPLICATE: "the same picture again",
     Reason.CONFLICT: "the same picture stands in two classes",
@@ -82,6 +83,7 @@ REASON_TEXT = {
     Reason.CIRCUIT_OPEN: "left out because the web site kept failing",
     Reason.ROBOTS: "the web site's robots.txt forbids it",
     Reason.NOAI: "not to be used for machine learning, the web site says",
+    Reason.LICENSE: "its licence is not one that was asked for",
     Reason.PLACEHOLDER: "a stand-in the web site shows for many pictures",
 }
 

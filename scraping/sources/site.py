@@ -44,7 +44,7 @@ def _candidate(tile: Tile, query: str, source: str, recipe: Recipe) -> Candidate
         source,
         query,
         0,
-        page_url=web_address(tile, "page") or tile["base"],
+        page_url=web_address(tile, "page"),
         title=tile.get("title", ""),
         license=tile.get("license", ""),
         license_url=web_address(tile, "license_url"),

@@ -19,6 +19,7 @@ from scraping.sources.google import google
 from scraping.sources.site import site as site_source
 from tellapart.errors import DataError
 from tellapart.names import parse_class_name
+from tellapart.pictures import Reason
 from tellapart.progress import silent
 from tellapart.settings import Settings
 
@@ -331,6 +332,19 @@ def test_a_local_site_is_collected(gallery, site, make_dataset, settings, make_p
     dataset = make_dataset("cat", "dog")
     source = gallery(body, label={"selector": "i"}, local=True)
     assert collect(dataset, [source], 9, settings, silent).kept == {"cat": 2, "dog": 2}
+
+
+def test_a_list_that_names_no_pages_of_its_pictures_has_placeholders_all_the_same(
+    gallery, site, make_dataset, settings, make_photo
+):
+    for n in range(7):
+        site.serve(f"/p/{n}.jpg", make_photo(0 if n < 4 else n))
+    labels = ["cat"] * 6 + ["dog"]
+    body = "".join(f'<div class="card"><img src="/p/{n}.jpg"><i>{label}</i></div>' for n, label in enumerate(labels))
+    dataset = make_dataset("cat", "dog")
+    source = gallery(body, label={"selector": "i"})
+    assert collect(dataset, [source], 9, settings, silent).kept == {"cat": 2, "dog": 1}
+    assert dataset.manifest.counts()["cat"] == {Reason.PLACEHOLDER: 4, Reason.OK: 2}
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,16 @@ def test_of_an_animation_the_first_frame_counts(to_bytes, kind):
     assert pixel(data) == pytest.approx((255, 0, 0), abs=3)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_an_animation_of_too_many_frames_is_refused(to_bytes, kind):
+    frames = [Image.new("RGB", (40, 40), (20 * n, 0, 0)) for n in range(9)]
+    data = to_bytes(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert decode(data, limits=Limits(max_frames=9)).size == (40, 40)
+    assert fault(data, Limits(max_frames=8)) == ImageFault.TOO_LARGE
+    with pytest.raises(ImageError, match="has 9 frames; at most 8 are taken"):
+        probe(data, Limits(max_frames=8))
+
+
 def test_a_jpeg_is_decoded_no_larger_than_needed(make_photo):
     data = make_photo(1, size=(1600, 1200), format="JPEG")
     small = decode(data, shorter_side=256)

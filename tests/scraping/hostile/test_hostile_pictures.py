@@ -14,6 +14,8 @@ from curation.curate import curate
 from scraping.collect import collect
 from scraping.intake import Intake
 from scraping.source import Candidate
+from tellapart.actions import apply, carry_out, undo
+from tellapart.decisions import Action
 from tellapart.images import sha256
 from tellapart.pictures import Reason, Status
 from tellapart.progress import silent
@@ -75,6 +77,7 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str, Reason, Status, tuple[int, i
     "cmyk": (lambda: saved(photo("CMYK")), "image/jpeg", Reason.OK, KEPT, (96, 64)),
     "sixteen_bit": (sixteen_bit, "image/png", Reason.OK, KEPT, (96, 64)),
     "animated": (animated, "image/gif", Reason.OK, KEPT, (96, 64)),
+    "endless_film": (lambda: animated(1001), "image/gif", Reason.TOO_LARGE, REJECTED, None),
     "exif": (turned, "image/jpeg", Reason.OK, KEPT, (64, 96)),
     "svg_with_script": (lambda: SVG, "image/svg+xml", Reason.UNSUPPORTED_TYPE, REJECTED, None),
     "svg_as_png": (lambda: SVG, "image/png", Reason.UNSUPPORTED_TYPE, REJECTED, None),
@@ -143,6 +146,20 @@ def test_the_same_bytes_for_many_addresses_of_a_host_are_a_placeholder(hostile, 
     ]
     assert {reason for reason, _ in reasons(stranger, "dog")} == {Reason.PLACEHOLDER}
     assert stranger.dataset.manifest.kept() == []
+
+
+@pytest.mark.parametrize("action", ["remove", "move"])
+def test_taking_a_decision_back_keeps_no_placeholder(hostile, stranger, make_photo, action):
+    serve(hostile, make_photo(6), ["undone"])
+    (row,) = stranger.take(hostile.at("undone", "/0.jpg"))
+    decision = Action(action, "cat", row.sha256, "dog" if action == "move" else "")
+    apply(stranger.dataset, [decision])
+    stranger.take(*(hostile.at("undone", f"/{n}.jpg") for n in range(1, 4)))
+    carry_out(stranger.dataset)
+    assert stranger.dataset.manifest.kept() == []
+    undo(stranger.dataset)
+    assert stranger.dataset.manifest.kept() == []
+    assert {reason for reason, _ in reasons(stranger, "cat")} == {Reason.PLACEHOLDER}
 
 
 def test_the_same_bytes_on_many_hosts_or_one_page_are_a_duplicate(hostile, stranger, make_photo):
