@@ -21,6 +21,7 @@ from tellapart import __version__, servers, supervisor, tables
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.files import write_bytes
 from tellapart.json_lines import JsonLines
+from tellapart.licenses import LicenseFilter
 from tellapart.names import check_name, parse_class_names
 from tellapart.settings import load_settings
 from tellapart.stopping import stopping_on_sigterm
@@ -33,6 +34,7 @@ _SOURCE_HELP = (
 )
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
 _SINCE_HELP = "Ask sources only for what is new since this day (UTC): flickr, inaturalist, wikimedia."
+_LICENSE_HELP = "Take only pictures of such a licence; one's own files are always taken."
 _NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS..."
 _BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
 _MODE_HELP = "What learns: the head on fixed features, or the whole network. auto fine-tunes where a GPU is."
@@ -81,6 +83,13 @@ def collecting_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True),
         click.option(
             "--since", type=click.DateTime(["%Y-%m-%d"]), callback=_past_day, metavar="YYYY-MM-DD", help=_SINCE_HELP
+        ),
+        click.option(
+            "--license",
+            default="any",
+            type=click.Choice([f.value for f in LicenseFilter]),
+            show_default=True,
+            help=_LICENSE_HELP,
         ),
         click.option("--query", "queries", multiple=True, metavar="CLASS=WORDS", help=_QUERY_HELP),
         click.option("--source", "sources", multiple=True, help=_SOURCE_HELP + "  [default: openverse]"),
@@ -141,6 +150,7 @@ def create(
     sources: tuple[str, ...],
     queries: tuple[str, ...],
     since: date | None,
+    license: str,  # noqa: A002
     per_class: int,
     yes: bool,
     **training: Any,
@@ -153,10 +163,11 @@ def create(
     with _telling(form) as out:
         wanted = parse_class_names(classes)
         extra, options = parse_queries(queries, wanted), TrainingOptions(**training)
-        plan = workflow.Plan(name, wanted, sources or (workflow.DEFAULT_SOURCE,), per_class, extra, options, since)
+        places = sources or (workflow.DEFAULT_SOURCE,)
+        plan = workflow.Plan(name, wanted, places, per_class, extra, options, since, LicenseFilter(license))
         if not yes and sys.stdin.isatty() and form == "bar":
-            places = ", ".join(plan.sources)
-            click.confirm(f"Get up to {per_class * len(plan.classes)} pictures from {places}?", abort=True, err=True)
+            most = per_class * len(plan.classes)
+            click.confirm(f"Get up to {most} pictures from {', '.join(places)}?", abort=True, err=True)
         model = workflow.create(plan, load_settings(), out.report)
         out.result(tables.trained_values(model), tables.trained(model))
 
@@ -173,6 +184,7 @@ def collect(
     sources: tuple[str, ...],
     queries: tuple[str, ...],
     since: date | None,
+    license: str,  # noqa: A002
     per_class: int,
 ) -> None:
     """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
@@ -184,7 +196,9 @@ def collect(
         root = workflow.dataset_root(dataset, settings)
         wanted = parse_class_names(classes)
         asked, extra = sources or (workflow.DEFAULT_SOURCE,), parse_queries(queries, wanted)
-        collected = workflow.collect(root, wanted, asked, per_class, settings, out.report, extra, since)
+        collected = workflow.collect(
+            root, wanted, asked, per_class, settings, out.report, extra, since, LicenseFilter(license)
+        )
         out.result(tables.counts_values(collected), tables.counts(collected))
 
 

@@ -24,6 +24,7 @@ from tellapart.decisions import Action
 from tellapart.errors import UsageError
 from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
+from tellapart.licenses import LicenseFilter
 from tellapart.names import ClassName, check_name
 from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
@@ -50,6 +51,7 @@ class Plan:
         queries: words to search for beside a class's name, by its slug.
         training: how to train.
         since: ask sources only for what is new since this day.
+        license: which licences the pictures may have.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Plan:
     queries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     since: date | None = None
+    license: LicenseFilter = LicenseFilter.ANY
 
 
 def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
@@ -71,7 +74,9 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
     check_weights_file(plan.training.weights)
-    dataset = collect(root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries, plan.since)
+    dataset = collect(
+        root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries, plan.since, plan.license
+    )
     curate(dataset, plan.training.seed, report)
     if trained_already(dataset, plan.name, plan.training) is None:
         suspects = find_suspects(dataset, plan.training, report)
@@ -88,12 +93,13 @@ def collect(
     report: Report,
     queries: Mapping[str, Sequence[str]] = NO_QUERIES,
     since: date | None = None,
+    license: LicenseFilter = LicenseFilter.ANY,  # noqa: A002
 ) -> Dataset:
     """Fill a data set's classes from sources, making the data set where there is none.
 
     `queries` are words to search for beside a class's name, by its slug. With `since`, sources are asked
-    only for what is new since that day. What a source failed at, with pictures there all the same, is
-    reported as a note.
+    only for what is new since that day; pictures of another `license` are turned away. What a source failed
+    at, with pictures there all the same, is reported as a note.
 
     Raises:
         UsageError: there is no such source, or it cannot say what is new.
@@ -107,7 +113,7 @@ def collect(
             opened.append(source)
         _forget_empty_classes(root, classes)
         dataset = Dataset.create(root, root.name, classes, sources)
-        summary = collect_pictures(dataset, opened, per_class, settings, report, queries)
+        summary = collect_pictures(dataset, opened, per_class, settings, report, queries, license)
     for number, problem in enumerate(summary.problems, start=1):
         report(Progress(f"problem {number}", note=problem, finished=True))
     return dataset
