@@ -140,6 +140,19 @@ def test_a_damaged_archive_is_one_row(tmp_path: Path) -> None:
     assert kinds(whole, ArchiveLimits()) == ["truncated"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_costs_its_own_row_only(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "packed.zip"
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name in ("a.png", "b.png"):
+            file.writestr(name, b"the same again " * 2000)
+        start = file.getinfo("a.png").header_offset + 30 + len("a.png")
+    data = bytearray(path.read_bytes())
+    data[start + 20 : start + 40] = b"\xff" * 20
+    path.write_bytes(data)
+    assert kinds(path, ArchiveLimits()) == ["truncated", "ok"]
+
+
 def test_csv_and_json(ask: Callable[..., list[PredictionRow]], tmp_path: Path, make_shape: MakeShape) -> None:
     (tmp_path / "ok.png").write_bytes(make_shape(2, 500))
     rows = [*ask(tmp_path / "ok.png"), PredictionRow("=cmd()", error=Problem(code="empty", message="@sum"))]
