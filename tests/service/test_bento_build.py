@@ -81,11 +81,40 @@ def test_only_what_the_service_needs_is_packed(bento: tuple[Path, dict[str, str]
 def test_the_container_runs_our_python_as_nobody_special(bento: tuple[Path, dict[str, str]]) -> None:
     folder, _ = bento
     lines = (folder / "env" / "docker" / "Dockerfile").read_text().splitlines()
-    assert "FROM python:3.11-slim AS base-container" in lines
-    assert [line for line in lines if line.startswith("USER")][-1] == "USER bentoml"
+    assert [line for line in lines if line.startswith("FROM")] == ["FROM python:3.11-slim AS base-container"]
+    assert any("uv venv --python 3.11 /app/.venv" in line for line in lines)
+    assert [line for line in lines if line.startswith("USER")] == ["USER bentoml"]
+    assert lines.index("USER bentoml") > max(i for i, line in enumerate(lines) if line.startswith("RUN"))
     assert "COPY --chown=bentoml:bentoml . ./" in lines
-    assert "ENV BENTOML_DO_NOT_TRACK=$BENTOML_DO_NOT_TRACK" in lines
-    assert "ARG BENTOML_DO_NOT_TRACK=True" in lines
+    assert "EXPOSE 3000" in lines
+    assert [line for line in lines if line.startswith("ENTRYPOINT")] == [
+        'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]'
+    ]
+
+
+def test_the_container_sends_no_statistics_and_has_no_secret_and_no_host(bento: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = bento
+    dockerfile = (folder / "env" / "docker" / "Dockerfile").read_text()
+    lines = dockerfile.splitlines()
+    assert lines.index("ARG BENTOML_DO_NOT_TRACK=True") < lines.index("ENV BENTOML_DO_NOT_TRACK=$BENTOML_DO_NOT_TRACK")
+    assert not re.search(r"token|secret|password|api_?key", dockerfile, re.IGNORECASE)
+    assert not re.search(r"https?://|--(extra-)?index-url|--trusted-host", dockerfile)
+
+
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [
+        ("cpu", {"UV_TORCH_BACKEND": "cpu"}),
+        ("cuda", {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}),
+    ],
+)
+def test_a_variant_differs_in_its_label_and_its_environment_only(name: str, added: dict[str, str]) -> None:
+    plain = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    variant = yaml.safe_load((ROOT / "deploy" / f"bentofile.{name}.yaml").read_text())
+    assert variant.pop("labels") == plain.pop("labels") | {"accelerator": name}
+    envs = {e["name"]: e["value"] for e in variant.pop("envs")}
+    assert envs == {e["name"]: e["value"] for e in plain.pop("envs")} | added
+    assert variant == plain
 
 
 def test_requirements_name_no_host_and_the_versions_of_the_lock_file(bento: tuple[Path, dict[str, str]]) -> None:
@@ -98,9 +127,16 @@ def test_requirements_name_no_host_and_the_versions_of_the_lock_file(bento: tupl
 
 
 def test_every_package_the_service_imports_is_in_the_bento() -> None:
-    named = {"PIL": "pillow", "pillow_heif": "pillow-heif", "_bentoml_sdk": "bentoml"}
-    imported = {named.get(m, m) for m in _imports_of(ROOT / "service.py", set()) if m not in sys.stdlib_module_names}
-    packages = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["python"]["packages"]
+    named = {
+        "PIL": "pillow",
+        "pillow_heif": "pillow-heif",
+        "prometheus_client": "prometheus-client",
+        "_bentoml_sdk": "bentoml",
+    }
+    processes = (ROOT / "service.py", ROOT / "tellapart" / "runner.py")
+    found = set().union(*(_imports_of(path, set()) for path in processes))
+    imported = {named.get(m, m) for m in found if m not in sys.stdlib_module_names}
+    packages = (ROOT / "deploy" / "requirements.service.txt").read_text().split()
     used_by_others = {"httptools", "python-multipart", "uvloop"}
     assert imported == {"bentoml"} | {p.split("==")[0] for p in packages} - used_by_others
 
