@@ -1,42 +1,41 @@
-"""The Bento service: Classifier answers HTTP, Runner computes.
+"""The Bento service: Classifier answers HTTP, Runners compute.
 
     bentoml serve service:Classifier
 
-The Classifier decodes pictures in threads, gathers what waits into batches and sends each batch as one
-uint8 array to the Runner, a process of its own behind a unix socket and the only one that imports torch.
+The Classifier decodes pictures in threads, gathers what waits into batches and sends each batch to a Runner
+(`tellapart.runner`), a process of our own behind a unix socket and the only kind that imports torch.
 """
 
 import asyncio
 import base64
-import os
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import astuple
 from typing import Any
 
-import aiohttp
 import bentoml
 import numpy as np
 from _bentoml_sdk.service import Service, get_current_service  # type: ignore[import-untyped]
-from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
 from tellapart import store
-from tellapart.batcher import MicroBatcher
+from tellapart.admission import Admission
 from tellapart.catalogue import Catalogue
-from tellapart.errors import TellapartError
 from tellapart.explain import Seen, heat_png, sentence
 from tellapart.guard import BodyLimits, Gate, Guard
-from tellapart.images import DEFAULT_LIMITS, ImageError, ImageInfo, probe
+from tellapart.hardware import cpus, visible_gpus
+from tellapart.images import DEFAULT_LIMITS, ImageError, probe
+from tellapart.meters import Meters
 from tellapart.openapi import describe
 from tellapart.preprocess import Preprocessing
 from tellapart.routes import build_app
+from tellapart.runners import Runners
+from tellapart.settings import load_settings
 from tellapart.store import StoredModel
 from tellapart.uploads import Upload
+from tellapart.versions import Versions
 from tellapart.wire import (
     BatchResult,
     ErrorBody,
@@ -49,11 +48,9 @@ from tellapart.wire import (
     make_result,
 )
 
-MAX_BATCH_SIZE = 32
-MAX_WAITING = 512
 TIMEOUT_S = 30.0
-MAX_LOADED_BYTES = 2 * 2**30
-MAX_ASIDE = 16
+MAX_EXPLANATIONS = 16
+MAX_FRONTS = 16  # one answers about 900 requests a second, more than a processor classifies
 LIMITS = BodyLimits(
     {
         **dict.fromkeys(("/classify", "/explain", "/nearest"), DEFAULT_LIMITS.max_bytes + 2**20),
@@ -63,12 +60,11 @@ LIMITS = BodyLimits(
 )
 
 Pixels = NDArray[np.uint8]
-Item = tuple[Pixels, StoredModel]
-Answer = tuple[NDArray[np.float32], bool]  # probabilities (C,), and whether it shows none of the classes
+Size = tuple[int, int]
 
 
-class _PackedService(Service):  # type: ignore[misc]
-    """A service that packs the promoted classifiers into its Bento.
+class _OurService(Service):  # type: ignore[misc]
+    """A service whose outermost layer is ours, and that packs the promoted classifiers into its Bento.
 
     BentoML asks for `models` when it builds (to copy them) and when it serves (to check they are
     there), never on import; what is promoted is looked up then.
@@ -82,74 +78,51 @@ class _PackedService(Service):  # type: ignore[misc]
     def models(self, value: list[Any]) -> None:
         """BentoML's constructor assigns an empty list."""
 
-
-class _GuardedService(Service):  # type: ignore[misc]
-    """A service whose outermost layer is ours, around BentoML's own counters and error pages."""
-
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         return Guard(super().to_asgi(is_main=is_main))
 
 
 @bentoml.service(
-    service_class=_PackedService,
-    workers=1,
-    traffic={"timeout": 120},
-    # BentoML's client drops its connections, with what is in flight, at 100 requests or 300 s: never.
-    runner_connection={"max_requests": 10**9, "max_age": 1e9},
+    service_class=_OurService,
+    workers=min(MAX_FRONTS, cpus()) if visible_gpus() else 1,
+    traffic={"timeout": 300},
+    logging={"access": {"enabled": False}},  # `Guard` writes one line a request, with its id
 )
-class Runner:
-    """Computes probabilities. One request at a time; not reachable from outside."""
-
-    def __init__(self) -> None:
-        from tellapart.classifier import Loader
-        from tellapart.engine import Engine
-        from tellapart.network import pick_device
-
-        self._engine = Engine(Loader(pick_device("auto")), MAX_LOADED_BYTES)
-        with suppress(TellapartError):  # a request for it gets the reason; there may be none yet
-            if default := store.default_model():
-                self._engine.load(str(default.path))
-
-    @bentoml.api  # type: ignore[untyped-decorator]
-    def answer(self, pixels: np.ndarray, folders: list[str]) -> list[dict[str, Any]]:
-        """Calibrated probabilities, and which show none of the classes; or why not."""
-        return [
-            {"code": a.code, "message": str(a)} if isinstance(a, ServiceError) else {"code": "", "answer": a}
-            for a in self._engine.answer(np.array(pixels), folders)
-        ]
-
-    @bentoml.api  # type: ignore[untyped-decorator]
-    def look(self, pixels: np.ndarray, folder: str, class_name: str) -> dict[str, Any]:
-        """`probabilities` and `none_of_these` of one picture, and the heat map of a class ("" for the answer)."""
-        return _reasons(lambda: self._engine.look(np.array(pixels), folder, class_name))
-
-    @bentoml.api  # type: ignore[untyped-decorator]
-    def nearest(self, pixels: np.ndarray, folder: str, count: int) -> dict[str, Any]:
-        """The pictures learned from that are most like one."""
-        return _reasons(lambda: [astuple(n) for n in self._engine.nearest(np.array(pixels), folder, count)])
-
-
-def _reasons(work: Callable[[], Any]) -> dict[str, Any]:
-    try:
-        return {"answer": work(), "code": "", "message": ""}
-    except ServiceError as error:
-        return {"code": error.code, "message": str(error)}
-
-
-@bentoml.service(service_class=_GuardedService, workers=1, traffic={"timeout": 300})
 class Classifier:
-    """The HTTP front: which classifier answers, pictures to pixels, pixels to batches, answers to JSON."""
-
-    runner = bentoml.depends(Runner)
+    """The HTTP front: which classifier answers, pictures to pixels, pixels to answers, answers to JSON."""
 
     def __init__(self) -> None:
+        settings = load_settings()
         self.catalogue = Catalogue()
-        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
-        self._waiting = 0
-        self._aside = Aside(MAX_ASIDE)
-        self._batcher: MicroBatcher[str, Item, Answer] = MicroBatcher(
-            self._compute, max_batch_size=MAX_BATCH_SIZE, max_queue=MAX_WAITING, timeout_s=TIMEOUT_S
-        )
+        self._meters = Meters()
+        self._threads = ThreadPoolExecutor(max_workers=cpus(), thread_name_prefix="decode")
+        self._pictures = Admission("pictures", settings.max_waiting, self._meters)
+        self._explanations = Admission("explanations", MAX_EXPLANATIONS, self._meters)
+        self._one_explanation = asyncio.Lock()
+        self._runners = Runners(self._default, self._meters, max_queue=settings.max_waiting, timeout_s=TIMEOUT_S)
+        self._versions = Versions(self.catalogue, self._runners.load)
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Begin to keep the Runners."""
+        self._runners.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Nothing is in flight any more."""
+        await self._runners.stop()
+
+    async def __is_ready__(self) -> bool:
+        """What `/readyz` says."""
+        return self._runners.ready
+
+    def check_room(self) -> None:
+        """Refuse what could not be answered in time, before it is read.
+
+        Raises:
+            ServiceError: `overloaded`.
+        """
+        self._pictures.check()
 
     async def one(self, upload: Upload) -> Result:
         """The answer for one picture.
@@ -158,19 +131,21 @@ class Classifier:
             ServiceError: the picture cannot be used, there is no such classifier, or there is too much to do.
         """
         started = time.perf_counter()
-        model = await asyncio.to_thread(self.catalogue.find, upload.model)
-        return await self._classify(upload.images[0], model, upload.top_k, started)
+        model = await self._versions.find(upload.model)
+        with self._pictures.admit():
+            return await self._classify(upload.images[0], model, upload.top_k, started)
 
     async def many(self, upload: Upload) -> BatchResult:
         """The answers for several pictures; one that fails has its error in its place.
 
         Raises:
-            ServiceError: there is no such classifier.
+            ServiceError: there is no such classifier, or too much to do.
         """
         started = time.perf_counter()
-        model = await asyncio.to_thread(self.catalogue.find, upload.model)
-        answers = (self._classify_or_error(data, model, upload.top_k, started) for data in upload.images)
-        return BatchResult(model=model.tag, results=await asyncio.gather(*answers))
+        model = await self._versions.find(upload.model)
+        with self._pictures.admit(len(upload.images)):
+            answers = (self._classify_or_error(data, model, upload.top_k, started) for data in upload.images)
+            return BatchResult(model=model.tag, results=await asyncio.gather(*answers))
 
     async def explain(self, upload: Upload) -> Explanation:
         """Why a picture gets a class: the heat map and a sentence.
@@ -178,16 +153,16 @@ class Classifier:
         Raises:
             ServiceError: as `one`; `wrong_field` for a class the classifier does not know.
         """
-        model = await asyncio.to_thread(self.catalogue.find, upload.model)
+        model = await self._versions.find(upload.model)
         names = model.info.class_names
         if upload.class_name not in ("", *names):
             raise ServiceError("wrong_field", f"{model.tag} has no class {upload.class_name[:80]!r}")
-        async with self._aside:
-            size, pixels = await self._decode(upload.images[0], model)
-            found = await self._ask("look", pixels=pixels[None], folder=str(model.path), class_name=upload.class_name)
-            seen = Seen(names, *found)
-            box = model.info.preprocessing.box(size)
-            png = await asyncio.to_thread(heat_png, seen.heat, size, box)
+        with self._explanations.admit():
+            async with self._one_explanation:
+                size, pixels = await self._decode(upload.images[0], model)
+                seen = Seen(names, *await self._runners.look(model, pixels, upload.class_name))
+                box = model.info.preprocessing.box(size)
+                png = await asyncio.to_thread(heat_png, seen.heat, size, box)
         return Explanation.model_validate(
             {
                 "model": model.tag,
@@ -204,13 +179,19 @@ class Classifier:
         Raises:
             ServiceError: as `one`; `no_neighbours` where the classifier does not know what it learned from.
         """
-        model = await asyncio.to_thread(self.catalogue.find, upload.model)
-        async with self._aside:
-            _, pixels = await self._decode(upload.images[0], model)
-            found = await self._ask("nearest", pixels=pixels[None], folder=str(model.path), count=upload.count)
+        model = await self._versions.find(upload.model)
+        with self._explanations.admit():
+            async with self._one_explanation:
+                _, pixels = await self._decode(upload.images[0], model)
+                found = await self._runners.nearest(model, pixels, upload.count)
         names = model.info.class_names
         pictures = [{"sha256": sha256, "class": names[i], "similarity": round(s, 4)} for sha256, i, s in found]
         return NeighbourList.model_validate({"model": model.tag, "neighbours": pictures})
+
+    async def _default(self) -> StoredModel | None:
+        with suppress(ServiceError):
+            return await asyncio.to_thread(self.catalogue.find, "")
+        return None
 
     async def _classify_or_error(
         self, data: bytes, model: StoredModel, top_k: int, started: float
@@ -221,14 +202,8 @@ class Classifier:
             return ErrorBody(error=Problem(code=error.code, message=str(error)))
 
     async def _classify(self, data: bytes, model: StoredModel, top_k: int, started: float) -> Result:
-        if self._waiting >= MAX_WAITING:
-            raise ServiceError("overloaded", "too many pictures are waiting. Try again in a moment")
-        self._waiting += 1
-        try:
-            size, pixels = await self._decode(data, model)
-            probabilities, none_of_these = await self._batcher.submit(model.info.backbone_sha256, (pixels, model))
-        finally:
-            self._waiting -= 1
+        size, pixels = await self._decode(data, model)
+        probabilities, none_of_these = await self._runners.answer(model, pixels)
         return make_result(
             model.tag,
             model.info.class_names,
@@ -240,66 +215,22 @@ class Classifier:
             time_ms=(time.perf_counter() - started) * 1000,
         )
 
-    async def _decode(self, data: bytes, model: StoredModel) -> tuple[tuple[int, int], Pixels]:
+    async def _decode(self, data: bytes, model: StoredModel) -> tuple[Size, Pixels]:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, _decode, data, model.info.preprocessing)
+            size, pixels, seconds = await loop.run_in_executor(self._threads, _decode, data, model.info.preprocessing)
         except ImageError as error:
             raise image_error(error) from None
-
-    async def _compute(self, _: str, batch: list[Item]) -> Sequence[Answer | Exception]:
-        pixels = np.stack([item[0] for item in batch])
-        answers = await self._ask("answer", pixels=pixels, folders=[str(item[1].path) for item in batch])
-        return [ServiceError(a["code"], a["message"]) if a["code"] else a["answer"] for a in answers]
-
-    async def _ask(self, what: str, **values: Any) -> Any:
-        try:
-            answer = await self._ask_runner(what, values)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ServiceError("overloaded", "the classifier is starting again. Try again in a moment") from error
-        except BentoMLException as error:
-            raise ServiceError("internal", "the classifier failed. The service's log says why") from error
-        if isinstance(answer, dict):
-            if answer["code"]:
-                raise ServiceError(answer["code"], answer["message"])
-            return answer["answer"]
-        return answer
-
-    async def _ask_runner(self, what: str, values: dict[str, Any]) -> Any:
-        """One call; once more when an idle connection was closed just then, as computing twice does no harm."""
-        runner: Any = self.runner
-        try:
-            return await getattr(runner.to_async, what)(**values)
-        except aiohttp.ClientConnectionError:
-            return await getattr(runner.to_async, what)(**values)
+        self._meters.decode.observe(seconds)
+        return size, pixels
 
 
-class Aside:
-    """Lets one through at a time, so that explaining never holds up classifying; `most` may wait."""
-
-    def __init__(self, most: int) -> None:
-        self._lock = asyncio.Lock()
-        self._left = most
-
-    async def __aenter__(self) -> None:
-        if not self._left:
-            raise ServiceError("overloaded", "too many explanations are waiting. Try again in a moment")
-        self._left -= 1
-        try:
-            await self._lock.acquire()
-        except BaseException:
-            self._left += 1
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
-        self._left += 1
-
-
-def _decode(data: bytes, preprocessing: Preprocessing) -> tuple[tuple[int, int], Pixels]:
-    """Size as shown (width, height), and the network's input (H, W, 3) uint8."""
-    info: ImageInfo = probe(data)
-    return (info.width, info.height), preprocessing.from_bytes(data)
+def _decode(data: bytes, preprocessing: Preprocessing) -> tuple[Size, Pixels, float]:
+    """Size as shown (width, height), the network's input (H, W, 3) uint8, and the seconds it took."""
+    started = time.perf_counter()
+    info = probe(data)
+    pixels = preprocessing.from_bytes(data)
+    return (info.width, info.height), pixels, time.perf_counter() - started
 
 
 _service: Service = Classifier

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from tellapart import store
 from tellapart.errors import MissingError, TellapartError
@@ -21,6 +22,12 @@ class _Seen:
     models: tuple[StoredModel, ...]
     default: StoredModel | None
 
+    @cached_property
+    def by_name(self) -> dict[str, StoredModel]:
+        """By what a request may say: NAME, NAME:VERSION, or ""."""
+        found = {m.tag: m for m in self.models} | {m.name: m for m in self.models if m.promoted}
+        return found | ({"": self.default} if self.default else {})
+
 
 class Catalogue:
     """The classifiers in the store. A request costs one `stat` of the pointer file.
@@ -34,6 +41,13 @@ class Catalogue:
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: _Seen | None = None
+
+    def known(self, model: str) -> StoredModel | None:
+        """As `find`, where that needs no listing of the store; else None. Fast enough for an event loop."""
+        seen = self._seen
+        if seen is None or seen.stamp != _stamp() or self._clock() - seen.at >= MAX_AGE_S:
+            return None
+        return seen.by_name.get(model)
 
     def find(self, model: str) -> StoredModel:
         """The version that answers for NAME, NAME:VERSION, or "" for the default.

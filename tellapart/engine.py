@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from tellapart.classifier import Classifier, Loader
 from tellapart.errors import MissingError, TellapartError
 from tellapart.heatmap import activation_maps
+from tellapart.messages import Answer, Look
 from tellapart.neighbours import Neighbour, Neighbours, read_neighbours
 from tellapart.network import FeatureExtractor
 from tellapart.wire import ServiceError
 
 Pixels = NDArray[np.uint8]
-Answer = tuple[NDArray[np.float32], bool]  # probabilities (C,), and whether it shows none of the classes
-Look = tuple[NDArray[np.float32], bool, int, NDArray[np.float32]]  # and the class index and its heat map (h, w)
 
 
 @dataclass

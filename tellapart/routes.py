@@ -34,6 +34,9 @@ class Front(Protocol):
 
     catalogue: Catalogue
 
+    def check_room(self) -> None:
+        """Refuse at once where there is too much to do."""
+
     async def one(self, upload: Upload) -> Result:
         """The answer for one picture."""
 
@@ -51,10 +54,12 @@ def build_app(front: Callable[[], Front], description: dict[str, Any]) -> Starle
     """The routes; `front` gives what answers, which exists only once the server has started."""
 
     async def classify(request: Request) -> Response:
+        front().check_room()
         upload = await read_upload(request, "image", 1, ("model", "top_k"))
         return _json(await _while_connected(request, front().one(upload)))
 
     async def classify_batch(request: Request) -> Response:
+        front().check_room()
         upload = await read_upload(request, "images", MAX_BATCH_IMAGES, ("model", "top_k"))
         return _json(await _while_connected(request, front().many(upload)))
 

@@ -36,6 +36,9 @@ class Settings:
         smtp_url: the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://..., "" for no mail (TELLAPART_SMTP_URL).
         mail_from: the sender of its mails (TELLAPART_MAIL_FROM).
         web_url: where people find the web page, for links in mails (TELLAPART_WEB_URL, from host and port).
+        model_memory: bytes that classifiers in the service's memory may take (TELLAPART_MODEL_MEMORY_MB, 2048).
+        max_waiting: pictures that may be in one front of the service at once (TELLAPART_MAX_WAITING, 128).
+        compiled: whether the service compiles backbones (TELLAPART_COMPILE, auto; on or off).
     """
 
     home: Path
@@ -63,6 +66,9 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "tellapart@localhost"
     web_url: str = "http://127.0.0.1:5000"
+    model_memory: int = 2048 * 2**20
+    max_waiting: int = 128
+    compiled: str = "auto"
 
     @property
     def datasets(self) -> Path:
@@ -109,6 +115,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chromium=Path(text("CHROMIUM", str(Settings.chromium))),
         chromedriver=Path(text("CHROMEDRIVER", str(Settings.chromedriver))),
         cache_url=text("CACHE_URL", ""),
+        model_memory=_number("TELLAPART_MODEL_MEMORY_MB", text("MODEL_MEMORY_MB", "2048")) * 2**20,
+        max_waiting=_number("TELLAPART_MAX_WAITING", text("MAX_WAITING", "128")),
+        compiled=_one_of("TELLAPART_COMPILE", text("COMPILE", "auto").lower(), ("auto", "on", "off")),
         database_url=text("DATABASE_URL", ""),
         queue_url=text("QUEUE_URL", ""),
         smtp_url=text("SMTP_URL", ""),
@@ -133,3 +142,15 @@ def _switch(name: str, text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise UsageError(f"{name}={text!r} is neither on nor off", "Use on or off")
     return text.lower() == "on"
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 10**7:
+        raise UsageError(f"{name}={text!r} is not a number", "Use a whole number above 0")
+    return int(text)
+
+
+def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise UsageError(f"{name}={text!r} is not known", f"Use one of: {', '.join(allowed)}")
+    return text

@@ -1,0 +1,35 @@
+"""What the service measures of itself, for `/metrics`."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Meters:
+    """Histograms and counters; made once a process, after BentoML said where they are kept.
+
+    Attributes:
+        batch_size: pictures computed together.
+        queue: seconds from decoded to computing.
+        decode: seconds a picture took to become the network's input.
+        model: seconds a batch took in the Runner.
+        waiting: pictures in the service now.
+        refused: pictures and requests refused for want of room.
+        restarts: how often a Runner was started again.
+    """
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.batch_size = Histogram(
+            "tellapart_batch_size", "Pictures computed together", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
+        )
+        self.queue = Histogram(
+            "tellapart_queue_seconds", "From decoded to computing", buckets=_SECONDS, registry=registry
+        )
+        self.decode = Histogram("tellapart_decode_seconds", "Decoding a picture", buckets=_SECONDS, registry=registry)
+        self.model = Histogram("tellapart_model_seconds", "A batch in the Runner", buckets=_SECONDS, registry=registry)
+        self.waiting = Gauge(
+            "tellapart_waiting", "Pictures in the service", multiprocess_mode="livesum", registry=registry
+        )
+        self.refused = Counter("tellapart_refused", "Refused for want of room", registry=registry)
+        self.restarts = Counter("tellapart_runner_restarts", "Runners started again", registry=registry)

@@ -1,0 +1,149 @@
+"""The Runner: the process that computes for the service's fronts. The only one that loads torch.
+
+    python -m tellapart.runner SOCKET
+
+It listens on a unix socket that only its user can reach, and serves every connection in a thread, one message
+after the other. It ends when the last front has gone, whatever way that went, so that none is ever left over.
+A front that dies without a word is reported to BentoML's supervisor, which would notice only seconds later,
+and in a container never.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tellapart.engine import Engine
+from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive_blocking, send_blocking, write_answers
+from tellapart.settings import load_settings
+from tellapart.wire import ServiceError
+
+_NOBODY_CAME_S = 60.0
+
+Reply = tuple[Head, list[Piece]]
+
+
+class Runner:
+    """Serves connections on a listening socket; `streams` batches are computed at once."""
+
+    def __init__(self, engine: Engine, streams: int) -> None:
+        self._engine = engine
+        self._streams = threading.Semaphore(streams)
+        self._fronts = 0
+        self._changed = threading.Condition()
+
+    def serve(self, listening: socket.socket) -> None:
+        """Accept connections until the last front has gone, or none came for a minute."""
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+        with self._changed:
+            if self._changed.wait_for(lambda: self._fronts > 0, _NOBODY_CAME_S):
+                self._changed.wait_for(lambda: self._fronts == 0)
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(Closed):
+            while True:
+                head, body = receive_blocking(connection)
+                if head["do"] == WATCH:
+                    self._watch(connection, head)
+                head, parts = self._reply(head, body)
+                send_blocking(connection, pack(head, *parts))
+
+    def _watch(self, connection: socket.socket, front: Head) -> NoReturn:
+        """Wait for a front's end."""
+        with self._changed:
+            self._fronts += 1
+            self._changed.notify_all()
+        killed = True
+        try:
+            killed = receive_blocking(connection)[0]["do"] != GOODBYE
+        finally:
+            if killed:
+                _report_killed(front["front"], front["supervisor"])
+            with self._changed:
+                self._fronts -= 1
+                self._changed.notify_all()
+        raise Closed("the front ended")
+
+    def _reply(self, head: Head, body: bytearray) -> Reply:
+        try:
+            with self._streams if head["do"] == "answer" else contextlib.nullcontext():
+                started = time.perf_counter()
+                reply, parts = getattr(self, f"_{head['do']}")(head, np.frombuffer(body, np.uint8))
+                return {**reply, "seconds": time.perf_counter() - started}, parts
+        except ServiceError as error:
+            return {"code": error.code, "message": str(error)}, []
+
+    def _load(self, head: Head, _: Any) -> Reply:
+        self._engine.load(head["folder"])
+        return {}, []
+
+    def _answer(self, head: Head, body: Any) -> Reply:
+        return write_answers(self._engine.answer(body.reshape(head["shape"]), head["folders"]))
+
+    def _look(self, head: Head, body: Any) -> Reply:
+        probabilities, none, asked, heat = self._engine.look(
+            body.reshape(head["shape"]), head["folder"], head["class_name"]
+        )
+        reply = {"none_of_these": none, "asked": asked, "classes": len(probabilities), "heat": heat.shape}
+        return reply, [np.concatenate([probabilities, heat.ravel()], dtype=np.float32).data.cast("B")]
+
+    def _nearest(self, head: Head, body: Any) -> Reply:
+        found = self._engine.nearest(body.reshape(head["shape"]), head["folder"], head["count"])
+        return {"neighbours": [(n.sha256, n.class_index, n.similarity) for n in found]}, []
+
+
+def _report_killed(front: int, supervisor: int) -> None:
+    """Let BentoML's supervisor start a front anew that was killed; it waits up to 10 s by itself."""
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
+        if b"bentoml" in command and b"serve" in command:
+            print(f"tellapart: the front {front} was killed; asking {supervisor} for another", file=sys.stderr)
+            os.kill(supervisor, signal.SIGHUP)
+
+
+def main(path: Path) -> None:
+    """Listen on a socket at that path."""
+    # the supervisor signals all processes below it at once, but a front still finishes what is in flight
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listening:
+        engine, streams = _engine()
+        path.unlink(missing_ok=True)  # of one that was killed
+        listening.bind(str(path))
+        listening.listen(64)
+        Runner(engine, streams).serve(listening)
+    for file in (path, path.with_suffix(".lock")):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others may live there
+        path.parent.rmdir()
+    os._exit(0)  # a thread may still compute what nobody waits for
+
+
+def _engine() -> tuple[Engine, int]:
+    import torch
+
+    from tellapart.classifier import Loader
+    from tellapart.network import pick_device
+
+    device = pick_device("auto")
+    settings = load_settings()
+    streams = len(os.sched_getaffinity(0)) if device.type == "cpu" else 1
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    return Engine(Loader(device), settings.model_memory), streams
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,182 @@
+"""The front's side of a Runner: starting it, asking it, and starting it again when it dies."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from tellapart.hardware import visible_gpus
+from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive
+from tellapart.wire import ServiceError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_POLL_S = 0.05
+_SHORT_LIFE_S = 30.0
+_LONGEST_PAUSE_S = 10.0
+_CONNECTION_BYTES = 2**24  # an answer is read in one go
+
+_log = logging.getLogger(__name__)
+
+
+class _Connection:
+    """One question at a time; who comes meanwhile waits."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._lock = asyncio.Lock()
+
+    @property
+    def busy(self) -> bool:
+        return self._lock.locked()
+
+    async def ask(self, pieces: list[Piece]) -> tuple[Head, bytes]:
+        async with self._lock:
+            self.writer.writelines(pieces)
+            return await receive(self.reader)
+
+
+class RunnerLink:
+    """Keeps one Runner process alive and asks it. All fronts under one supervisor share it.
+
+    Args:
+        number: which Runner, and which GPU where there is one.
+        lanes: how many questions of each kind may be under way at once.
+        prepare: called with the link whenever a Runner is up, before it counts as ready.
+    """
+
+    def __init__(self, number: int, lanes: dict[str, int], prepare: Callable[["RunnerLink"], Awaitable[None]]) -> None:
+        self._number, self._lanes, self._prepare = number, lanes, prepare
+        self._connections: dict[str, list[_Connection]] = {}
+        self._watch: _Connection | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self.ready = False
+        self.under_way = 0
+
+    def start(self) -> None:
+        """Begin to keep a Runner."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Let go of the Runner; it ends when the last front has done so."""
+        if self._watch:
+            self._watch.writer.writelines(pack({"do": GOODBYE}))
+            await self._watch.writer.drain()
+        if self._keeping:
+            self._keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeping
+
+    async def ask(self, lane: str, head: Head, *parts: Piece) -> tuple[Head, bytes]:
+        """One question and its answer. Whoever gives up waiting leaves it to be answered.
+
+        Raises:
+            ServiceError: what the Runner refused, or `not_ready` as it is not there or died over it.
+        """
+        if not self._connections:
+            raise _starting()
+        connection = min(self._connections[lane], key=lambda c: c.busy)
+        self.under_way += 1
+        try:
+            answer, body = await asyncio.shield(connection.ask(pack(head, *parts)))
+        except (Closed, OSError):
+            raise _starting() from None
+        finally:
+            self.under_way -= 1
+        if "code" in answer:
+            raise ServiceError(answer["code"], answer["message"])
+        return answer, body
+
+    async def _keep(self) -> None:
+        loop, pause = asyncio.get_running_loop(), 0.0
+        while True:
+            began = loop.time()
+            try:
+                await self._connect()
+                await self._prepare(self)
+                self.ready = True
+                if self._watch:
+                    await self._watch.reader.read(1)  # nothing is ever sent: this ends when the Runner does
+            except (Closed, OSError, ServiceError) as error:
+                _log.warning("the Runner is not usable: %s", error)
+            finally:
+                self.ready = False
+                self._close()
+            pause = 0.0 if loop.time() - began > _SHORT_LIFE_S else min(2 * pause + 0.25, _LONGEST_PAUSE_S)
+            _log.warning("the Runner ended; another is started")
+            await asyncio.sleep(pause)
+
+    async def _connect(self) -> None:
+        path = _socket_path(self._number)
+        while not path.exists() or not await _is_open(path):
+            with _turn(path) as mine:
+                if mine and not await _is_open(path):
+                    await _start(path, self._number)
+            await asyncio.sleep(_POLL_S)
+        watch = await _open(path)
+        watch.writer.writelines(pack({"do": WATCH, "front": os.getpid(), "supervisor": os.getppid()}))
+        self._connections = {lane: [await _open(path) for _ in range(n)] for lane, n in self._lanes.items()}
+        self._watch = watch
+
+    def _close(self) -> None:
+        for connection in [c for lane in self._connections.values() for c in lane]:
+            connection.writer.close()
+        if self._watch:
+            self._watch.writer.close()
+        self._connections, self._watch = {}, None
+
+
+def _starting() -> ServiceError:
+    return ServiceError("not_ready", "the classifier is starting again. Try again in a moment")
+
+
+def _socket_path(number: int) -> Path:
+    """The same for all fronts of one supervisor, in a folder that nobody else can enter."""
+    folder = Path(tempfile.gettempdir()) / f"tellapart-{os.getuid()}-{os.getppid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{number}.sock"
+
+
+async def _open(path: Path) -> _Connection:
+    return _Connection(*await asyncio.open_unix_connection(path, limit=_CONNECTION_BYTES))
+
+
+async def _is_open(path: Path) -> bool:
+    try:
+        connection = await _open(path)
+    except OSError:
+        return False
+    connection.writer.close()
+    return True
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[bool]:
+    """Whether it is this front's turn to start the Runner; another may be at it."""
+    with path.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+async def _start(path: Path, number: int) -> None:
+    gpus = visible_gpus()
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else ""}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tellapart.runner", str(path)),
+        cwd=_ROOT,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not await _is_open(path):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_S):
+                raise Closed(f"it ended with status {await process.wait()}")

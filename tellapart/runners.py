@@ -1,0 +1,151 @@
+"""All Runners as the front sees them: what waits becomes batches, batches go to whichever Runner is free."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.batcher import MicroBatcher
+from tellapart.hardware import cpus, visible_gpus
+from tellapart.messages import Answer, Head, Look, Piece, read_answers
+from tellapart.meters import Meters
+from tellapart.preprocess import Preprocessing
+from tellapart.runner_link import RunnerLink
+from tellapart.store import StoredModel
+from tellapart.wire import ServiceError
+
+Pixels = NDArray[np.uint8]
+Neighbour = tuple[str, int, float]  # sha256, class index, similarity
+_Together = tuple[str, Preprocessing]  # pictures with equal ones may share a batch
+_Stamp = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class _Item:
+    pixels: Pixels
+    folder: str
+    since: float
+
+
+class Runners:
+    """Computes answers, in as many Runner processes as there are GPUs, or in one on the processor.
+
+    Args:
+        default: the classifier that is loaded before the service counts as ready, if there is one.
+        max_queue: decoded pictures that may wait.
+        timeout_s: seconds a picture may wait.
+    """
+
+    def __init__(
+        self, default: Callable[[], Awaitable[StoredModel | None]], meters: Meters, *, max_queue: int, timeout_s: float
+    ) -> None:
+        self._default, self._meters = default, meters
+        self._loaded: set[str] = set()
+        self._failed: dict[str, tuple[_Stamp, ServiceError]] = {}
+        gpus = len(visible_gpus())
+        streams = 2 if gpus else cpus()
+        lanes = {"answer": streams, "load": 1, "aside": 1}
+        self._links = [RunnerLink(i, lanes, self._prepare) for i in range(gpus or 1)]
+        self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
+            self._compute,
+            max_batch_size=64 if gpus else 8,
+            max_queue=max_queue,
+            timeout_s=timeout_s,
+            concurrency=streams * len(self._links),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether every Runner can compute."""
+        return all(link.ready for link in self._links)
+
+    def start(self) -> None:
+        """Begin to keep the Runners; returns before they are ready."""
+        for link in self._links:
+            link.start()
+
+    async def stop(self) -> None:
+        """Let go of them; what is in flight should be answered by now."""
+        for link in self._links:
+            await link.stop()
+
+    async def load(self, model: StoredModel) -> None:
+        """Have a classifier in memory. What could not be loaded is tried again once its files changed.
+
+        Raises:
+            ServiceError: `unusable_model`, or `not_ready`.
+        """
+        folder = str(model.path)
+        if folder in self._loaded:
+            return
+        stamp = _stamp(model.path)
+        failed = self._failed.get(folder)
+        if failed and failed[0] == stamp:
+            raise failed[1]
+        try:
+            for link in self._links:
+                await link.ask("load", {"do": "load", "folder": folder})
+        except ServiceError as error:
+            if error.code == "unusable_model":
+                self._failed[folder] = stamp, error
+            raise
+        self._failed.pop(folder, None)
+        self._loaded.add(folder)
+
+    async def answer(self, model: StoredModel, pixels: Pixels) -> Answer:
+        """The answer for a preprocessed picture (H, W, 3).
+
+        Raises:
+            ServiceError: as the batcher and the Runner refuse.
+        """
+        info = model.info
+        together = info.backbone_sha256, info.preprocessing
+        return await self._batcher.submit(together, _Item(pixels, str(model.path), time.perf_counter()))
+
+    async def look(self, model: StoredModel, pixels: Pixels, class_name: str) -> Look:
+        """The answer for a picture (H, W, 3), and what speaks for a class, "" for the answer."""
+        head = {"do": "look", "folder": str(model.path), "shape": [1, *pixels.shape], "class_name": class_name}
+        answer, body = await self._free().ask("aside", head, pixels.data.cast("B"))
+        numbers = np.frombuffer(body, np.float32)
+        heat = numbers[answer["classes"] :].reshape(answer["heat"])
+        return numbers[: answer["classes"]], answer["none_of_these"], answer["asked"], heat
+
+    async def nearest(self, model: StoredModel, pixels: Pixels, count: int) -> list[Neighbour]:
+        """The pictures that a classifier learned from and that are most like one (H, W, 3)."""
+        head = {"do": "nearest", "folder": str(model.path), "shape": [1, *pixels.shape], "count": count}
+        answer, _ = await self._free().ask("aside", head, pixels.data.cast("B"))
+        return [(sha256, index, similarity) for sha256, index, similarity in answer["neighbours"]]
+
+    async def _prepare(self, link: RunnerLink) -> None:
+        self._loaded.clear()
+        if model := await self._default():
+            await link.ask("load", {"do": "load", "folder": str(model.path)})
+
+    def _free(self) -> RunnerLink:
+        return min(self._links, key=lambda link: (not link.ready, link.under_way))
+
+    async def _compute(self, _: _Together, batch: list[_Item]) -> Sequence[Answer | Exception]:
+        now = time.perf_counter()
+        self._meters.batch_size.observe(len(batch))
+        for item in batch:
+            self._meters.queue.observe(now - item.since)
+        head: Head = {
+            "do": "answer",
+            "shape": [len(batch), *batch[0].pixels.shape],
+            "folders": [item.folder for item in batch],
+        }
+        parts: list[Piece] = [item.pixels.data.cast("B") for item in batch]
+        answer, body = await self._free().ask("answer", head, *parts)
+        self._meters.model.observe(answer["seconds"])
+        return read_answers(answer, body)
+
+
+def _stamp(folder: Path) -> _Stamp:
+    """Changes when a bundle's files do."""
+    try:
+        return tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in folder.iterdir()))
+    except OSError:
+        return ()
