@@ -9,7 +9,18 @@ from flask import Flask, url_for
 from flask_caching import Cache
 
 from tellapart.settings import Settings, load_settings
-from webui import classifiers, errors, formats, pages, results, security, uploads
+from webui import (
+    audit,
+    classifiers,
+    errors,
+    formats,
+    pages,
+    results,
+    review,
+    review_changes,
+    security,
+    uploads,
+)
 from webui.answers import Answers
 from webui.cache import cache_config
 from webui.catalog import Catalog
@@ -46,7 +57,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     errors.register(app)
     formats.register(app)
     app.jinja_env.globals["asset"] = _asset
-    for module in (pages, classifiers, uploads, results):
+    for module in (pages, classifiers, uploads, results, review, review_changes, audit):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -151,6 +151,12 @@ class Jobs:
             jobs = list(session.scalars(query.limit(most)))
         return sorted(jobs, key=lambda job: not job.active)
 
+    def at_work_on(self, name: str) -> Job | None:
+        """The unfinished job for a name, whoever asked for it; None where there is none."""
+        query = select(Job).where(Job.name == name, Job.state.in_(ACTIVE)).limit(1)
+        with self._database.reading() as session:
+            return session.scalar(query)
+
     def ahead(self, job: Job) -> int:
         """How many jobs are worked on before a queued one."""
         query = select(Job.id).where(Job.state.in_(ACTIVE), Job.kind != Kind.SAMPLE, Job.queued < job.queued)

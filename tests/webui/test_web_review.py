@@ -1,0 +1,261 @@
+"""Looking through a data set on the page: deciding, applying, undoing, auditing."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tellapart.dataset import Dataset
+from tellapart.flags import Suspect, store_flags
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
+from tellapart.settings import Settings
+
+JSON = {"Accept": "application/json"}
+MakePicture = Callable[..., bytes]
+
+
+@pytest.fixture
+def dataset(settings: Settings, make_photo: MakePicture, isolated_home: Path) -> Dataset:
+    """Three cats and three dogs called 0 to 5; 4 is a suspect dog that looks like a cat."""
+    dataset = Dataset.create(settings.datasets / "pets", "pets", parse_class_names(["cat", "dog"]), ["folder"])
+    for number in range(6):
+        slug, data = ("cat", "dog")[number // 3], make_photo(number)
+        picture = inspect(data)
+        dataset.store(slug, picture, data)
+        attempt = Attempt(f"u{number}", slug, Status.KEPT, Reason.OK, source="folder", rank=number)
+        dataset.manifest.add([attempt.with_picture(picture)])
+    store_flags(dataset, [Suspect(sha(dataset, 4), "dog", "label_error", 0.9, "looks like a cat", "move", "cat")])
+    return dataset
+
+
+def sha(dataset: Dataset, number: int) -> str:
+    return next(a.sha256 for a in dataset.manifest.attempts() if a.url == f"u{number}")
+
+
+def keys(dataset: Dataset, *numbers: int) -> list[str]:
+    """The pictures as the page names them."""
+    return [f"{('cat', 'dog')[n // 3]}/{sha(dataset, n)}" for n in numbers]
+
+
+def kept(dataset: Dataset) -> dict[str, int]:
+    return {c.slug: len(dataset.manifest.kept(c.slug)) for c in dataset.classes}
+
+
+@pytest.fixture
+def stage(web: FlaskClient) -> Callable[..., Any]:
+    return lambda action, pictures, to="": web.post(
+        "/datasets/pets/stage", json={"action": action, "to": to, "pictures": pictures}, headers=JSON
+    )
+
+
+def test_the_most_suspect_picture_comes_first_with_its_reason(web: FlaskClient, dataset: Dataset) -> None:
+    items = web.get("/datasets/pets/pictures.json").json["items"]  # type: ignore[index]
+    assert [i["sha256"] for i in items] == [sha(dataset, n) for n in (4, 0, 1, 2, 3, 5)]
+    assert (items[0]["why"], items[0]["to"], items[1]["why"]) == ("looks like a cat", "cat", "")
+    page = web.get("/datasets/pets").text
+    assert page.index(sha(dataset, 4)) < page.index(sha(dataset, 0))
+    assert "looks like a cat" in page
+
+
+def test_filters_and_pages(web: FlaskClient, dataset: Dataset) -> None:
+    def shown(query: str) -> list[str]:
+        answer = web.get(f"/datasets/pets/pictures.json?{query}").json
+        return [i["sha256"] for i in answer["items"]]  # type: ignore[index]
+
+    assert shown("class=cat") == [sha(dataset, n) for n in (0, 1, 2)]
+    assert shown("show=suspects") == [sha(dataset, 4)]
+    assert shown("order=class&offset=2&limit=2") == [sha(dataset, n) for n in (2, 3)]
+    assert shown("offset=999999999") == []
+    assert shown("offset=-1&limit=x") == shown("")
+
+
+def test_decisions_wait_until_they_are_applied_and_survive_a_restart(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any], settings: Settings, service_client: Any
+) -> None:
+    from webui.app import create_app
+
+    assert stage("remove", keys(dataset, 0)).json == {"message": "", "staged": 1}
+    assert stage("move", keys(dataset, 4), "cat").json["staged"] == 2
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+    again = create_app(settings, client=service_client, WTF_CSRF_ENABLED=False).test_client()
+    assert '<strong id="staged">2</strong>' in again.get("/datasets/pets").text
+    again.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 3, "dog": 2}
+    assert "Carried out for 2 pictures" in again.get("/datasets/pets").text
+    again.post("/datasets/pets/undo")
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+
+
+def test_the_last_decision_about_a_picture_counts(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    stage("remove", keys(dataset, 0, 1))
+    assert stage("none", keys(dataset, 0)).json["staged"] == 1
+    stage("keep", keys(dataset, 1))
+    web.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+
+
+def test_a_kept_suspect_is_none_any_more(web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]) -> None:
+    stage("keep", keys(dataset, 4))
+    web.post("/datasets/pets/apply")
+    assert web.get("/datasets/pets/pictures.json?show=suspects").json == {"items": []}
+
+
+def test_what_was_taken_out_can_be_put_back(web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]) -> None:
+    stage("remove", keys(dataset, 0))
+    web.post("/datasets/pets/apply")
+    out = web.get("/datasets/pets/pictures.json?show=out").json["items"]  # type: ignore[index]
+    assert [i["sha256"] for i in out] == [sha(dataset, 0)]
+    stage("keep", keys(dataset, 0))
+    web.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+
+
+def test_forgetting_what_waits(web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]) -> None:
+    stage("remove", keys(dataset, 0))
+    web.post("/datasets/pets/discard")
+    web.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+
+
+def test_without_javascript_the_form_goes_back_to_where_it_was(web: FlaskClient, dataset: Dataset) -> None:
+    form = {"action": "remove", "pictures": keys(dataset, 0, 1), "class": "cat", "order": "newest"}
+    answer = web.post("/datasets/pets/stage", data=form)
+    assert (answer.status_code, answer.location) == (303, "/datasets/pets?class=cat&order=newest")
+    assert '<strong id="staged">2</strong>' in web.get(answer.location).text
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"action": "burn", "pictures": ["cat/" + "0" * 64]}, "none of the decisions"),
+        ({"action": "remove", "pictures": []}, "no picture was chosen"),
+        ({"action": "remove", "pictures": "cat"}, "no picture was chosen"),
+        ({"action": "remove", "pictures": ["../../etc/passwd"]}, "unknown address"),
+        ({"action": "remove", "pictures": [7, None]}, "unknown address"),
+        ({"action": "move", "to": "bird", "pictures": ["cat/" + "0" * 64]}, "no class to move"),
+        ({"action": "move", "pictures": ["cat/" + "0" * 64]}, "no class to move"),
+        ([1], "none of the decisions"),
+    ],
+)
+def test_a_decision_that_cannot_be_taken(web: FlaskClient, dataset: Dataset, given: Any, problem: str) -> None:
+    answer = web.post("/datasets/pets/stage", json=given, headers=JSON)
+    assert answer.status_code == 400
+    assert problem in answer.json["error"]["message"]  # type: ignore[index]
+
+
+def test_a_picture_that_vanished_meanwhile_costs_nothing(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    stage("remove", ["cat/" + "0" * 64, *keys(dataset, 0)])
+    assert "for 1 picture." in web.post("/datasets/pets/apply", headers=JSON).json["message"]  # type: ignore[index]
+    assert kept(dataset) == {"cat": 2, "dog": 3}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/datasets/none-such",
+        "/datasets/..%2f..%2fetc",
+        "/datasets/pets?class=bird",
+        "/datasets/pets?order=random",
+        "/datasets/pets?show=everything",
+        "/datasets/pets/thumbnails/cat/" + "0" * 64 + ".jpg",
+        "/datasets/pets/pictures/cat/" + "0" * 64,
+        "/datasets/pets/audit?class=bird",
+        "/datasets/none-such/audit",
+    ],
+)
+def test_nothing_there(web: FlaskClient, dataset: Dataset, path: str) -> None:
+    assert web.get(path).status_code == 404
+
+
+def test_thumbnails_are_small_and_show_only_pixels(web: FlaskClient, dataset: Dataset) -> None:
+    with web.get(f"/datasets/pets/thumbnails/cat/{sha(dataset, 0)}.jpg") as answer:
+        assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+    assert web.get(f"/datasets/pets/thumbnails/cat/{sha(dataset, 0)}.jpg?size=huge").status_code == 404
+    assert web.get(f"/datasets/pets/thumbnails/dog/{sha(dataset, 0)}.jpg").status_code == 404
+
+
+def test_details_say_where_a_picture_is_from_and_what_was_decided(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    address = f"/datasets/pets/pictures/dog/{sha(dataset, 4)}"
+    assert "looks like a cat" in web.get(address).text
+    stage("remove", keys(dataset, 4))
+    assert "will be removed" in web.get(address).text
+    web.post("/datasets/pets/apply")
+    assert re.search(r"Decided by you</dt><dd>remove", web.get(address).text)
+
+
+def test_nasty_class_names_are_only_text(
+    web: FlaskClient, settings: Settings, isolated_home: Path, make_photo: MakePicture
+) -> None:
+    nasty = parse_class_names(["a&b 'c' {{7-7}}", "=cmd()"])
+    dataset = Dataset.create(settings.datasets / "nasty", "nasty", nasty, [])
+    for c in nasty:
+        data = make_photo(hash(c.name) % 1000)
+        picture = inspect(data)
+        dataset.store(c.slug, picture, data)
+        dataset.manifest.add([Attempt(c.slug, c.slug, Status.KEPT, Reason.OK).with_picture(picture)])
+    for path in ("/datasets/nasty", "/datasets/nasty/audit"):
+        text = web.get(path).text
+        assert "{{7-7}}" in text
+        assert "a&b 'c'" not in text
+
+
+def test_an_audit_tells_how_many_are_right(web: FlaskClient, dataset: Dataset) -> None:
+    answers = ["yes", "no", "yes"]
+    for given in answers:
+        page = web.get("/datasets/pets/audit?class=cat").text
+        picture = re.search(r'name="picture" value="([0-9a-f]{64})"', page)[1]  # type: ignore[index]
+        assert web.post("/datasets/pets/audit/cat", data={"picture": picture, "answer": given}).status_code == 303
+    page = web.get("/datasets/pets/audit?class=cat").text
+    assert re.search(r"<dt>cat</dt><dd>\s*<strong>66.7 %</strong> right", page)
+    assert "Done with" in page
+
+
+def test_the_last_answer_of_an_audit_can_be_taken_back(web: FlaskClient, dataset: Dataset) -> None:
+    page = web.get("/datasets/pets/audit?class=cat").text
+    picture = re.search(r'name="picture" value="([0-9a-f]{64})"', page)[1]  # type: ignore[index]
+    web.post("/datasets/pets/audit/cat", data={"picture": picture, "answer": "no"})
+    assert "1 of 3" in web.get("/datasets/pets/audit?class=cat").text
+    web.post("/datasets/pets/audit/cat", data={"picture": picture, "answer": "undo"})
+    assert "0 of 3" in web.get("/datasets/pets/audit?class=cat").text
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [({"answer": "perhaps", "picture": "0" * 64}, 400), ({"answer": "yes", "picture": "0" * 64}, 404)],
+)
+def test_an_answer_that_cannot_be_taken(web: FlaskClient, dataset: Dataset, data: Any, status: int) -> None:
+    assert web.post("/datasets/pets/audit/cat", data=data).status_code == status
+
+
+def test_the_first_page_of_a_large_data_set_is_small(web: FlaskClient, dataset: Dataset) -> None:
+    many = [
+        Attempt(f"m{n}", "cat", Status.KEPT, Reason.OK, sha256=f"{n:064x}", extension="jpg", flags=flag(n))
+        for n in range(10_000)
+    ]
+    dataset.manifest.add(many)
+    assert len(web.get("/datasets/pets").data) < 200_000
+    assert len(web.get("/datasets/pets/pictures.json?limit=100000").data) < 200_000
+
+
+def flag(number: int) -> str:
+    if number % 3:
+        return ""
+    value = {
+        "kind": "off_topic",
+        "score": number / 10_000,
+        "reason": "looks like none of the other cats",
+        "action": "look",
+    }
+    return json.dumps(value | {"to": "", "confident": False})

@@ -1,0 +1,143 @@
+"""Deciding about many pictures at once: staged first, then carried out in one go, and taken back in one go."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from tellapart.actions import ACTIONS, apply, undo
+from tellapart.dataset import Dataset
+from tellapart.decisions import Action
+from tellapart.errors import UsageError
+from webui.datasets import find_dataset
+from webui.errors import Trouble, answer, wants_json
+from webui.jobs import AlreadyThere, Kind
+from webui.parts import parts
+from webui.review_filters import read_filters, read_number
+from webui.staging import MAX_STAGED
+
+blueprint = Blueprint("review_changes", __name__, url_prefix="/datasets/<name>")
+_PICTURE = re.compile(r"([^/]{1,120})/([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about some pictures, (class slug, sha256) each; the action "none" takes a staged one back."""
+
+    action: str
+    to_slug: str
+    pictures: tuple[tuple[str, str], ...]
+
+    def actions(self) -> list[Action]:
+        """One action for each picture; a move to where a picture stands is none."""
+        return [
+            Action(self.action, slug, sha256, self.to_slug, by="person")
+            for slug, sha256 in self.pictures
+            if slug != self.to_slug
+        ]
+
+
+@blueprint.post("/stage")
+def stage(name: str) -> AnyResponse:
+    """Remember a decision until it is applied."""
+    dataset = find_dataset(name, parts().settings)
+    try:
+        decision = _read_decision(dataset)
+    except UsageError as error:
+        return answer(Trouble(400, "That decision cannot be taken", str(error), "wrong_field"))
+    if decision.action == "none":
+        parts().staging.unstage(dataset.name, decision.pictures)
+    else:
+        parts().staging.stage(dataset.name, decision.actions())
+    return _after(name, dataset, staged=len(parts().staging.staged(dataset.name)))
+
+
+@blueprint.post("/discard")
+def discard(name: str) -> AnyResponse:
+    """Forget all that is staged."""
+    dataset = find_dataset(name, parts().settings)
+    parts().staging.unstage(dataset.name)
+    return _after(name, dataset, "The decisions that were waiting are forgotten.")
+
+
+@blueprint.post("/apply")
+def apply_staged(name: str) -> AnyResponse:
+    """Carry out all that is staged, as one batch that can be undone."""
+    dataset = find_dataset(name, parts().settings)
+    if parts().jobs.at_work_on(name):
+        return _busy()
+    there = {(a.class_slug, a.sha256) for a in dataset.manifest.attempts() if a.sha256}
+    actions = [a for a in parts().staging.staged(dataset.name) if (a.class_slug, a.sha256) in there]
+    if actions:
+        apply(dataset, actions)
+        dataset.manifest.assign("flags", {a.sha256: "" for a in actions if a.action == "keep"})
+    parts().staging.unstage(dataset.name)
+    done = f"Carried out for {_pictures(len(actions))}. Train again to let the classifier know."
+    return _after(name, dataset, done if actions else "No decision was waiting.")
+
+
+@blueprint.post("/undo")
+def undo_last(name: str) -> AnyResponse:
+    """Take back what a person applied last."""
+    dataset = find_dataset(name, parts().settings)
+    if parts().jobs.at_work_on(name):
+        return _busy()
+    undone = undo(dataset, by="person")
+    return _after(name, dataset, f"Taken back for {_pictures(len(undone))}." if undone else "Nothing to take back.")
+
+
+@blueprint.post("/train")
+def train(name: str) -> AnyResponse:
+    """Train again on the pictures as they are now, and watch it."""
+    dataset = find_dataset(name, parts().settings)
+    try:
+        job_id = parts().jobs.enqueue(Kind.TRAIN, name, {"dataset": str(dataset.folder or dataset.root)}).id
+    except AlreadyThere as running:
+        job_id = running.job_id
+    return redirect(url_for("jobs.show", job_id=job_id), 303)
+
+
+def _read_decision(dataset: Dataset) -> Decision:
+    """The decision in a form or in JSON: `action`, `to` (a class slug) and `pictures`, each CLASS_SLUG/SHA256."""
+    sent = request.get_json(silent=True)
+    given: dict[str, Any] = sent if isinstance(sent, dict) else {}
+    action = str(given.get("action") or request.form.get("action", ""))
+    to_slug = str(given.get("to") or request.form.get("to", "")) if action == "move" else ""
+    if action not in (*ACTIONS, "none"):
+        raise UsageError(f"{action[:20]!r} is none of the decisions", "Choose keep, remove or move")
+    if action == "move" and to_slug not in {c.slug for c in dataset.classes}:
+        raise UsageError("no class to move the pictures to was chosen", "Choose one")
+    chosen = given.get("pictures") or request.form.getlist("pictures")
+    return Decision(action, to_slug, _read_pictures(chosen))
+
+
+def _read_pictures(chosen: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    if not isinstance(chosen, list) or not 0 < len(chosen) <= MAX_STAGED:
+        raise UsageError("no picture was chosen, or too many at once", f"Choose 1 to {MAX_STAGED}")
+    found = [_PICTURE.fullmatch(str(text)) for text in chosen]
+    if not all(found):
+        raise UsageError("a picture has an unknown address", "Reload the page")
+    return tuple((match[1], match[2]) for match in found if match)
+
+
+def _busy() -> AnyResponse:
+    message = "A job is working on these pictures. Wait for it, or stop it; what you decided is kept."
+    return answer(Trouble(409, "One moment", message, "busy"))
+
+
+def _after(name: str, dataset: Dataset, message: str = "", **values: Any) -> AnyResponse:
+    """JSON for the script; for a form the page it was on again, with a message."""
+    if wants_json():
+        return jsonify(values | {"message": message})
+    if message:
+        flash(message)
+    where: dict[str, Any] = dict(read_filters(request.form, dataset).query())
+    where["offset"] = read_number(request.form, "offset", 0) or None
+    return redirect(url_for("review.show", name=name, **where), 303)
+
+
+def _pictures(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number} pictures"

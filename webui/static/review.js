@@ -1,0 +1,241 @@
+// The review page, better: one window over all pictures instead of pages, choosing by range and keyboard,
+// decisions without reloading. Without this script the form posts as it is.
+"use strict";
+
+const CHUNK = 200;
+const GAP = 12;
+const LEAST_WIDTH = 132;
+const WORDS = { remove: () => "will be removed", keep: () => "will be kept", move: (to) => `will move to ${to}` };
+const form = document.getElementById("review");
+if (form) start(form);
+
+function start(form) {
+  const list = document.getElementById("tiles");
+  const grid = document.getElementById("grid");
+  const names = JSON.parse(document.getElementById("names").textContent);
+  const total = Number(form.dataset.total);
+  const items = new Array(total);
+  const chunks = new Map();
+  const chosen = new Set();
+  let focus = 0, anchor = 0, columns = 1, rowHeight = 1, first = -1, last = -1;
+
+  form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
+  document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
+  list.replaceChildren();
+  keysSetting();
+  form.addEventListener("submit", (event) => { event.preventDefault(); decide(event.submitter.value); });
+  document.getElementById("order").addEventListener("change", (event) => event.target.form.submit());
+  list.addEventListener("click", onClick);
+  list.addEventListener("change", onChange);
+  document.addEventListener("keydown", onKey);
+  window.addEventListener("scroll", draw, { passive: true });
+  new ResizeObserver(layOut).observe(grid);
+  layOut();
+  tellChosen();
+
+  function layOut() {
+    columns = Math.max(2, Math.floor((grid.clientWidth + GAP) / (LEAST_WIDTH + GAP)));
+    const width = (grid.clientWidth - GAP * (columns - 1)) / columns;
+    rowHeight = Math.round(width + 62) + GAP;
+    grid.style.height = `${Math.ceil(total / columns) * rowHeight}px`;
+    list.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    list.style.gridAutoRows = `${rowHeight - GAP}px`;
+    first = -1;
+    draw();
+  }
+
+  function draw() {
+    const above = Math.max(0, -grid.getBoundingClientRect().top);
+    const fromRow = Math.max(0, Math.floor(above / rowHeight) - 3);
+    const rows = Math.ceil(window.innerHeight / rowHeight) + 7;
+    const from = fromRow * columns, to = Math.min(total, from + rows * columns);
+    if (from === first && to === last) return;
+    first = from; last = to;
+    list.style.transform = `translateY(${fromRow * rowHeight}px)`;
+    const hadFocus = list.contains(document.activeElement);
+    list.replaceChildren(...range(from, to).map(newTile));
+    if (hadFocus) focusTile(false);
+    load(from, to);
+  }
+
+  async function load(from, to) {
+    const wanted = range(Math.floor(from / CHUNK), Math.ceil(to / CHUNK)).filter((chunk) => chunk * CHUNK < total);
+    await Promise.all(wanted.map(loadChunk));
+  }
+
+  function loadChunk(chunk) {
+    if (!chunks.has(chunk)) chunks.set(chunk, fetchChunk(chunk));
+    return chunks.get(chunk);
+  }
+
+  async function fetchChunk(chunk) {
+    const url = new URL(form.dataset.pictures, location);
+    url.searchParams.set("offset", chunk * CHUNK);
+    url.searchParams.set("limit", CHUNK);
+    try {
+      const answer = await (await fetch(url, { headers: { Accept: "application/json" } })).json();
+      answer.items.forEach((item, i) => { items[chunk * CHUNK + i] = item; refresh(chunk * CHUNK + i); });
+    } catch {
+      chunks.delete(chunk);
+      say("The pictures cannot be loaded; scroll to try again.");
+    }
+  }
+
+  function newTile(index) {
+    const tile = document.getElementById("tile").content.firstElementChild.cloneNode(true);
+    tile.dataset.index = index;
+    tile.setAttribute("aria-setsize", total);
+    tile.setAttribute("aria-posinset", index + 1);
+    if (items[index]) fill(tile, items[index], index);
+    return tile;
+  }
+
+  function fill(tile, item, index) {
+    const name = names[item.class] ?? item.class;
+    const box = tile.querySelector("input"), image = tile.querySelector("img"), link = tile.querySelector("a");
+    box.value = key(item);
+    box.checked = chosen.has(key(item));
+    box.tabIndex = index === focus ? 0 : -1;
+    image.alt = `${name}, picture ${index + 1}`;
+    image.src = address("thumbnails", item, ".jpg");
+    link.href = address("pictures", item, "");
+    link.tabIndex = -1;
+    link.textContent = name;
+    tile.querySelector(".tile-why").textContent = item.staged ? WORDS[item.staged](names[item.staged_to]) : item.why;
+    tile.classList.toggle("suspect", Boolean(item.why));
+    tile.classList.toggle("staged", Boolean(item.staged));
+  }
+
+  function refresh(index) {
+    const tile = list.querySelector(`[data-index="${index}"]`);
+    if (tile && items[index]) fill(tile, items[index], index);
+  }
+
+  function address(kind, item, ending) {
+    return `${form.dataset.page}/${kind}/${encodeURIComponent(item.class)}/${item.sha256}${ending}`;
+  }
+
+  function onClick(event) {
+    const tile = event.target.closest(".tile");
+    if (!tile || !event.shiftKey || event.target.closest("a")) return;
+    event.preventDefault();
+    choose(anchor, Number(tile.dataset.index));
+  }
+
+  function onChange(event) {
+    const index = Number(event.target.closest(".tile").dataset.index);
+    mark(index, event.target.checked);
+    moveFocus(index);
+    anchor = index;
+    tellChosen();
+  }
+
+  function onKey(event) {
+    const field = event.target.closest("select, textarea, input:not([type=checkbox])");
+    if (!document.getElementById("keys").checked || field || event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    const actions = { k: () => decide("keep"), x: () => decide("remove"), m: () => decide("move"), u: () => decide("none"),
+      a: () => choose(0, total - 1), Escape: clear, Enter: open };
+    if (event.key in steps) step(steps[event.key], event.shiftKey);
+    else if (event.key in actions && !(event.key === "Enter" && event.target.closest("a, button, summary"))) actions[event.key]();
+    else return;
+    event.preventDefault();
+  }
+
+  function step(by, ranging) {
+    const next = Math.min(total - 1, Math.max(0, focus + by));
+    if (!ranging) anchor = next;
+    moveFocus(next);
+    focusTile(true);
+    if (ranging) choose(anchor, next);
+  }
+
+  function moveFocus(index) {
+    const before = focus;
+    focus = index;
+    refresh(before);
+    refresh(focus);
+  }
+
+  function focusTile(scroll) {
+    if (scroll) {
+      const top = grid.getBoundingClientRect().top + Math.floor(focus / columns) * rowHeight;
+      if (top < 120 || top + rowHeight > window.innerHeight - 90) window.scrollBy(0, top - window.innerHeight / 2 + rowHeight / 2);
+      draw();
+    }
+    list.querySelector(`[data-index="${focus}"] input`)?.focus({ preventScroll: true });
+  }
+
+  async function choose(one, other) {
+    const [from, to] = [Math.min(one, other), Math.max(one, other)];
+    await load(from, to + 1);
+    chosen.clear();
+    range(from, to + 1).forEach((index) => items[index] && chosen.add(key(items[index])));
+    range(first, last).forEach(refresh);
+    tellChosen();
+  }
+
+  function mark(index, on) {
+    if (items[index]) chosen[on ? "add" : "delete"](key(items[index]));
+  }
+
+  function clear() {
+    chosen.clear();
+    range(first, last).forEach(refresh);
+    tellChosen();
+  }
+
+  function open() {
+    if (items[focus]) location.assign(address("pictures", items[focus], ""));
+  }
+
+  async function decide(action) {
+    if (!chosen.size && items[focus] && list.contains(document.activeElement)) chosen.add(key(items[focus]));
+    if (!chosen.size) return say("Choose a picture first.");
+    const to = form.elements.to?.value ?? "";
+    const body = JSON.stringify({ action, to, pictures: [...chosen] });
+    const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": form.elements.csrf_token.value };
+    try {
+      const response = await fetch(form.action, { method: "POST", body, headers });
+      const answer = await response.json();
+      if (!response.ok) return say(answer.error.message);
+      for (const item of items.filter((item) => item && chosen.has(key(item)))) stage(item, action, to);
+      document.getElementById("staged").textContent = answer.staged;
+      document.getElementById("dock").toggleAttribute("data-empty", false);
+      const count = chosen.size;
+      clear();
+      say(`${count} ${count === 1 ? "picture" : "pictures"} decided.`);
+    } catch {
+      say("The web page cannot be reached; nothing was changed.");
+    }
+    return undefined;
+  }
+
+  function stage(item, action, to) {
+    const stays = action === "none" || (action === "move" && item.class === to);
+    item.staged = stays ? "" : action;
+    item.staged_to = action === "move" ? to : "";
+  }
+
+  function tellChosen() {
+    say(chosen.size ? `${chosen.size} chosen` : `${total} ${total === 1 ? "picture" : "pictures"}`);
+  }
+}
+
+function keysSetting() {
+  const box = document.getElementById("keys");
+  box.checked = localStorage.getItem("review-keys") !== "off";
+  box.addEventListener("change", () => localStorage.setItem("review-keys", box.checked ? "on" : "off"));
+}
+
+function say(message) {
+  document.getElementById("chosen").textContent = message;
+}
+
+function key(item) {
+  return `${item.class}/${item.sha256}`;
+}
+
+function range(from, to) {
+  return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+}
