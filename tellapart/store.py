@@ -152,6 +152,12 @@ def promote(tag: str) -> StoredModel:
     return resolve(model.tag)
 
 
+def previous(name: str) -> str | None:
+    """The tag that `rollback` would let answer again, None where there is none."""
+    history = _history(_read_pointer(), name, {m.version for m in list_models(name)})
+    return f"{name}:{history[-2]}" if len(history) > 1 else None
+
+
 def rollback(name: str) -> StoredModel:
     """Let the version that was promoted before answer again.
 
@@ -162,7 +168,7 @@ def rollback(name: str) -> StoredModel:
     if not versions:
         raise MissingError(f"there is no classifier {name[:120]!r}", "See: tellapart models list")
     with _changing_pointer() as pointer:
-        history = [v for v in pointer.get("promoted", {}).get(name, []) if v in versions]
+        history = _history(pointer, name, versions)
         if len(history) < 2:
             raise DataError(f"no earlier version of {name} was promoted", f"See: tellapart models list {name}")
         pointer["promoted"][name] = history[:-1]
@@ -215,6 +221,11 @@ def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredMode
 
 def _promoted(pointer: dict[str, Any]) -> dict[str, str]:
     return {name: versions[-1] for name, versions in pointer.get("promoted", {}).items() if versions}
+
+
+def _history(pointer: dict[str, Any], name: str, versions: set[str]) -> list[str]:
+    """The versions of a name that were promoted and are still there, oldest first."""
+    return [v for v in pointer.get("promoted", {}).get(name, []) if v in versions]
 
 
 def _read_pointer() -> dict[str, Any]:

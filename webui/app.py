@@ -11,6 +11,7 @@ from flask_caching import Cache
 from tellapart.settings import Settings, load_settings
 from webui import (
     audit,
+    batch_pages,
     classifiers,
     errors,
     formats,
@@ -19,19 +20,26 @@ from webui import (
     review,
     review_changes,
     security,
+    share_pages,
     uploads,
 )
 from webui.answers import Answers
+from webui.batches import Batches
 from webui.cache import cache_config
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.explanations import Explanations
+from webui.exports import Exports
+from webui.feedback import FeedbackBook
+from webui.fetching import PictureFetcher
 from webui.jobs import Jobs
 from webui.parts import EXTENSION, Parts
 from webui.previews import Previews
 from webui.queue import Queue
 from webui.records import Records
 from webui.secret import secret_key
+from webui.shares import Shares
 from webui.staging import Staging
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -57,22 +65,28 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     errors.register(app)
     formats.register(app)
     app.jinja_env.globals["asset"] = _asset
-    for module in (pages, classifiers, uploads, results, review, review_changes, audit):
+    for module in (pages, classifiers, uploads, batch_pages, results, share_pages, review, review_changes, audit):
         app.register_blueprint(module.blueprint)
     return app
 
 
 def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Parts:
     client = client or ServiceClient(settings.service_url, settings.token)
-    folder, database = settings.home / "web", Database(settings)
+    folder, database, cache = settings.home / "web", Database(settings), Cache(app)
     return Parts(
         settings=settings,
         client=client,
         catalog=Catalog(client),
-        answers=Answers(client, Cache(app)),
+        answers=Answers(client, cache),
         records=Records(folder / "results"),
         previews=Previews(folder / "pictures"),
+        fetcher=PictureFetcher(),
+        batches=Batches(folder / "batches"),
+        explanations=Explanations(client, cache),
+        exports=Exports(settings),
         database=database,
+        shares=Shares(database, folder / "shares"),
+        feedback=FeedbackBook(database, folder / "feedback"),
         jobs=Jobs(database, Queue(settings).wake),
         staging=Staging(database),
     )

@@ -39,6 +39,11 @@ class Catalog:
                 self._seen = (self._clock(), self._client.models())
             return self._seen[1]
 
+    def forget(self) -> None:
+        """Ask again next time: something was changed here."""
+        with self._lock:
+            self._seen = None
+
     def classifiers(self) -> list[Classifier]:
         """Every classifier, in the service's order."""
         names = dict.fromkeys(m.name for m in self.models().models)

@@ -8,13 +8,25 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from tellapart.errors import TellapartError
-from tellapart.wire import DEFAULT_TOP_K, HTTP_STATUS, BatchResult, ErrorBody, ModelList, Result, ServiceError
+from tellapart.wire import (
+    DEFAULT_NEIGHBOURS,
+    DEFAULT_TOP_K,
+    HTTP_STATUS,
+    BatchResult,
+    ErrorBody,
+    Explanation,
+    ModelList,
+    NeighbourList,
+    Result,
+    ServiceError,
+)
 
 _TIMEOUT = httpx.Timeout(60, connect=2, pool=10)
 _QUICK = httpx.Timeout(5, connect=2, pool=5)
 _POOL = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
 _FILE = ("picture", "application/octet-stream")
 _Schema = TypeVar("_Schema", bound=BaseModel)
+_Files = Sequence[tuple[str, tuple[str, bytes, str]]]
 
 
 class Unavailable(TellapartError):
@@ -45,8 +57,7 @@ class ServiceClient:
 
     def classify(self, data: bytes, model: str, top_k: int = DEFAULT_TOP_K) -> Result:
         """The answer for one picture's bytes; `model` is an exact tag."""
-        response = self._ask("POST", "/classify", _options(model, top_k), [("image", (_FILE[0], data, _FILE[1]))])
-        return _parse(response, Result)
+        return _parse(self._ask("POST", "/classify", _options(model, top_k), _one(data)), Result)
 
     def classify_batch(self, pictures: Sequence[bytes], model: str, top_k: int = DEFAULT_TOP_K) -> BatchResult:
         """The answers for several pictures, in their order; a bad one has an error in its place."""
@@ -55,6 +66,16 @@ class ServiceClient:
         if len(answer.results) != len(pictures):
             raise Unavailable(f"the service answered {len(answer.results)} of {len(pictures)} pictures")
         return answer
+
+    def explain(self, data: bytes, model: str, class_name: str) -> Explanation:
+        """Where in a picture the classifier with that exact tag looked for a class."""
+        response = self._ask("POST", "/explain", {"model": model, "class": class_name}, _one(data))
+        return _parse(response, Explanation)
+
+    def nearest(self, data: bytes, model: str, count: int = DEFAULT_NEIGHBOURS) -> NeighbourList:
+        """The pictures that the classifier with that exact tag learned from and that are most like this one."""
+        response = self._ask("POST", "/nearest", {"model": model, "count": str(count)}, _one(data))
+        return _parse(response, NeighbourList)
 
     def report(self, tag: str) -> str:
         """The training report of a classifier version, a self-contained HTML page."""
@@ -72,7 +93,7 @@ class ServiceClient:
         method: str,
         path: str,
         data: Mapping[str, str] | None = None,
-        files: Sequence[tuple[str, tuple[str, bytes, str]]] | None = None,
+        files: _Files | None = None,
         timeout: httpx.Timeout = _TIMEOUT,
     ) -> httpx.Response:
         try:
@@ -84,6 +105,10 @@ class ServiceClient:
         if response.is_success:
             return response
         raise _refusal(response)
+
+
+def _one(data: bytes) -> _Files:
+    return [("image", (_FILE[0], data, _FILE[1]))]
 
 
 def _options(model: str, top_k: int) -> dict[str, str]:

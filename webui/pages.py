@@ -1,11 +1,20 @@
 """The front page, the snippets page, and the health check."""
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, render_template, request
 
 from webui.parts import parts
 from webui.snippets import snippets
 
 blueprint = Blueprint("pages", __name__)
+_ERRORS = (
+    ("400", "empty, not_an_image, truncated", "the picture cannot be used"),
+    ("401", "unauthorized", "the token is missing or wrong"),
+    ("404", "unknown_model, not_found", "there is no such classifier, or address"),
+    ("413", "too_large", "more than 20 MB or 50 megapixels"),
+    ("415", "unsupported_type", "a kind of file that is not taken"),
+    ("422", "wrong_field", "a field is missing, unknown or out of range"),
+    ("503", "overloaded", "too much at once; Retry-After says when to come back"),
+)
 
 
 @blueprint.get("/")
@@ -16,11 +25,20 @@ def index() -> str:
 
 @blueprint.get("/api")
 def api() -> str:
-    """How a program asks the service, with the default classifier as the example."""
-    models = parts().catalog.models()
-    model = models.default or next((m.model for m in models.models), "")
+    """How a program asks the service, filled in for the classifier of `?model=`, else the default one."""
+    catalog, settings = parts().catalog, parts().settings
+    wanted = request.args.get("model", "")
+    chosen = catalog.resolve(wanted) if wanted or catalog.models().models else None
+    name = chosen.name if chosen else "NAME"
     return render_template(
-        "web/api.html", snippets=snippets(parts().settings, model.split(":")[0]), service=parts().settings.service_url
+        "web/api.html",
+        classifiers=catalog.classifiers(),
+        chosen=name,
+        snippets=snippets(settings, name),
+        service=settings.service_url,
+        secured=bool(settings.token),
+        example={"model": chosen.model, "top": chosen.classes[0]} if chosen else {"model": "pets:abc", "top": "cat"},
+        errors=_ERRORS,
     )
 
 

@@ -6,12 +6,18 @@ from flask import current_app
 
 from tellapart.settings import Settings
 from webui.answers import Answers
+from webui.batches import Batches
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.explanations import Explanations
+from webui.exports import Exports
+from webui.feedback import FeedbackBook
+from webui.fetching import PictureFetcher
 from webui.jobs import Jobs
 from webui.previews import Previews
 from webui.records import Records
+from webui.shares import Shares
 from webui.staging import Staging
 
 EXTENSION = "tellapart"
@@ -27,7 +33,13 @@ class Parts:
     answers: Answers
     records: Records
     previews: Previews
+    fetcher: PictureFetcher
+    batches: Batches
+    explanations: Explanations
+    exports: Exports
     database: Database
+    shares: Shares
+    feedback: FeedbackBook
     jobs: Jobs
     staging: Staging
 

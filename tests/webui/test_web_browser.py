@@ -99,7 +99,7 @@ def fits(browser: webdriver.Chrome) -> bool:
 
 def test_pictures_are_answered_in_place(browser: webdriver.Chrome, url: str, files: list[str]) -> None:
     browser.get(url + "/classify")
-    assert not browser.find_element(By.CSS_SELECTOR, "#upload button").is_displayed()
+    assert not browser.find_element(By.CSS_SELECTOR, "#upload > button").is_displayed()
     browser.find_element(By.ID, "images").send_keys("\n".join(files))
     find(browser, ".job .working[hidden]", 3)
     jobs = browser.find_elements(By.CSS_SELECTOR, "#jobs .job")
@@ -149,7 +149,7 @@ def test_it_works_without_javascript(browser: webdriver.Chrome, url: str, files:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys("\n".join(files))
-    browser.find_element(By.CSS_SELECTOR, "#upload button").click()
+    browser.find_element(By.CSS_SELECTOR, "#upload > button").click()
     await_title(browser, "3 pictures")
     assert browser.find_element(By.TAG_NAME, "h1").text == "2 of 3 pictures classified"
     browser.find_elements(By.CSS_SELECTOR, ".job a")[1].click()

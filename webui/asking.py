@@ -1,0 +1,47 @@
+"""Pictures in, entries out: what became of each, kept so that it has a page of its own."""
+
+from collections.abc import Sequence
+
+from flask import url_for
+
+from tellapart.wire import Problem
+from webui.answers import Answer, Question
+from webui.intake import Upload
+from webui.parts import parts
+from webui.records import Entry, Record, new_id
+
+
+def ask(uploads: Sequence[Upload], question: Question) -> list[Entry]:
+    """One entry for each picture, in their order.
+
+    Raises:
+        ServiceError: the question is wrong, such as `unknown_model`.
+        Unavailable: the service cannot answer.
+    """
+    answers = parts().answers.answer([u.data for u in uploads], question)
+    return [_entry(upload, answer) for upload, answer in zip(uploads, answers, strict=True)]
+
+
+def for_programs(entry: Entry) -> dict[str, object]:
+    """An entry as scripts and programs read it."""
+    if entry.error:
+        return {"name": entry.name, "error": entry.error.model_dump()}
+    return {
+        "name": entry.name,
+        "url": url_for("results.show", record_id=entry.id),
+        "picture": url_for("results.picture", digest=entry.sha256),
+        "from_cache": entry.from_cache,
+        "result": entry.result.model_dump(mode="json") if entry.result else None,
+    }
+
+
+def _entry(upload: Upload, answer: Answer) -> Entry:
+    """What became of one upload; a result gets its own record and a preview."""
+    if isinstance(answer.outcome, Problem):
+        return Entry(name=upload.name, sha256=answer.digest, error=answer.outcome)
+    entry = Entry(
+        name=upload.name, sha256=answer.digest, id=new_id(), result=answer.outcome, from_cache=answer.from_cache
+    )
+    parts().previews.save(answer.digest, upload.data)
+    parts().records.save(Record(entries=[entry]), entry.id)
+    return entry

@@ -1,0 +1,142 @@
+"""Many pictures in one go: a folder sent part by part, or an archive read part by part.
+
+Each is a folder of files: what was asked, the archive if there is one, and the answers of each part. Nothing
+runs in the background: a part of an archive is answered when a page asks for it, so no restart loses anything.
+"""
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from zipfile import ZipInfo
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from tellapart.archives import DEFAULT_ARCHIVE_LIMITS, Archive, ArchiveError, open_archive
+from tellapart.files import write_bytes
+from tellapart.manifest import now
+from webui.answers import Question
+from webui.cache import KEEP_SECONDS
+from webui.records import Entry
+
+MAX_BATCHES = 200
+MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
+PART = 32
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_ENTRIES = TypeAdapter(list[Entry])
+
+
+class Batch(BaseModel):
+    """What was asked: pictures in number, by which version, and where they come from."""
+
+    id: str
+    title: str
+    tag: str
+    top_k: int
+    total: int = Field(ge=1, le=MAX_PICTURES)
+    from_archive: bool = False
+    created: str = Field(default_factory=now)
+
+    @property
+    def question(self) -> Question:
+        """What is asked about each picture."""
+        return Question(self.tag, self.top_k)
+
+
+class Batches:
+    """The batches of the last week; beyond `MAX_BATCHES` the oldest go."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+
+    def start(self, title: str, question: Question, total: int, archive: Path | None = None) -> Batch:
+        """A new batch behind an id nobody can guess; an archive is moved in.
+
+        Raises:
+            TellapartError: it cannot be written.
+        """
+        self._sweep()
+        batch = Batch(
+            id=secrets.token_urlsafe(16),
+            title=title,
+            tag=question.tag,
+            top_k=question.top_k,
+            total=total,
+            from_archive=archive is not None,
+        )
+        if archive is not None:
+            self._path(batch).mkdir(parents=True)
+            shutil.move(archive, self.archive(batch))
+        write_bytes(self._path(batch) / "batch.json", batch.model_dump_json().encode())
+        return batch
+
+    def find(self, batch_id: str) -> Batch | None:
+        """The batch, None where there is none (any more)."""
+        if not _ID.fullmatch(batch_id):
+            return None
+        with suppress(OSError, ValidationError):
+            return Batch.model_validate_json((self._folder / batch_id / "batch.json").read_bytes())
+        return None
+
+    def archive(self, batch: Batch) -> Path:
+        """Where the archive of a batch is."""
+        return self._path(batch) / "pictures.zip"
+
+    def save_part(self, batch: Batch, start: int, entries: list[Entry]) -> None:
+        """Keep the answers from picture number `start` on."""
+        write_bytes(self._path(batch) / _part_name(start), _ENTRIES.dump_json(entries), durable=False)
+
+    def part(self, batch: Batch, start: int) -> list[Entry] | None:
+        """The answers from picture number `start` on, None where there are none yet."""
+        with suppress(OSError, ValidationError):
+            return _ENTRIES.validate_json((self._path(batch) / _part_name(start)).read_bytes())
+        return None
+
+    def entries(self, batch: Batch) -> list[Entry]:
+        """All answers there are so far, in the order of the pictures."""
+        starts = sorted(int(path.stem.split("-")[1]) for path in self._path(batch).glob("part-*.json"))
+        return [entry for start in starts for entry in self.part(batch, start) or []]
+
+    def _path(self, batch: Batch) -> Path:
+        return self._folder / batch.id
+
+    def _sweep(self) -> None:
+        found = sorted(((path.stat().st_mtime, path) for path in self._folder.glob("*")), reverse=True)
+        for rank, (modified, path) in enumerate(found):
+            if rank >= MAX_BATCHES or modified < self._clock() - KEEP_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def count_pictures(path: Path) -> int:
+    """How many files of an archive are looked at.
+
+    Raises:
+        ArchiveError: it cannot be used, holds none, or would unpack to too much.
+    """
+    with open_archive(path) as archive:
+        total = sum(member.file_size for member in archive.members)
+        if total > DEFAULT_ARCHIVE_LIMITS.total_bytes:
+            most = DEFAULT_ARCHIVE_LIMITS.total_bytes / 2**30
+            raise ArchiveError("too_large", f"the archive unpacks to more than {most:.0f} GB")
+        if not archive.members:
+            raise ArchiveError("empty", "the archive holds no pictures")
+        return len(archive.members)
+
+
+def read_part(archive: Archive, start: int) -> list[tuple[str, bytes | ArchiveError]]:
+    """Names and bytes of one part of an archive's files, or why there are none."""
+    return [(member.filename, _bytes(archive, member)) for member in archive.members[start : start + PART]]
+
+
+def _bytes(archive: Archive, member: ZipInfo) -> bytes | ArchiveError:
+    try:
+        return archive.read(member)
+    except ArchiveError as error:
+        return error
+
+
+def _part_name(start: int) -> str:
+    return f"part-{start:06d}.json"

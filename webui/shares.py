@@ -1,0 +1,117 @@
+"""Links that show one result to whoever has them: kept as a digest, expiring, and revocable."""
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, String, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from tellapart.files import readable_disk_errors
+from webui.database import Base, Database, Moment
+from webui.records import Entry
+
+DAYS = (1, 7, 30)
+_TOKEN_BYTES = 32
+_LONGEST = 100
+
+
+class Share(Base):
+    """One link.
+
+    Attributes:
+        digest: sha256 of the token; the token itself is shown once and kept nowhere.
+        record_id: the result it was made from.
+        entry: that result as it was then, so that it outlives it.
+        answered: when the classifier answered, ISO 8601.
+    """
+
+    __tablename__ = "shares"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    record_id: Mapped[str] = mapped_column(String(16), index=True)
+    entry: Mapped[dict[str, Any]] = mapped_column(JSON)
+    answered: Mapped[str] = mapped_column(String(40))
+    created: Mapped[datetime] = mapped_column(Moment)
+    expires: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class Shares:
+    """The links there are. Revoked and expired ones are deleted, so all that is not there is the same."""
+
+    def __init__(
+        self, database: Database, folder: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database, self._folder, self._clock = database, folder, clock
+
+    def create(self, entry: Entry, answered: str, picture: Path | None, days: int) -> str:
+        """A new link's token; `picture` is the preview to show, which holds nothing of the camera's data.
+
+        Raises:
+            TellapartError: it cannot be kept.
+        """
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        digest, now = _digest(token), self._clock()
+        self._keep_picture(picture, digest)
+        share = Share(
+            digest=digest,
+            record_id=entry.id,
+            entry=entry.model_dump(mode="json"),
+            answered=answered,
+            created=now,
+            expires=now + timedelta(days=days),
+        )
+        with self._database.writing() as session:
+            self._forget(session, Share.expires <= now)
+            session.add(share)
+        return token
+
+    def find(self, token: str) -> Share | None:
+        """The link with this token, None where there never was one or is none any more."""
+        if len(token) > _LONGEST:
+            return None
+        query = select(Share).where(Share.digest == _digest(token), Share.expires > self._clock())
+        with self._database.reading() as session:
+            return session.scalar(query)
+
+    def picture(self, share: Share) -> Path | None:
+        """The picture of a link, None where there was none to keep."""
+        path = self._picture(share.digest)
+        return path if path.is_file() else None
+
+    def of_result(self, record_id: str) -> list[Share]:
+        """The links of a result that still open, newest first."""
+        query = select(Share).where(Share.record_id == record_id, Share.expires > self._clock())
+        with self._database.reading() as session:
+            return list(session.scalars(query.order_by(Share.id.desc())))
+
+    def revoke(self, record_id: str, share_id: int) -> bool:
+        """Take back a link of a result; False where it has none such."""
+        with self._database.writing() as session:
+            return self._forget(session, Share.id == share_id, Share.record_id == record_id) > 0
+
+    def _forget(self, session: Session, *which: Any) -> int:
+        digests = list(session.scalars(select(Share.digest).where(*which)))
+        for digest in digests:
+            self._picture(digest).unlink(missing_ok=True)
+        session.execute(delete(Share).where(Share.digest.in_(digests)))
+        return len(digests)
+
+    def _keep_picture(self, picture: Path | None, digest: str) -> None:
+        if picture is None:
+            return
+        with readable_disk_errors(self._folder), suppress(FileNotFoundError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copyfile(picture, self._picture(digest))
+
+    def _picture(self, digest: str) -> Path:
+        return self._folder / f"{digest}.jpg"
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,111 @@
+// How pictures and their answers look: a row for one of a few, a tile for one of many.
+"use strict";
+
+function newRow(name, file) {
+  const row = document.getElementById("job").content.firstElementChild.cloneNode(true);
+  if (file) showFile(row.querySelector(".thumb"), file);
+  row.querySelector(".job-name").textContent = name;
+  return row;
+}
+
+function showFile(thumb, file) {
+  thumb.addEventListener("error", () => thumb.removeAttribute("src"), { once: true }); // such as HEIC
+  thumb.addEventListener("load", () => URL.revokeObjectURL(thumb.src), { once: true });
+  thumb.src = URL.createObjectURL(file);
+}
+
+function showResult(row, { result, url, picture, from_cache: fromCache }) {
+  const bars = row.querySelector(".bars");
+  bars.replaceChildren(...result.predictions.map(newBar));
+  bars.hidden = false;
+  setText(row, ".job-top", headline(result));
+  const link = Object.assign(document.createElement("a"), { href: url, textContent: "Open this result" });
+  setText(row, ".job-more", "").append(link, fromCache ? " · answered from the cache" : "");
+  const thumb = row.querySelector(".thumb");
+  if (!thumb.hasAttribute("src")) thumb.src = picture;
+  row.dataset.result = url;
+}
+
+function showProgress(row, fraction) {
+  const bar = row.querySelector("progress");
+  bar.classList.toggle("working", fraction >= 1);
+  if (fraction >= 1) bar.removeAttribute("value");
+  else bar.value = fraction;
+}
+
+function newBar(prediction) {
+  const bar = document.getElementById("bar").content.firstElementChild.cloneNode(true);
+  const progress = bar.querySelector("progress");
+  bar.querySelector(".bar-name").textContent = prediction.class;
+  bar.querySelector(".bar-number").textContent = percent(prediction.confidence);
+  progress.value = prediction.confidence;
+  progress.setAttribute("aria-label", `Confidence in ${prediction.class}`);
+  return bar;
+}
+
+function setText(row, part, value) {
+  const element = row.querySelector(part);
+  element.textContent = value;
+  element.hidden = false;
+  return element;
+}
+
+function newTile(name, file) {
+  const tile = document.getElementById("tile").content.firstElementChild.cloneNode(true);
+  tile.querySelector(".tile-name").textContent = name;
+  if (file) showFile(tile.querySelector(".thumb"), file);
+  return tile;
+}
+
+function showInTile(tile, { result, url, picture, error }) {
+  const top = tile.querySelector(".tile-top");
+  tile.classList.remove("waiting");
+  tile.classList.toggle("failed", Boolean(error));
+  top.textContent = error ? error.message : `${headline(result)} `;
+  if (error) return;
+  const number = Object.assign(document.createElement("span"), { className: "quiet", textContent: percent(result.confidence) });
+  top.append(number);
+  tile.dataset.top = headline(result);
+  tile.querySelector("a").href = url;
+  const thumb = tile.querySelector(".thumb");
+  if (!thumb.hasAttribute("src")) thumb.src = picture;
+}
+
+// What stands above many tiles: how far it is, how fast, and how often each class was the answer.
+class Tally {
+  constructor(total) {
+    this.total = total;
+    this.done = this.failed = 0;
+    this.counts = new Map();
+    this.began = performance.now();
+    this.first = 0;
+  }
+
+  add(entries) {
+    this.done += entries.length;
+    for (const { result, error } of entries) {
+      if (error) this.failed += 1;
+      else this.counts.set(headline(result), (this.counts.get(headline(result)) ?? 0) + 1);
+    }
+    this.show();
+  }
+
+  show(ended = "") {
+    const bar = document.getElementById("many-progress");
+    bar.hidden = this.done >= this.total || Boolean(ended);
+    bar.value = this.done / this.total;
+    document.getElementById("many-words").textContent = ended || this.words();
+    const chips = [...this.counts].sort((a, b) => b[1] - a[1]).map(([name, n]) => {
+      return Object.assign(document.createElement("li"), { textContent: `${name} ${n}` });
+    });
+    document.getElementById("many-counts").replaceChildren(...chips);
+  }
+
+  words() {
+    const failed = this.failed ? ` ${this.failed} could not be classified.` : "";
+    if (this.done >= this.total) return `All ${this.total} are done.${failed}`;
+    const rate = (this.done - this.first) / ((performance.now() - this.began) / 1000);
+    const left = rate > 0 ? `, ${rate.toFixed(0)} a second, about ${seconds((this.total - this.done) / rate)} left` : "";
+    return `${this.done} of ${this.total} done${left}.${failed}`;
+  }
+}

@@ -1,0 +1,21 @@
+// How values are written for people, as `webui/formats.py` does on the server.
+"use strict";
+
+function percent(value) {
+  if (value > 0 && value < 0.001) return "< 0.1 %";
+  if (value > 0.999 && value < 1) return "> 99.9 %";
+  return `${(value * 100).toFixed(1)} %`;
+}
+
+function headline(result) {
+  return result.none_of_these ? "None of these" : result.top;
+}
+
+function seconds(value) {
+  if (value < 60) return `${Math.max(1, Math.round(value))} s`;
+  return `${Math.round(value / 60)} min`;
+}
+
+function say(message) {
+  document.getElementById("status").textContent = message;
+}
