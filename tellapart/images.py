@@ -104,9 +104,25 @@ def decode(data: bytes, shorter_side: int | None = None, limits: Limits = DEFAUL
     """
     with _open(data, limits) as image:
         if shorter_side is not None:
-            _draft(image, shorter_side)
+            _draft(image, shorter_side, image.mode)
         image.load()
         return _to_rgb(_upright(image))
+
+
+def look_over(data: bytes, shorter_side: int, limits: Limits = DEFAULT_LIMITS) -> tuple[ImageInfo, Image.Image]:
+    """What the header says, and the first frame in gray, read whole: a damaged file is found out.
+
+    The gray picture is `decode`'s in gray, but that a JPEG's is decoded straight to it, at a fraction of
+    its size where that leaves `shorter_side` pixels.
+
+    Raises:
+        ImageError: with the fault that says why.
+    """
+    with _open(data, limits) as image:
+        info = _info(image)
+        _draft(image, shorter_side, "L")
+        image.load()
+        return info, _to_gray(_upright(image))
 
 
 def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -116,11 +132,7 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         ImageError: it is no picture we take, or it is beyond the limits.
     """
     with _open(data, limits) as image:
-        mime, extension = SUPPORTED[image.format or ""]
-        width, height = image.size
-        if image.getexif().get(_ORIENTATION) in _TURNED:
-            width, height = height, width
-        return ImageInfo(mime, extension, width, height)
+        return _info(image)
 
 
 def sha256(data: bytes) -> str:
@@ -149,6 +161,14 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
         raise _too_large("more data than memory", "less") from None
     except Exception as error:  # a decoder may raise nearly anything on hostile bytes
         raise _damaged(f" ({type(error).__name__})") from error
+
+
+def _info(image: Image.Image) -> ImageInfo:
+    mime, extension = SUPPORTED[image.format or ""]
+    width, height = image.size
+    if image.getexif().get(_ORIENTATION) in _TURNED:
+        width, height = height, width
+    return ImageInfo(mime, extension, width, height)
 
 
 def _check(image: Image.Image, limits: Limits) -> None:
@@ -187,12 +207,12 @@ def _types() -> str:
     return ", ".join(sorted({extension for _, extension in SUPPORTED.values()}))
 
 
-def _draft(image: Image.Image, shorter_side: int) -> None:
-    """Let the JPEG decoder skip detail that would be thrown away (it halves sizes in powers of two)."""
+def _draft(image: Image.Image, shorter_side: int, mode: str) -> None:
+    """Let the JPEG decoder skip detail and colour that would be thrown away (it halves sizes in powers of two)."""
     width, height = image.size
     scale = shorter_side / min(width, height)
-    if image.format in ("JPEG", "MPO") and scale < 1 and image.mode in ("L", "RGB"):
-        image.draft(image.mode, (math.ceil(width * scale), math.ceil(height * scale)))
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB") and (scale < 1 or mode != image.mode):
+        image.draft(mode, (math.ceil(width * scale), math.ceil(height * scale)))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -207,6 +227,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_gray(image: Image.Image) -> Image.Image:
+    return image if image.mode == "L" and not image.has_transparency_data else _to_rgb(image).convert("L")
 
 
 def _from_wide(image: Image.Image) -> Image.Image:

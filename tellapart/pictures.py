@@ -6,10 +6,10 @@ from enum import StrEnum
 import imagehash
 
 from tellapart.errors import DataError
-from tellapart.images import DEFAULT_LIMITS, ImageError, Limits, decode, probe, sha256
+from tellapart.images import DEFAULT_LIMITS, ImageError, Limits, look_over, sha256
 
 MIN_SIDE = 32
-_HASH_DETAIL = 256
+_HASH_DETAIL = 128
 
 
 class Status(StrEnum):
@@ -124,12 +124,11 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS, min_side: int = MIN_SI
         Rejected: it cannot be used; `reason` says why.
     """
     try:
-        info = probe(data, limits)
-        image = decode(data, shorter_side=_HASH_DETAIL, limits=limits)
+        info, gray = look_over(data, _HASH_DETAIL, limits)
     except ImageError as error:
         raise Rejected(Reason(error.fault.value), error.what) from error
     if min(info.width, info.height) < min_side:
         what = f"the picture is {info.width} x {info.height}, the least is {min_side} a side"
         raise Rejected(Reason.TOO_SMALL, what)
-    phash = str(imagehash.phash(image))
+    phash = str(imagehash.phash(gray))
     return Picture(sha256(data), phash, info.mime, info.extension, info.width, info.height, len(data))
