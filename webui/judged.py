@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tellapart.dataset import Dataset
 from tellapart.predictions import Judged, read_predictions
 from tellapart.store import list_models
 
@@ -26,7 +25,7 @@ class JudgedPictures:
         return [(true, seen, n) for (true, seen), n in cells.most_common() if true != seen]
 
 
-def judged_pictures(dataset: Dataset) -> JudgedPictures:
-    """What the promoted classifier of the data set's name was measured on; nothing where there is none."""
-    current = next((m for m in list_models(dataset.name) if m.promoted), None)
+def judged_pictures(name: str) -> JudgedPictures:
+    """What the promoted version of a classifier was measured on; nothing where there is none."""
+    current = next((m for m in list_models(name) if m.promoted), None)
     return JudgedPictures(read_predictions(current.path)) if current else JudgedPictures()

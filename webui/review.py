@@ -26,7 +26,7 @@ def show(name: str) -> str:
     """The pictures, sixty at a time; the script makes one long window of them."""
     dataset = find_dataset(name, parts().settings)
     filters, offset = read_filters(request.args, dataset), read_number(request.args, "offset", 0)
-    wanted, staged = filters.wanted(dataset), _staged(dataset)
+    wanted, staged = filters.wanted(name), _staged(dataset)
     return render_template(
         "web/review.html",
         name=name,
@@ -42,7 +42,7 @@ def show(name: str) -> str:
         items=[_tile(row, staged) for row in page(dataset.manifest, wanted, offset, PAGE)],
         staged=len(staged),
         undoable=_last_batch(dataset),
-        judged=judged_pictures(dataset),
+        judged=judged_pictures(name),
         job=parts().jobs.at_work_on(name),
     )
 
@@ -51,7 +51,7 @@ def show(name: str) -> str:
 def pictures(name: str) -> Response:
     """Pictures from `offset` on, at most `limit`, by the same filters as the page."""
     dataset = find_dataset(name, parts().settings)
-    wanted, staged = read_filters(request.args, dataset).wanted(dataset), _staged(dataset)
+    wanted, staged = read_filters(request.args, dataset).wanted(name), _staged(dataset)
     offset, limit = read_number(request.args, "offset", 0), read_number(request.args, "limit", PAGE)
     return jsonify({"items": [_tile(row, staged) for row in page(dataset.manifest, wanted, offset, limit)]})
 

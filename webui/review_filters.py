@@ -36,11 +36,11 @@ class Filters:
         default = {names.get(key, key): value for key, value in vars(Filters()).items()}
         return {key: value for key, value in values.items() if value != default[key]}
 
-    def wanted(self, dataset: Dataset) -> Wanted:
-        """The same for the data set's list."""
+    def wanted(self, name: str) -> Wanted:
+        """The same for the list of the data set; `name` is the classifier's that judged its cells."""
         wanted = Wanted(self.show, self.class_slug, self.order)
         if self.show == CELL:
-            judged = judged_pictures(dataset)
+            judged = judged_pictures(name)
             return replace(wanted, shown="kept", digests=judged.in_cell(self.true, self.predicted))
         return wanted
 

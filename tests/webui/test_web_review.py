@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tellapart.dataset import Dataset
@@ -14,7 +15,9 @@ from tellapart.flags import Suspect, store_flags
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
 from tellapart.pictures import Reason, Status, inspect
+from tellapart.predictions import Judged, write_predictions
 from tellapart.settings import Settings
+from tellapart.store import new_model, promote
 
 JSON = {"Accept": "application/json"}
 MakePicture = Callable[..., bytes]
@@ -259,3 +262,32 @@ def flag(number: int) -> str:
         "action": "look",
     }
     return json.dumps(value | {"to": "", "confident": False})
+
+
+def test_a_cell_of_the_confusion_matrix_opens_its_pictures(
+    web: FlaskClient, dataset: Dataset, tiny_bundle: Callable[..., Any]
+) -> None:
+    with new_model("pets") as (folder, version):
+        tiny_bundle(folder, ("cat", "dog"), file=b"x" * 100)
+        (folder / "report").mkdir()
+        said = [("cat", "cat"), ("cat", "dog"), ("cat", "dog"), ("dog", "dog")]
+        write_predictions(folder, [Judged(sha(dataset, n), *pair, 0.9) for n, pair in enumerate(said)])
+    promote(f"pets:{version}")
+    assert "cat taken for dog: 2" in web.get("/datasets/pets").text
+    items = web.get("/datasets/pets/pictures.json?show=cell&true=cat&predicted=dog").json["items"]  # type: ignore[index]
+    assert [i["sha256"] for i in items] == [sha(dataset, n) for n in (1, 2)]
+
+
+def test_training_again_is_a_job_and_nothing_is_applied_while_it_runs(
+    web: FlaskClient, app: Flask, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    where = web.post("/datasets/pets/train")
+    job = app.extensions["tellapart"].jobs.at_work_on("pets")
+    assert (where.status_code, where.location) == (303, f"/jobs/{job.id}")
+    assert web.post("/datasets/pets/train").location == f"/jobs/{job.id}"
+    stage("remove", keys(dataset, 0))
+    for path in ("apply", "undo"):
+        answer = web.post(f"/datasets/pets/{path}", headers=JSON)
+        assert (answer.status_code, answer.json["error"]["code"]) == (409, "busy")  # type: ignore[index]
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+    assert '<strong id="staged">1</strong>' in web.get("/datasets/pets").text

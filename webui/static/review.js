@@ -36,7 +36,7 @@ function start(form) {
   function layOut() {
     columns = Math.max(2, Math.floor((grid.clientWidth + GAP) / (LEAST_WIDTH + GAP)));
     const width = (grid.clientWidth - GAP * (columns - 1)) / columns;
-    rowHeight = Math.round(width + 62) + GAP;
+    rowHeight = Math.round(width + 76) + GAP;
     grid.style.height = `${Math.ceil(total / columns) * rowHeight}px`;
     list.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
     list.style.gridAutoRows = `${rowHeight - GAP}px`;
@@ -196,12 +196,12 @@ function start(form) {
     const body = JSON.stringify({ action, to, pictures: [...chosen] });
     const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": form.elements.csrf_token.value };
     try {
-      const response = await fetch(form.action, { method: "POST", body, headers });
+      const response = await fetch(form.getAttribute("action"), { method: "POST", body, headers });
       const answer = await response.json();
       if (!response.ok) return say(answer.error.message);
       for (const item of items.filter((item) => item && chosen.has(key(item)))) stage(item, action, to);
       document.getElementById("staged").textContent = answer.staged;
-      document.getElementById("dock").toggleAttribute("data-empty", false);
+      document.getElementById("dock").toggleAttribute("data-empty", !answer.staged);
       const count = chosen.size;
       clear();
       say(`${count} ${count === 1 ? "picture" : "pictures"} decided.`);
