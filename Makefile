@@ -14,7 +14,7 @@ export TELLAPART_WEB_PORT := $(PORT)
 export TELLAPART_SERVICE_PORT := $(SERVICE_PORT)
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: run test lint format setup lock clean
+.PHONY: run test image-test lint format setup lock clean
 
 run: setup
 	@$(BIN)/tellapart up --check
@@ -24,6 +24,10 @@ run: setup
 test:
 	@deploy/setup.sh tests
 	$(BIN)/pytest
+
+# Needs root, buildah, podman, crun and debootstrap, some minutes and 20 GB for a while.
+image-test: setup
+	@deploy/image-test.sh
 
 lint: setup
 	$(BIN)/ruff check .
