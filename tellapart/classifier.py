@@ -62,7 +62,8 @@ class Loader:
             BundleError: what was expected and what was found.
         """
         bundle = open_bundle(folder, known={sha256 for sha256, _ in self._extractors})
-        key = (bundle.info.backbone_sha256, str(bundle.info.preprocessing))
+        how = bundle.info.preprocessing
+        key = (bundle.info.backbone_sha256, str((how.mean, how.std)))  # any size of picture fits
         extractor = self._extractors.get(key)
         if extractor is None:
             extractor = self._extractors[key] = self._extractor(bundle)

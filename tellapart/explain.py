@@ -96,7 +96,7 @@ def _where(heat: Heat, size: tuple[int, int], box: Box) -> str:
     rows, columns = positive.shape
     across = left + (right - left) * float(positive.sum(axis=0) @ (np.arange(columns) + 0.5)) / columns / positive.sum()
     down = top + (bottom - top) * float(positive.sum(axis=1) @ (np.arange(rows) + 0.5)) / rows / positive.sum()
-    row, column = (min(2, int(3 * at / side)) for at, side in ((down, size[1]), (across, size[0])))
+    row, column = (max(0, min(2, int(3 * at / side))) for at, side in ((down, size[1]), (across, size[0])))
     return f"{_PLACES[row][column]} of the picture"
 
 

@@ -117,8 +117,9 @@ def _write_beside(main: Path, model: StoredModel, info: BundleInfo) -> None:
 
 
 def _readme(tag: str, info: BundleInfo) -> str:
-    values = asdict(info.preprocessing) | {"classes": len(info.classes)}
-    text = Template(_README.read_text(encoding="utf-8"), keep_trailing_newline=True)
+    colour = tuple(map(round, info.preprocessing.mean))
+    values = asdict(info.preprocessing) | {"classes": len(info.classes), "colour": colour}
+    text = Template(_README.read_text(encoding="utf-8"), keep_trailing_newline=True, trim_blocks=True)
     return str(text.render(values, tag=tag, stem=tag.replace(":", "-")))
 
 

@@ -28,8 +28,9 @@ def load(folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     return network.eval(), info
 
 
-def prepare(image: Image.Image, resize: int, crop: int, interpolation: str) -> Image.Image:
-    """Upright RGB, transparency on white, shorter side `resize`, central square of `crop` pixels."""
+def prepare(image: Image.Image, how: dict[str, Any]) -> Image.Image:
+    """Upright RGB, transparency on white, and the square that the network sees: see `fit`."""
+    resize = how["resize"]
     if image.mode[0] in "IF":
         raise SystemExit("pictures of more than 8 bits a channel: use tellapart predict")
     scale = resize / min(image.size)
@@ -39,16 +40,26 @@ def prepare(image: Image.Image, resize: int, crop: int, interpolation: str) -> I
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    side = min(image.size) * crop / resize
+    return fit(image.convert("RGB"), how)
+
+
+def fit(image: Image.Image, how: dict[str, Any]) -> Image.Image:
+    """The central square, from a shorter side of `resize` pixels; or the whole picture, centred on the mean colour."""
+    crop, interpolation = how["crop"], Image.Resampling[how["interpolation"].upper()]
+    if how.get("fit") == "whole":
+        width, height = (max(1, round(length * (crop / max(image.size)))) for length in image.size)
+        square = Image.new("RGB", (crop, crop), tuple(map(round, how["mean"])))
+        square.paste(image.resize((width, height), interpolation), ((crop - width) // 2, (crop - height) // 2))
+        return square
+    side = min(image.size) * crop / how["resize"]
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.convert("RGB").resize((crop, crop), Image.Resampling[interpolation.upper()], box)
+    return image.resize((crop, crop), interpolation, (left, top, left + side, top + side))
 
 
 def probabilities(network: torch.nn.Module, info: dict[str, Any], image: Image.Image) -> list[float]:
     """The calibrated probability of each class, in the order of `info["classes"]`."""
     how = info["preprocessing"]
-    pixels = pil_to_tensor(prepare(image, how["resize"], how["crop"], how["interpolation"])).float()
+    pixels = pil_to_tensor(prepare(image, how)).float()
     mean, std = (torch.tensor(how[name]).view(3, 1, 1) for name in ("mean", "std"))
     with torch.inference_mode():
         logits = network(((pixels - mean) / std).unsqueeze(0))[0]

@@ -46,6 +46,16 @@ def test_the_sentence_says_where(row: int, column: int, place: str) -> None:
     assert found == f"This looks like cat (97 %): what speaks most for cat is in {place} of the picture."
 
 
+def test_what_speaks_for_a_class_beside_the_picture_is_at_its_edge() -> None:
+    """A whole picture lies in a square that is larger than it."""
+    box = (0.0, -350.0, 900.0, 550.0)
+    assert "in the upper left of the picture" in sentence(seen([0.97, 0.02, 0.01]), (900, 200), box)
+    assert "in the lower left of the picture" in sentence(seen([0.97, 0.02, 0.01], row=5), (900, 200), box)
+    picture = Image.open(io.BytesIO(heat_png(np.ones((7, 7), np.float32), (900, 200), box)))
+    assert picture.size == (448, 100)
+    assert picture.getpixel((224, 50))[3] > 0
+
+
 def test_the_sentence_says_how_sure_it_is() -> None:
     assert "(over 99 %)" in sentence(seen([0.999, 0.001, 0.0]), (300, 300), WHOLE)
     unsure = sentence(seen([0.45, 0.40, 0.15]), (300, 300), WHOLE)

@@ -63,8 +63,40 @@ def test_bytes_that_are_no_picture():
 
 def test_json_there_and_back():
     value = preprocessing().to_json()
-    assert value == {"resize": 232, "crop": 224, "interpolation": "bilinear", "mean": MEAN, "std": STD}
+    assert value == {"resize": 232, "crop": 224, "interpolation": "bilinear", "mean": MEAN, "std": STD, "fit": "crop"}
     assert Preprocessing.from_json(value | {"mean": list(MEAN)}) == preprocessing()
+    whole = preprocessing().whole(320)
+    assert Preprocessing.from_json(whole.to_json()) == whole
+
+
+def test_json_of_before_there_was_a_choice_is_a_crop():
+    value = preprocessing().to_json()
+    del value["fit"]
+    assert Preprocessing.from_json(value) == preprocessing()
+
+
+@pytest.mark.parametrize(("size", "box"), [((80, 40), (0, 10, 40, 30)), ((20, 40), (10, 0, 30, 40))])
+def test_the_whole_picture_lies_in_a_square_of_the_mean_colour(size, box):
+    how = Preprocessing(232, 224, "bicubic", (10.4, 20.6, 30.0), STD).whole(40)
+    expected = np.full((40, 40, 3), (10, 21, 30), np.uint8)
+    left, top, right, bottom = box
+    expected[top:bottom, left:right] = (200, 100, 50)
+    np.testing.assert_array_equal(how.pixels(Image.new("RGB", size, (200, 100, 50))), expected)
+
+
+def test_the_box_of_the_whole_picture_reaches_beyond_it():
+    assert preprocessing().whole(320).box((400, 300)) == (0, -50, 400, 350)
+    assert preprocessing(100, 50).box((400, 300)) == (125, 75, 275, 225)
+
+
+def test_nothing_of_the_whole_picture_is_cut_off_or_turned():
+    pixels = preprocessing().whole(200).pixels(numbered(200, 100))
+    assert pixels[50, 0].tolist() == [0, 0, 7]
+    assert pixels[149, 199].tolist() == [199, 99, 7]
+
+
+def test_a_line_of_pixels_is_still_there():
+    assert (preprocessing().whole(100).pixels(Image.new("RGB", (5000, 1))) == 0).all(axis=2).sum() == 100
 
 
 @pytest.mark.parametrize(
@@ -85,6 +117,9 @@ def test_json_there_and_back():
         {"std": [1, float("nan"), 1]},
         {"std": None},
         {"flavour": "sweet"},
+        {"fit": "stretch"},
+        {"fit": "whole"},
+        {"fit": None},
     ],
 )
 def test_json_that_does_not_fit_is_a_one_line_error(change):

@@ -16,8 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from tellapart.backbones import BACKBONES
 from tellapart.bundle import Bundle, BundleInfo, Head, open_bundle, read_info
 from tellapart.classifier import Loader
+from tellapart.dataset import Dataset
 from tellapart.errors import DataError, MissingError, TellapartError
 from tellapart.learned import trained_on
 from tellapart.progress import Progress, silent
@@ -42,6 +44,15 @@ def pets(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., Bu
     head = Head(rng.normal(0, 0.02, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
     tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7)
     return stored(folder)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., BundleInfo]) -> StoredModel:
+    """The same that looks at whole pictures."""
+    folder = tmp_path_factory.mktemp("wide")
+    head = Head(np.random.default_rng(2).normal(0, 0.02, (2, 512)).astype(np.float32), np.zeros(2, np.float32))
+    tiny_bundle(folder, head=head, preprocessing=BACKBONES["resnet18"].preprocessing.whole(128))
+    return stored(folder, "wide")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,7 @@ def _png(image: Image.Image, kind: str = "PNG") -> bytes:
 
 
 @pytest.mark.usefixtures("few_pictures")
-@pytest.mark.parametrize("model", ["pets", "shapes"])
+@pytest.mark.parametrize("model", ["pets", "wide", "shapes"])
 def test_the_script_answers_like_the_classifier(
     model: str, request: pytest.FixtureRequest, tmp_path: Path, make_photo: Callable[..., bytes]
 ) -> None:
@@ -166,22 +177,34 @@ def test_onnx_takes_any_number_of_pictures_and_carries_its_labels(
 
 
 @pytest.mark.usefixtures("few_pictures")
-def test_the_readme_is_filled_in_and_its_example_runs(
-    pets: StoredModel, tmp_path: Path, make_photo: Callable[..., bytes]
+@pytest.mark.parametrize("kind", ["pt", "onnx", "torchscript", "zip"])
+def test_whole_pictures_are_answered_alike_by_every_format(
+    kind: str, wide: StoredModel, tmp_path: Path, make_dataset: Callable[..., Dataset]
 ) -> None:
-    export(pets, "torchscript", tmp_path, None, silent)
+    made = export(wide, kind, tmp_path / "out", make_dataset(tmp_path / "shapes") if kind == "zip" else None, silent)
+    assert made.pictures == 2
+    assert made.difference <= 1e-5
+
+
+@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.parametrize(("model", "side"), [("pets", 224), ("wide", 128)])
+def test_the_readme_is_filled_in_and_its_example_runs(
+    model: str, side: int, request: pytest.FixtureRequest, tmp_path: Path, make_photo: Callable[..., bytes]
+) -> None:
+    chosen: StoredModel = request.getfixturevalue(model)
+    export(chosen, "torchscript", tmp_path, None, silent)
     text = (tmp_path / "README.txt").read_text()
     assert "{" not in text.replace('{"pixels": pixels}', "")
-    assert "uint8, N x 224 x 224 x 3" in text
+    assert f"uint8, N x {side} x {side} x 3" in text
     data = make_photo(8, (300, 200))
     (tmp_path / "picture.jpg").write_bytes(data)
     code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     without_onnx = "\n".join(line for line in code.splitlines() if "onnxruntime" not in line and "session" not in line)
     found: dict[str, Any] = {}
-    source = without_onnx.replace('"p', f'"{tmp_path}/p')
+    source = without_onnx.replace('"picture', f'"{tmp_path}/picture').replace(f'"{model}-v1', f'"{tmp_path}/{model}-v1')
     with pytest.warns(FutureWarning):
         exec(source, found)
-    np.testing.assert_allclose(found["probabilities"][0], expected(pets, data), atol=1e-5)
+    np.testing.assert_allclose(found["probabilities"][0], expected(chosen, data), atol=1e-5)
 
 
 def test_the_archive_has_data_set_and_classifier(shapes: StoredModel, trained: Any, tmp_path: Path) -> None:
