@@ -1,0 +1,214 @@
+"""Many pictures in one go: archives and folders, part by part."""
+
+import csv
+import io
+import json
+import stat
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+MakePicture = Callable[..., bytes]
+NASTY = [
+    '=HYPERLINK("http://x")',
+    "+1+1.png",
+    "-2.png",
+    "@SUM(A1).png",
+    "<script>alert(1)<.png",
+    "a,b\"c'.png",
+    "a\u202egnp.exe",
+]
+
+
+def archive(members: dict[str, bytes], link: str = "") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+        if link:
+            info = zipfile.ZipInfo("link.png")
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            file.writestr(info, link)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pictures(make_picture: MakePicture) -> Callable[[int], dict[str, bytes]]:
+    return lambda count: {f"folder/{i:03d}.png": make_picture((i, 0, 0)) for i in range(count)}
+
+
+@pytest.fixture
+def send(web: FlaskClient) -> Callable[..., Any]:
+    """Post the pictures numbered from `start` to a batch."""
+
+    def post(batch: str, start: int, *files: tuple[bytes, str]) -> Any:
+        data = {"start": str(start), "images": [(io.BytesIO(data), name) for data, name in files]}
+        return web.post(batch, data=data, headers={"Accept": "application/json"})
+
+    return post
+
+
+def test_an_archive_is_answered_part_by_part(
+    upload: Any, web: FlaskClient, service: Any, pictures: Callable[[int], dict[str, bytes]]
+) -> None:
+    where = upload((archive(pictures(40)), "holiday.zip")).location
+    assert service.pictures == 0  # nothing is asked before somebody looks
+    page = web.get(where).text
+    assert "<h1>holiday.zip</h1>" in page
+    assert "Pictures 1 to 32 of 40." in page
+    assert "The next 8" in page
+    assert service.pictures == 32
+    assert "Pictures 33 to 40 of 40." in web.get(f"{where}?start=32").text
+    results = web.get(f"{where}/part?start=32").json["results"]
+    assert [r["name"] for r in results] == [f"{i:03d}.png" for i in range(32, 40)]
+    assert service.pictures == 40  # a part that was answered is not asked about again
+    assert "<h1>red</h1>" in web.get(results[0]["url"]).text
+
+
+def test_programs_are_told_where_the_batch_is(upload: Any, pictures: Callable[[int], dict[str, bytes]]) -> None:
+    answer = upload((archive(pictures(1)), "x.zip"), json=True)
+    assert set(answer.json) == {"batch"}
+    assert answer.json["batch"].startswith("/batches/")
+
+
+def test_what_is_wrong_in_an_archive_is_said_of_each_file(
+    upload: Any, web: FlaskClient, make_picture: MakePicture
+) -> None:
+    members = {
+        "good.png": make_picture("blue"),
+        "../evil.png": make_picture("red"),
+        "inner.zip": archive({"a.png": make_picture("red")}),
+        "words.txt": b"hello",
+        "bomb.bmp": bytes(30_000_000),
+    }
+    where = upload((archive(members, link="/etc/passwd"), "x.zip")).location
+    results = web.get(f"{where}/part").json["results"]
+    said = {r["name"]: r.get("error", {}).get("message", "") for r in results}
+    assert said == {
+        "good.png": "",
+        "evil.png": "its name leads out of the archive",
+        "inner.zip": said["inner.zip"],
+        "words.txt": said["words.txt"],
+        "bomb.bmp": "it unpacks to more than 200 times its size",
+        "link.png": "it is a link",
+    }
+    assert "not supported" in said["inner.zip"]
+    assert "not a picture" in said["words.txt"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "message"),
+    [
+        (b"PK\x03\x04 and then nothing", 400, "the archive cannot be read"),
+        (archive({".hidden": b"x"}), 400, "the archive holds no pictures"),
+        (archive({f"{i}": b"" for i in range(10_001)}), 413, "the archive has 10001 files, at most 10000"),
+    ],
+)
+def test_a_bad_archive_is_one_clear_line(upload: Any, data: bytes, status: int, message: str) -> None:
+    page = upload((data, "x.zip"))
+    assert page.status_code == status
+    assert message in page.text
+
+
+def test_an_archive_that_claims_to_unpack_to_too_much_is_refused(upload: Any) -> None:
+    data = bytearray(archive({f"{i}.png": b"x" for i in range(200)}))
+    place = -1
+    while (place := data.find(b"PK\x01\x02", place + 1)) >= 0:
+        data[place + 24 : place + 28] = (20 * 2**20).to_bytes(4, "little")  # the size a directory entry claims
+    page = upload((bytes(data), "x.zip"))
+    assert page.status_code == 413
+    assert "unpacks to more than 2 GB" in page.text
+
+
+def test_a_folder_is_sent_in_parts_and_kept_together(
+    web: FlaskClient, send: Any, make_picture: MakePicture, service: Any
+) -> None:
+    batch = web.post("/batches", data={"total": "3", "title": "my/photos", "model": "colours"}).json["batch"]
+    second = send(batch, 2, (make_picture("blue"), "c.png"))
+    first = send(batch, 0, (make_picture("red"), "a.png"), (b"no picture", "b.png"))
+    assert [r["name"] for r in first.json["results"]] == ["a.png", "b.png"]
+    assert second.json["results"][0]["result"]["top"] == "blue"
+    page = web.get(batch).text
+    assert "<h1>photos</h1>" in page
+    assert page.index("a.png") < page.index("b.png") < page.index("c.png")
+    rows = list(csv.DictReader(io.StringIO(web.get(f"{batch}/csv").text)))
+    assert [(r["picture"], r["answer"]) for r in rows] == [("a.png", "red"), ("b.png", ""), ("c.png", "blue")]
+    assert "not a picture" in rows[1]["error"]
+    entries = json.loads(web.get(f"{batch}/json").data)["entries"]
+    assert [e["result"]["top"] for e in entries if e["result"]] == ["red", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"total": "0"}, 422),
+        ({"total": "10001"}, 422),
+        ({"total": "x"}, 422),
+        ({"total": "9" * 5000}, 422),
+        ({"total": "3", "model": "cars"}, 404),
+        ({"total": "3", "top_k": "-1"}, 422),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused(web: FlaskClient, fields: dict[str, str], status: int) -> None:
+    assert web.post("/batches", data=fields).status_code == status
+
+
+def test_parts_beyond_the_batch_are_refused(web: FlaskClient, send: Any, make_picture: MakePicture) -> None:
+    batch = web.post("/batches", data={"total": "1"}).json["batch"]
+    picture = (make_picture(), "a.png")
+    assert send(batch, 1, picture).status_code == 422
+    assert send(batch, 0, picture, picture).status_code == 422
+    assert send(batch, 0, picture).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/batches/x", "/batches/" + "A" * 22, "/batches/..%2F..%2Fsecret", "/batches/" + "A" * 22 + "/csv"]
+)
+def test_batches_that_are_not_there_are_all_the_same(web: FlaskClient, path: str) -> None:
+    page = web.get(path)
+    assert page.status_code == 404
+    assert "expired" in page.text
+
+
+@pytest.mark.parametrize("start", ["1", "-32", "64", "x", "9" * 50, "٣٢"])
+def test_a_part_that_is_not_there_is_not_found(
+    upload: Any, web: FlaskClient, start: str, pictures: Callable[[int], dict[str, bytes]]
+) -> None:
+    where = upload((archive(pictures(40)), "x.zip")).location
+    assert web.get(f"{where}/part", query_string={"start": start}).status_code == 404
+
+
+def test_the_service_may_be_away_for_a_while(
+    upload: Any, web: FlaskClient, service: Any, pictures: Callable[[int], dict[str, bytes]]
+) -> None:
+    where = upload((archive(pictures(3)), "x.zip")).location
+    service.broken = lambda: ("", 503)
+    assert web.get(f"{where}/part").status_code == 503
+    service.broken = None
+    assert len(web.get(f"{where}/part").json["results"]) == 3
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_no_name_becomes_a_formula_or_a_tag(
+    upload: Any, web: FlaskClient, make_picture: MakePicture, name: str
+) -> None:
+    where = upload((archive({name: make_picture("red")}), name + ".zip")).location
+    page = web.get(where).text
+    assert "<script>alert" not in page
+    assert "\u202e" not in page
+    (row,) = csv.DictReader(io.StringIO(web.get(f"{where}/csv").text))
+    assert row["picture"][0] not in "=+-@"
+    answer = web.get(f"{where}/csv")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="results-')
+    assert answer.mimetype == "text/csv"
+
+
+def test_old_batches_go(app: Flask, upload: Any, web: FlaskClient, pictures: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("webui.batches.MAX_BATCHES", 2)
+    where = [upload((archive(pictures(1)), "x.zip")).location for _ in range(4)]
+    assert [web.get(w).status_code for w in where[-2:]] == [200, 200]
+    assert 404 in [web.get(w).status_code for w in where[:2]]
