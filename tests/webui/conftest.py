@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ import httpx
 import pytest
 from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.serving import make_server
 from werkzeug.test import encode_multipart
@@ -23,6 +26,12 @@ from webui.app import create_app
 from webui.client import ServiceClient
 
 CLASSES = ["red", "green", "blue"]
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
+ARGUMENTS = (
+    "--headless=new --no-first-run --disable-background-networking --disable-component-update --disable-sync "
+    "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100"
+)
 REPORT = (
     '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
     "<p>A report</p><script>alert(1)</script>"
@@ -179,3 +188,45 @@ def serve() -> Iterator[Callable[[Any], str]]:
 def token_in() -> Callable[[str], str]:
     """Find the form's token in a page."""
     return lambda html: re.search(r'name="csrf_token" value="([^"]+)"', html)[1]  # type: ignore[index]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[webdriver.Chrome]:
+    """One Chromium for the whole run; a test that uses it is marked `browser`."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("Chromium is missing (Debian packages chromium and chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ARGUMENTS.split():
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=SIZES)
+def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """Chromium as a phone and as a desktop; afterwards it may have had nothing to complain about.
+
+    Answers of 400 to bad input are no complaint.
+    """
+    width, height = SIZES[request.param]
+    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": request.param == "phone"})
+    chromium.get_log("browser")
+    yield chromium
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert said(chromium) == []
+    chromium.delete_all_cookies()
+
+
+def said(browser: webdriver.Chrome) -> list[str]:
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    return [message for message in messages if "400 (BAD REQUEST)" not in message]
+
+
+@pytest.fixture
+def complaints() -> Callable[[webdriver.Chrome], list[str]]:
+    """What the console says since it was last asked, but for answers to bad input."""
+    return said

@@ -1,14 +1,12 @@
 """The upload page in real Chromium: with and without JavaScript, on a phone and on a desktop."""
 
 import base64
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -16,12 +14,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tellapart.settings import Settings
 from webui.app import create_app
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
-ARGUMENTS = (
-    "--headless=new --no-first-run --disable-background-networking --disable-component-update --disable-sync "
-    "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100"
-)
 BRING = """
 const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
 const transfer = new DataTransfer();
@@ -32,34 +24,7 @@ const event = arguments[1] === "drop"
 document.getElementById("drop").dispatchEvent(event);
 """
 MakePicture = Callable[..., bytes]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian packages chromium and chromium-driver are missing"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ARGUMENTS.split():
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(params=SIZES)
-def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
-    """Chromium at one of the sizes, with JavaScript on; afterwards it may have had nothing to complain about."""
-    width, height = SIZES[request.param]
-    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": request.param == "phone"})
-    chromium.get_log("browser")
-    yield chromium
-    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert complaints(chromium) == []
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -84,12 +49,6 @@ def find(browser: webdriver.Chrome, selector: str, count: int = 1) -> list[Any]:
 
 def await_title(browser: webdriver.Chrome, beginning: str) -> None:
     WebDriverWait(browser, 20).until(lambda driver: driver.title.startswith(beginning))
-
-
-def complaints(browser: webdriver.Chrome) -> list[str]:
-    """What the console says since it was last asked, but for the answer to the file that is no picture."""
-    messages = [entry["message"] for entry in browser.get_log("browser")]
-    return [message for message in messages if "400 (BAD REQUEST)" not in message]
 
 
 def fits(browser: webdriver.Chrome) -> bool:
@@ -130,7 +89,9 @@ def test_a_dropped_picture_is_known_when_it_is_pasted(
     assert second.find_element(By.CSS_SELECTOR, ".job-top").text == "green"
 
 
-def test_a_picture_can_be_tried_again(browser: webdriver.Chrome, url: str, files: list[str], service: Any) -> None:
+def test_a_picture_can_be_tried_again(
+    browser: webdriver.Chrome, url: str, files: list[str], service: Any, complaints: Any
+) -> None:
     browser.get(url + "/classify")
     service.broken = lambda: ("", 429)  # as the service answers when it is busy
     browser.find_element(By.ID, "images").send_keys(files[0])
@@ -170,7 +131,7 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/classify", "/classifiers/colours", "/classifiers/colours/report", "/api"])
-def test_pages_fit_the_screen(browser: webdriver.Chrome, url: str, path: str, service: Any) -> None:
+def test_pages_fit_the_screen(browser: webdriver.Chrome, url: str, path: str, service: Any, complaints: Any) -> None:
     name = "an-extraordinarily-long-class-name-without-any-place-to-break-it-anywhere-at-all"
     service.models = [service.models[0].model_copy(update={"classes": [name, "b"], "version": "v" * 30})]
     browser.get(url + path)
