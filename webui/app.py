@@ -13,8 +13,10 @@ from webui import (
     audit,
     batch_pages,
     classifiers,
+    create,
     errors,
     formats,
+    job_pages,
     pages,
     results,
     review,
@@ -65,7 +67,19 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     errors.register(app)
     formats.register(app)
     app.jinja_env.globals["asset"] = _asset
-    for module in (pages, classifiers, uploads, batch_pages, results, share_pages, review, review_changes, audit):
+    for module in (
+        pages,
+        create,
+        job_pages,
+        classifiers,
+        uploads,
+        batch_pages,
+        results,
+        share_pages,
+        review,
+        review_changes,
+        audit,
+    ):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from tellapart.backbones import BACKBONES
+from webui.jobs import State
+from webui.words import STATE_WORDS
 
 
 def percent(value: float) -> str:
@@ -38,9 +40,14 @@ def backbone_title(name: str) -> str:
     return BACKBONES[name].title if name in BACKBONES else name
 
 
+def state_words(state: str) -> str:
+    """Where a job is, in a word."""
+    return STATE_WORDS[State(state)]
+
+
 def register(app: Flask) -> None:
     """Make them template filters."""
-    for filter_ in (percent, day, minute, milliseconds, backbone_title):
+    for filter_ in (percent, day, minute, milliseconds, backbone_title, state_words):
         app.add_template_filter(filter_)
 
 

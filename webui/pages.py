@@ -2,6 +2,9 @@
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from webui.create import front_page
+from webui.create_form import CreateForm
+from webui.jobs import Kind
 from webui.parts import parts
 from webui.snippets import snippets
 
@@ -19,8 +22,10 @@ _ERRORS = (
 
 @blueprint.get("/")
 def index() -> str:
-    """All classifiers."""
-    return render_template("web/index.html", classifiers=parts().catalog.classifiers())
+    """The form to make a classifier (`?form=` goes on from a sample's), the jobs, and all classifiers."""
+    sample = parts().jobs.find(request.args.get("form", ""))
+    form = CreateForm.of_options(sample.options) if sample and sample.kind == Kind.SAMPLE else CreateForm()
+    return front_page(form)
 
 
 @blueprint.get("/api")

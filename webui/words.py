@@ -18,29 +18,41 @@ STATE_WORDS = {
     State.DONE: "Done",
     State.FAILED: "Failed",
 }
+COLLECT = "collect "
 _STAGE_WORDS = {
     "read pictures": "Reading the pictures",
-    "quality": "Checking that the pictures can be used",
+    "quality": "Looking for blurred, dark and odd ones",
     "curate": "Sorting out duplicates",
-    "backbone": "Choosing the network",
+    "backbone": "The network",
     "features": "Looking at every picture",
     "suspects": "Looking for pictures in the wrong class",
-    "check": "Pictures that may be wrong",
+    "check": "Pictures to look at",
     "train": "Training",
     "finetune": "Learning from the pictures",
     "head": "Learning to tell the classes apart",
     "evidence": "Measuring how far it can be trusted",
     "report": "Writing the report",
 }
+PHASES = ("Collect pictures", "Check them", "Learn", "Measure and publish")
+_PHASE_OF = {
+    "read pictures": 1, "curate": 1, "features": 1, "quality": 1, "suspects": 1, "check": 1, "evidence": 3, "report": 3,
+}  # fmt: skip
 
 
 def stage_words(stage: str) -> str:
     """A stage's name for people."""
-    if stage.startswith("collect "):
-        return f"Collecting {stage.removeprefix('collect ')}"
+    if stage.startswith(COLLECT):
+        return f"Collecting {stage.removeprefix(COLLECT)}"
     if stage.startswith("problem "):
         return "A source had trouble"
     return _STAGE_WORDS.get(stage, stage[:1].upper() + stage[1:])
+
+
+def phase_of(stage: str) -> int:
+    """Index in `PHASES` of the phase a stage belongs to."""
+    if stage.startswith((COLLECT, "problem ")):
+        return 0
+    return _PHASE_OF.get(stage, 2)
 
 
 def duration_words(seconds: float) -> str:

@@ -114,7 +114,7 @@ def test_our_mistakes_are_a_page_without_details(app: Flask, web: FlaskClient, m
     assert "inner detail" not in page.text
 
 
-@pytest.mark.parametrize("path", ["/", "/classify", "/api", "/classifiers/colours", "/classifiers/colours/report"])
+@pytest.mark.parametrize("path", ["/classify", "/api", "/classifiers/colours", "/classifiers/colours/report"])
 def test_a_service_that_is_down_is_a_friendly_503(settings: Settings, path: str) -> None:
     web = create_app(settings, client=ServiceClient("http://127.0.0.1:9")).test_client()
     page = web.get(path)
@@ -140,7 +140,7 @@ def test_a_service_in_trouble_is_never_a_500(
     web: FlaskClient, service: Any, broken: Any, message: str, retry_after: str
 ) -> None:
     service.broken = broken
-    page = web.get("/")
+    page = web.get("/classify")
     assert page.status_code == 503
     assert message in page.text
     assert page.headers["Retry-After"] == retry_after
@@ -152,7 +152,7 @@ def test_a_service_that_hangs_is_not_waited_for_long(settings: Settings) -> None
         raise httpx.ReadTimeout("nothing came", request=request)
 
     client = ServiceClient("http://service", transport=httpx.MockTransport(hang))
-    page = create_app(settings, client=client).test_client().get("/")
+    page = create_app(settings, client=client).test_client().get("/classify")
     assert page.status_code == 503
     assert "The service takes too long to answer" in page.text
 

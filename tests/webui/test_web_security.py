@@ -148,7 +148,7 @@ def test_gunicorn_serves_it_and_stops(tmp_path: Path) -> None:
         transport = httpx.HTTPTransport(retries=8)  # waits longer from try to try, about 30 s in all
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=30) as http:
             assert http.get("/static/favicon.svg").status_code == 200
-            page = http.get("/")
+            page = http.get("/classify")
         assert page.status_code == 503
         assert "The classifier is resting" in page.text
     finally:

@@ -1,0 +1,92 @@
+"""Making a classifier: the form, a look at sample pictures, the start."""
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from tellapart.errors import UsageError
+from tellapart.licenses import FILTER_WORDS
+from tellapart.names import parse_class_names
+from tellapart.source_list import SOURCES, lacking
+from tellapart.wire import ServiceError
+from webui.client import Unavailable
+from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check, folders_allowed
+from webui.estimate import estimate
+from webui.job_pages import find_job, fragment
+from webui.jobs import AlreadyThere, Job, Kind
+from webui.parts import parts
+
+blueprint = Blueprint("create", __name__)
+
+
+def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
+    """The front page: the form, the jobs, and the classifiers if the service says which there are."""
+    try:
+        classifiers, resting = parts().catalog.classifiers(), ""
+    except Unavailable as error:
+        classifiers, resting = [], str(error)
+    settings = parts().settings
+    return render_template(
+        "web/index.html",
+        classifiers=classifiers,
+        resting=resting,
+        jobs=parts().jobs.list(most=8),
+        form=form,
+        problem=problem,
+        sources=[(source, lacking(source, settings)) for source in SOURCES],
+        licenses=FILTER_WORDS,
+        most=MOST_PER_CLASS,
+        with_folder=folders_allowed(settings),
+        with_mail=bool(settings.smtp_url),
+    )
+
+
+@blueprint.get("/create/<job_id>")
+def look(job_id: str) -> AnyResponse:
+    """Sample pictures of what was asked for, with how long it will take, and the start button."""
+    job = find_job(job_id)
+    if job.kind != Kind.SAMPLE:
+        return redirect(url_for("jobs.show", job_id=job.id))
+    return make_response(_look_page(job))
+
+
+@blueprint.post("/create")
+def submit() -> AnyResponse:
+    """Start what the form says, or look at samples of it first (`action=sample`)."""
+    form = CreateForm.read(request.form)
+    try:
+        plan = check(form, parts().settings)
+        _refuse_other_classifier(plan)
+        return _sample(plan) if request.form.get("action") == "sample" else _start(plan)
+    except FormProblem as problem:
+        return make_response(front_page(form, problem), 400)
+
+
+def _sample(plan: CreatePlan) -> AnyResponse:
+    job = parts().jobs.enqueue(Kind.SAMPLE, "", plan.sample_options())
+    return redirect(url_for(".look", job_id=job.id), 303)
+
+
+def _start(plan: CreatePlan) -> AnyResponse:
+    """Put the job in the queue; where the same is on its way already, show that."""
+    try:
+        job_id = parts().jobs.enqueue(Kind.CREATE, plan.name, plan.options(), plan.email).id
+    except AlreadyThere as running:
+        job_id = running.job_id
+    return redirect(url_for("jobs.show", job_id=job_id), 303)
+
+
+def _look_page(job: Job) -> str:
+    form, options = CreateForm.of_options(job.options), job.options
+    words = estimate(len(options["classes"]), int(form.per_class), options["sources"], parts().jobs.list(most=100))
+    return render_template("web/create_look.html", job=job, form=form, live=fragment(job), estimate=words)
+
+
+def _refuse_other_classifier(plan: CreatePlan) -> None:
+    """Refuse the name of a classifier that was made elsewhere, of other classes."""
+    try:
+        there = parts().catalog.classifier(plan.name).current
+    except (ServiceError, Unavailable):
+        return
+    if {c.slug for c in parse_class_names(there.classes)} != {c.slug for c in plan.classes}:
+        error = UsageError(f"there is a classifier {plan.name!r} with other classes already", "Choose another name")
+        raise FormProblem("name", error)

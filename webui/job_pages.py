@@ -1,0 +1,119 @@
+"""The page of a job: how far it is, live, and stopping and resuming it."""
+
+from functools import partial
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    stream_with_context,
+    url_for,
+)
+from werkzeug.wrappers import Response as AnyResponse
+
+from tellapart.dataset import Dataset
+from tellapart.errors import TellapartError
+from webui.events import Now, open_stream
+from webui.job_command import dataset_folder
+from webui.job_view import view
+from webui.jobs import AlreadyThere, Job, Kind
+from webui.parts import parts
+from webui.thumbnails import thumbnail
+from webui.words import KIND_WORDS, STATE_WORDS
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+
+@blueprint.get("/<job_id>")
+def show(job_id: str) -> AnyResponse:
+    """The page; without JavaScript it reloads itself while the job is active."""
+    job = find_job(job_id)
+    if job.kind == Kind.SAMPLE:
+        return redirect(url_for("create.look", job_id=job.id))
+    return make_response(render_template("web/job.html", job=job, live=fragment(job), kind=KIND_WORDS[job.kind]))
+
+
+@blueprint.get("/<job_id>/live")
+def live(job_id: str) -> Response:
+    """The part of the page that changes, for pages without a stream; 304 where it is as the page has it."""
+    job = find_job(job_id)
+    response = make_response(fragment(job))
+    response.headers["X-Job-Active"] = "yes" if job.active else "no"
+    response.headers["Cache-Control"] = "no-cache"
+    response.set_etag(_number(job))
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/<job_id>/events")
+def events(job_id: str) -> Response:
+    """The same part, sent whenever it changes; 503 where as many as may be are open."""
+    find_job(job_id)
+
+    def look() -> Now | None:
+        job = parts().jobs.find(job_id)
+        return Now(_number(job), partial(fragment, job), not job.active) if job else None
+
+    stream = open_stream(look, request.headers.get("Last-Event-ID", "") or request.args.get("seen", ""))
+    if stream is None:
+        abort(503)
+    response = Response(stream_with_context(iter(stream)), mimetype="text/event-stream")
+    response.call_on_close(stream.close)
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+@blueprint.post("/<job_id>/stop")
+def stop(job_id: str) -> AnyResponse:
+    """Stop it; what it has done is kept."""
+    parts().jobs.stop(find_job(job_id).id)
+    return redirect(url_for(".show", job_id=job_id), 303)
+
+
+@blueprint.post("/<job_id>/resume")
+def resume(job_id: str) -> AnyResponse:
+    """Let it go on where it stopped."""
+    try:
+        parts().jobs.resume(find_job(job_id).id)
+    except AlreadyThere as other:
+        flash("Another job is working on this classifier; here it is.")
+        job_id = other.job_id
+    return redirect(url_for(".show", job_id=job_id), 303)
+
+
+@blueprint.get("/<job_id>/pictures/<digest>.jpg")
+def picture(job_id: str, digest: str) -> Response:
+    """A small copy of one of the pictures that a job collected, without the camera's data."""
+    try:
+        dataset = Dataset.open(dataset_folder(find_job(job_id), parts().settings))
+        attempt = next((a for a in dataset.manifest.with_digest(digest) if a.extension), None)
+        path = thumbnail(dataset, attempt) if attempt else abort(404)
+    except TellapartError:
+        abort(404)
+    response = send_file(path, mimetype="image/jpeg")
+    response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+    return response
+
+
+def find_job(job_id: str) -> Job:
+    """The job with this id; 404 where there is none, or it is another's."""
+    return parts().jobs.find(job_id) or abort(404)
+
+
+def fragment(job: Job) -> str:
+    """The part of a job's page that changes."""
+    template = "web/sample_live.html" if job.kind == Kind.SAMPLE else "web/job_live.html"
+    ahead = parts().jobs.ahead(job) if job.active else 0
+    return render_template(
+        template, job=job, shown=view(job, parts().settings), state=STATE_WORDS[job.state], ahead=ahead
+    )
+
+
+def _number(job: Job) -> str:
+    return f"{job.revision}"
