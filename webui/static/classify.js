@@ -159,7 +159,7 @@ async function sendMany(files) {
     const { batch } = await askPatiently(form.dataset.batches, newForm({ model: chosenModel(), total: files.length, title }));
     offerDownloads(batch);
     await Promise.all(parts.map((part) => queue.add(() => sendPart(batch, part, tiles, tally, () => stopped))));
-    say(tally.words());
+    document.getElementById("many-done").textContent = tally.words();
   } catch (error) {
     tally.show(error.message);
   }
