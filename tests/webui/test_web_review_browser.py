@@ -1,0 +1,145 @@
+"""The review page in real Chromium: one window over many pictures, choosing by range and keyboard."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tellapart.dataset import Dataset
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
+from tellapart.settings import Settings
+from webui.app import create_app
+
+PICTURES = 900
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def dataset(settings: Settings, isolated_home: Any, make_photo: Callable[..., bytes]) -> Dataset:
+    """900 cats and one dog, which all show the same picture under names of their own."""
+    dataset = Dataset.create(settings.datasets / "pets", "pets", parse_class_names(["cat", "dog"]), [])
+    data = make_photo(1, format="JPEG")
+    picture = inspect(data)
+    rows = []
+    for number in range(PICTURES + 1):
+        slug, digest = ("dog" if number == PICTURES else "cat"), f"{number:064x}"
+        folder = dataset.root / "images" / slug
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{digest}.{picture.extension}").write_bytes(data)
+        fresh = Attempt(f"u{number}", slug, Status.KEPT, Reason.OK, rank=number).with_picture(picture)
+        rows.append(fresh.__class__(**vars(fresh) | {"sha256": digest}))
+    dataset.manifest.add(rows)
+    return dataset
+
+
+@pytest.fixture
+def url(
+    browser: webdriver.Chrome, serve: Callable[[Any], str], service: Any, settings: Settings, dataset: Dataset
+) -> Iterator[str]:
+    app = create_app(Settings(home=settings.home, service_url=serve(service.app())))
+    yield serve(app) + "/datasets/pets"
+    browser.get("about:blank")  # pictures still on their way would complain when the server is gone
+
+
+def wait(browser: webdriver.Chrome, condition: Callable[[webdriver.Chrome], Any]) -> Any:
+    return WebDriverWait(browser, 20, ignored_exceptions=[StaleElementReferenceException]).until(condition)
+
+
+def says(browser: webdriver.Chrome, words: str) -> None:
+    wait(browser, lambda driver: words in driver.find_element(By.ID, "chosen").text)
+
+
+def filled(browser: webdriver.Chrome, index: int) -> Any:
+    return wait(browser, lambda d: d.find_elements(By.CSS_SELECTOR, f"[data-index='{index}'] img[src]"))[0]
+
+
+def fits(browser: webdriver.Chrome) -> bool:
+    return bool(browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
+
+
+def test_only_a_window_of_thousands_is_in_the_page(url: str, browser: webdriver.Chrome) -> None:
+    browser.get(url)
+    filled(browser, 0)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) < 120
+    browser.execute_script("window.scrollTo(0, document.body.scrollHeight)")
+    last = filled(browser, PICTURES)
+    assert "/dog/" in last.get_attribute("src")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) < 120
+    assert fits(browser)
+
+
+def test_a_range_is_chosen_with_the_keyboard_and_removed_and_put_back(
+    url: str, browser: webdriver.Chrome, dataset: Dataset
+) -> None:
+    browser.get(url)
+    filled(browser, 2)
+    browser.find_element(By.CSS_SELECTOR, "[data-index='0'] input").send_keys(Keys.SPACE)
+    ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).key_up(
+        Keys.SHIFT
+    ).perform()
+    says(browser, "3 chosen")
+    ActionChains(browser).send_keys("x").perform()
+    says(browser, "3 pictures decided")
+    assert browser.find_element(By.ID, "staged").text == "3"
+    assert "will be removed" in browser.find_element(By.CSS_SELECTOR, "[data-index='2']").text
+    browser.refresh()
+    browser.find_element(By.XPATH, "//button[text()='Apply']").click()
+    wait(browser, lambda driver: "Carried out for 3 pictures" in driver.page_source)
+    assert len(dataset.manifest.kept()) == PICTURES - 2
+    browser.find_element(By.XPATH, "//button[contains(text(),'Undo')]").click()
+    wait(browser, lambda driver: "Taken back for 3 pictures" in driver.page_source)
+    assert len(dataset.manifest.kept()) == PICTURES + 1
+
+
+def test_all_can_be_chosen_and_keys_can_be_turned_off(url: str, browser: webdriver.Chrome) -> None:
+    browser.get(url)
+    filled(browser, 0)
+    ActionChains(browser).send_keys("a").perform()
+    says(browser, f"{PICTURES + 1} chosen")
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    says(browser, f"{PICTURES + 1} pictures")
+    browser.find_element(By.ID, "keys").click()
+    ActionChains(browser).send_keys("a").perform()
+    says(browser, f"{PICTURES + 1} pictures")
+    browser.find_element(By.ID, "keys").click()
+
+
+def test_pictures_move_to_another_class_with_the_mouse(url: str, browser: webdriver.Chrome, dataset: Dataset) -> None:
+    browser.get(url + "?order=class")
+    filled(browser, 0)
+    browser.find_element(By.CSS_SELECTOR, "[data-index='0'] label").click()
+    says(browser, "1 chosen")
+    browser.find_element(By.CSS_SELECTOR, "#to option[value='dog']").click()
+    browser.find_element(By.CSS_SELECTOR, "button[value='move']").click()
+    says(browser, "1 picture decided")
+    browser.find_element(By.XPATH, "//button[text()='Apply']").click()
+    wait(browser, lambda driver: "Carried out for 1 picture" in driver.page_source)
+    assert len(dataset.manifest.kept("dog")) == 2
+
+
+def test_it_works_without_javascript(url: str, browser: webdriver.Chrome) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(url)
+    browser.find_element(By.CSS_SELECTOR, ".tile input").click()
+    browser.find_element(By.CSS_SELECTOR, "button[value='remove']").click()
+    wait(browser, lambda driver: driver.find_element(By.ID, "staged").text == "1")
+    browser.find_element(By.LINK_TEXT, "More").send_keys(Keys.ENTER)
+    wait(browser, lambda driver: "offset=60" in driver.current_url)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 60
+    assert fits(browser)
+
+
+def test_an_audit_is_answered_with_two_keys(url: str, browser: webdriver.Chrome) -> None:
+    browser.get(url + "/audit")
+    for number, key in enumerate("yn", start=1):
+        ActionChains(browser).send_keys(key).perform()
+        wait(browser, lambda d, n=number: f"{n} of 20" in d.find_element(By.CSS_SELECTOR, "[aria-current=true]").text)
+    assert fits(browser)
