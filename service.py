@@ -20,11 +20,12 @@ from bentoml.models import BentoModel
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
-from tellapart import store
+from tellapart import connection, store
 from tellapart.admission import Admission
+from tellapart.bodies import BodyLimits
 from tellapart.catalogue import Catalogue
 from tellapart.explain import Seen, heat_png, sentence
-from tellapart.guard import BodyLimits, Gate, Guard
+from tellapart.guard import Gate, Guard
 from tellapart.hardware import cpus, visible_gpus
 from tellapart.images import DEFAULT_LIMITS, ImageError, probe
 from tellapart.meters import Meters
@@ -79,6 +80,7 @@ class _OurService(Service):  # type: ignore[misc]
         """BentoML's constructor assigns an empty list."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        connection.install()
         return Guard(super().to_asgi(is_main=is_main))
 
 

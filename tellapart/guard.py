@@ -12,14 +12,14 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tellapart.bodies import BodyLimits, CountedBody, too_large
 from tellapart.wire import HTTP_STATUS, ServiceError
 
 TOKEN_VARIABLE = "TELLAPART_TOKEN"
@@ -30,9 +30,9 @@ _READ = frozenset({"GET", "HEAD"})
 _WRITE = frozenset({"POST"})
 _PATHS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("/classify", "/classify_batch", "/explain", "/nearest"), _WRITE),
-    **dict.fromkeys(("/models", "/metrics", "/docs.json", "/schema.json", "/", *OPEN_PATHS), _READ),
+    **dict.fromkeys(("/models", "/metrics", "/docs.json", *OPEN_PATHS), _READ),
 }
-_FOLDERS = {"/reports": _READ, "/static_content": _READ}
+_FOLDERS = {"/reports": _READ}
 _UNKNOWN = "/unknown"
 _REAL_PATH = "tellapart.path"
 _SHAPED = "tellapart.shaped"
@@ -49,6 +49,8 @@ def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if error.code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"
+    if error.code == "too_slow":
+        headers["Connection"] = "close"
     return JSONResponse(error.body(), error.status, headers)
 
 
@@ -124,19 +126,6 @@ class _Answer:
         MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
 
 
-@dataclass
-class BodyLimits:
-    """How many bytes of request bodies are taken.
-
-    Attributes:
-        per_path: most bytes of one body; other paths take none.
-        held: most bytes of all bodies that are being worked on.
-    """
-
-    per_path: Mapping[str, int]
-    held: int
-
-
 class Gate:
     """The innermost layer; see the module."""
 
@@ -152,7 +141,7 @@ class Gate:
             return
         scope["path"] = scope.get(_REAL_PATH, scope["path"])
         limit = self._limits.per_path.get(scope["path"], 0)
-        body = _CountedBody(receive, limit, self._take)
+        body = CountedBody(receive, limit, self._take)
         answer = _Watched(send)
         try:
             self._check(scope, limit)
@@ -176,7 +165,7 @@ class Gate:
             raise ServiceError("method_not_allowed", f"use {' or '.join(sorted(methods))} here")
         length = headers.get("content-length", "")
         if limit and length.isdecimal() and int(length) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
 
     def _check_token(self, headers: Headers) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -199,28 +188,6 @@ class _Watched:
     async def send(self, message: Message) -> None:
         self.started = True
         await self._send(message)
-
-
-class _CountedBody:
-    """Counts the bytes that really come, whatever Content-Length said."""
-
-    def __init__(self, receive: Receive, limit: int, take: Callable[[int], None]) -> None:
-        self._receive, self._limit, self._take = receive, limit, take
-        self.taken = 0
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        size = len(message.get("body", b""))
-        if size and self._limit:
-            if self.taken + size > self._limit:
-                raise _too_large(self._limit)
-            self._take(size)
-            self.taken += size
-        return message
-
-
-def _too_large(limit: int) -> ServiceError:
-    return ServiceError("too_large", f"the request has more than {limit / 2**20:.0f} MB. Send less at once")
 
 
 def _label(path: str) -> str:

@@ -48,6 +48,7 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
         ServiceError: `unsupported_type` for a body of another kind, `wrong_field` for a field
             that is missing, unknown, given twice or out of range, or a form that is not readable.
     """
+    _check_coding(request.headers.get("content-encoding", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     options = list(request.query_params.multi_items())
     if kind == "multipart/form-data":
@@ -71,6 +72,11 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
         _number(chosen, "count", DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS),
         chosen.get("class", ""),
     )
+
+
+def _check_coding(coding: str) -> None:
+    if coding.strip().lower() not in ("", "identity"):
+        raise ServiceError("unsupported_type", "compressed bodies are not taken. Send the picture as it is")
 
 
 async def _read_form(request: Request, max_images: int) -> FormData:

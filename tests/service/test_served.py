@@ -166,6 +166,7 @@ def errors(make_photo: MakePicture) -> Iterator[tuple[str, Form | bytes, dict[st
     yield "/classify", b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, (415, "unsupported_type")
     yield "/classify", b"x", {"Content-Type": "application/vnd.bentoml+pickle"}, (415, "unsupported_type")
     yield "/classify", b"", {}, (415, "unsupported_type")
+    yield "/classify", good, {"Content-Type": "image/png", "Content-Encoding": "gzip"}, (415, "unsupported_type")
     yield "/classify", b"x" * (22 * 2**20), {"Content-Type": "image/png"}, (413, "too_large")
     yield "/nothing", b"", {}, (404, "not_found")
     yield "/answer", b"", {}, (404, "not_found")
