@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 import venv
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from multiprocessing.connection import Connection
@@ -139,12 +139,12 @@ class Addresses:
 
     name, local, remembered = "benchmark", True, True
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = urls
+    def __init__(self, hosts: Sequence[str], count: int) -> None:
+        self._hosts, self._count = hosts, count
 
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
-        """Half of the addresses for each of the two classes."""
-        mine = self._urls[class_name.slug == "b" :: 2]
+        """Half of the addresses for each of the two classes, none of them held."""
+        mine = islice(addresses(self._hosts, self._count), class_name.slug == "b", None, 2)
         yield from (Candidate(url, self.name, query, rank) for rank, url in enumerate(mine))
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class Addresses:
 def in_a_process(hosts: Sequence[str], count: int) -> tuple[float, int]:
     """Collect in a process of its own; seconds and megabytes at most."""
     here, there = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_collect, args=(there, addresses(hosts, count)))
+    process = _SPAWN.Process(target=_collect, args=(there, hosts, count))
     process.start()
     there.close()
     answer: tuple[float, int] = here.recv()
@@ -162,20 +162,20 @@ def in_a_process(hosts: Sequence[str], count: int) -> tuple[float, int]:
     return answer
 
 
-def addresses(hosts: Sequence[str], count: int) -> list[str]:
+def addresses(hosts: Sequence[str], count: int) -> Iterator[str]:
     """So many addresses, spread over the hosts."""
-    return [f"{host}/{n}.jpg" for n, host in enumerate(islice(cycle(hosts), count))]
+    return (f"{host}/{n}.jpg" for n, host in enumerate(islice(cycle(hosts), count)))
 
 
-def _collect(answer: Connection, urls: Sequence[str]) -> None:
+def _collect(answer: Connection, hosts: Sequence[str], count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         dataset = Dataset.create(root / "set", "set", parse_class_names(["a", "b"]), ["benchmark"])
         started = time.perf_counter()
-        summary = collect(dataset, [Addresses(urls)], len(urls), Settings(home=root), silent)
+        summary = collect(dataset, [Addresses(hosts, count)], count, Settings(home=root), silent)
         seconds = time.perf_counter() - started
-        if sum(summary.kept.values()) != len(urls):
-            raise SystemExit(f"{summary.kept} kept of {len(urls)}")
+        if sum(summary.kept.values()) != count:
+            raise SystemExit(f"{summary.kept} kept of {count}")
     answer.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
 
 

@@ -48,7 +48,7 @@ class Filling:
         self.failures: list[SourceError] = []
         self._queries = tuple(dict.fromkeys([class_name.name, *extra_queries]))
         self._manifest, self._intake, self._per_class, self._report = manifest, intake, per_class, report
-        self._share = HostShare(per_class, [a.url for a in manifest.kept(class_name.slug)])
+        self._share = HostShare(per_class, manifest.kept_urls(class_name.slug))
         self._held_back: dict[str, Candidate] = {}
         self._ended: list[_Search] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -81,7 +81,7 @@ class Filling:
         return (
             source.remembered
             and self.shelf.kept > 0
-            and (source.name, query) not in self.shelf.failed_searches
+            and (source.name, query) not in self.shelf.open_searches
             and search in self._manifest.finished_searches()
         )
 
@@ -109,8 +109,12 @@ class Filling:
             How many candidates there were if the source was asked to its end, None otherwise.
         """
         found, before = 0, len(self._held_back)
+
+        def wanted() -> int:
+            return self._per_class - self._filled - (len(self._held_back) - before)
+
         try:
-            async with aclosing(asker.search(self.shelf.class_name, query)) as candidates:
+            async with aclosing(asker.search(self.shelf.class_name, query, wanted)) as candidates:
                 while await self._has_room(len(self._held_back) - before):
                     candidate = await anext(candidates, None)
                     if candidate is None:
@@ -137,7 +141,7 @@ class Filling:
         return self.shelf.kept + len(self._running)
 
     def _consider(self, candidate: Candidate, local: bool, downloads: asyncio.TaskGroup, stage: Stage) -> None:
-        if candidate.url in self.shelf.settled:
+        if self.shelf.is_settled(candidate.url):
             return
         if local or self._share.has_room(candidate.url):
             self._start(candidate, local, downloads, stage)
@@ -154,7 +158,7 @@ class Filling:
                 self._start(candidate, False, downloads, stage)
 
     def _start(self, candidate: Candidate, local: bool, downloads: asyncio.TaskGroup, stage: Stage) -> None:
-        self.shelf.settled.add(candidate.url)
+        self.shelf.start(candidate.url)
         self._share.take(candidate.url)
         task = downloads.create_task(self._take(candidate, local, stage))
         self._running.add(task)

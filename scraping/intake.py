@@ -12,35 +12,13 @@ from types import TracebackType
 from scraping.failures import FetchFailed
 from scraping.fetch import Fetcher
 from scraping.recorder import Recorder
+from scraping.shelf import Shelf
 from scraping.source import Candidate, whole_text
 from tellapart.dataset import Dataset
 from tellapart.licenses import LicenseFilter, admits
-from tellapart.manifest import Attempt, Manifest, now
+from tellapart.manifest import Attempt, now
 from tellapart.names import ClassName
 from tellapart.pictures import Reason, Rejected, Status, inspect
-
-
-class Shelf:
-    """What one class has: how many pictures are kept, which bytes it knows, which addresses are settled."""
-
-    def __init__(self, class_name: ClassName, manifest: Manifest) -> None:
-        attempts = manifest.attempts(class_name.slug)
-        self.class_name = class_name
-        self.kept = sum(a.status == Status.KEPT for a in attempts)
-        # a copy's row may have been written, and the run killed, before the row of the picture it is a copy of
-        self._digests = {a.sha256 for a in attempts if a.sha256 and a.reason != Reason.DUPLICATE}
-        # another run may ask for other licences, so what one turned away is looked at again
-        open_ = [a for a in attempts if a.status == Status.FAILED or a.reason == Reason.LICENSE]
-        self.settled = {a.url for a in attempts} - {a.url for a in open_}
-        self.failed_searches = {(a.source, a.query) for a in open_}
-        self._claiming = Lock()
-
-    def claim(self, digest: str) -> bool:
-        """Whether these bytes are new to the class; only the first to ask is told so. Safe for threads."""
-        with self._claiming:
-            new = digest not in self._digests
-            self._digests.add(digest)
-        return new
 
 
 class Intake:
@@ -53,12 +31,15 @@ class Intake:
         self._dataset, self._fetcher, self._wanted = dataset, fetcher, wanted
         self._manifest = dataset.manifest
         self._shelves: dict[str, Shelf] = {}
+        self._reading = self._manifest
+        self._turn = Lock()
         self._recorder = Recorder(self._manifest)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="intake")
         self._stack = ExitStack()
 
     def __enter__(self) -> "Intake":
         self._stack.enter_context(self._recorder)
+        self._reading = self._stack.enter_context(self._manifest.held_open())
         self._stack.enter_context(self._threads)
         return self
 
@@ -67,7 +48,9 @@ class Intake:
 
     def shelf(self, class_name: ClassName) -> Shelf:
         """The shelf of a class, as the manifest has it when it is first asked for."""
-        return self._shelves.setdefault(class_name.slug, Shelf(class_name, self._manifest))
+        if class_name.slug not in self._shelves:
+            self._shelves[class_name.slug] = Shelf(class_name, self._reading, self._turn)
+        return self._shelves[class_name.slug]
 
     async def take(self, shelf: Shelf, candidate: Candidate, local: bool) -> Attempt:
         """One attempt, written to the manifest after its picture was stored.
@@ -77,19 +60,24 @@ class Intake:
         Raises:
             TellapartError: the data set cannot be written.
         """
-        attempt = _attempt(shelf.class_name, candidate)
+        shelf.start(candidate.url)
+        attempt = await self._attempt(shelf, candidate, local)
+        written = await self._write_down(attempt)
+        shelf.finish(attempt)
+        return written
+
+    async def _attempt(self, shelf: Shelf, candidate: Candidate, local: bool) -> Attempt:
+        """What becomes of a candidate: its licence is looked at, its picture fetched, judged and stored."""
+        attempt = _new_attempt(shelf.class_name, candidate)
         if not (admits(self._wanted, candidate.license) or candidate.url.startswith("file:")):
-            why = replace(attempt, reason=Reason.LICENSE, detail=candidate.license or "not known")
-            return await self._write_down(why)
+            return replace(attempt, reason=Reason.LICENSE, detail=candidate.license or "not known")
         try:
             fetched = await self._fetcher.fetch(candidate.location or candidate.url, local)
         except FetchFailed as failure:
-            attempt = replace(attempt, status=failure.status, reason=failure.reason, detail=whole_text(failure.what))
-        else:
-            attempt = replace(attempt, redirects=" ".join(fetched.redirects))
-            work = partial(self._examine, shelf, attempt, fetched.data)
-            attempt = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        return await self._write_down(attempt)
+            return replace(attempt, status=failure.status, reason=failure.reason, detail=whole_text(failure.what))
+        attempt = replace(attempt, redirects=" ".join(fetched.redirects))
+        work = partial(self._examine, shelf, attempt, fetched.data)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _examine(self, shelf: Shelf, attempt: Attempt, data: bytes) -> Attempt:
         """Judge a file that came, and store it where the class has no such bytes."""
@@ -112,7 +100,7 @@ class Intake:
         return next((after for before, after in changes if before == attempt), attempt)
 
 
-def _attempt(class_name: ClassName, candidate: Candidate) -> Attempt:
+def _new_attempt(class_name: ClassName, candidate: Candidate) -> Attempt:
     return Attempt(
         url=candidate.url,
         class_slug=class_name.slug,

@@ -1,7 +1,7 @@
 """Writing attempts down in the manifest, many in one transaction."""
 
 import asyncio
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 from types import TracebackType
@@ -23,7 +23,7 @@ class Recorder:
         self._stack = ExitStack()
         self._lock = Lock()
         self._waiting: list[Attempt] = []
-        self._written: Future[list[list[Change]]] = Future()
+        self._written: asyncio.Future[list[list[Change]]]
 
     def __enter__(self) -> "Recorder":
         self._manifest = self._stack.enter_context(self._manifest.held_open())
@@ -46,9 +46,9 @@ class Recorder:
             place = len(self._waiting)
             self._waiting.append(attempt)
             if not place:
-                self._written = self._thread.submit(self._write_waiting)
+                self._written = asyncio.wrap_future(self._thread.submit(self._write_waiting))
             written = self._written
-        return (await asyncio.shield(asyncio.wrap_future(written)))[place]
+        return (await asyncio.shield(written))[place]
 
     def _write_waiting(self) -> list[list[Change]]:
         with self._lock:

@@ -90,6 +90,8 @@ CREATE TABLE IF NOT EXISTS audit (
 );
 PRAGMA user_version = 3;
 """
+# another run may ask for other licences, so what one turned away is looked at again
+_SETTLED = "(status != 'failed' AND reason != 'license')"
 _PATIENCE = 30.0  # seconds to wait for another program's write
 _FORMAT = 3  # 1 had no actions and no audit, 1 and 2 no redirects; opening such a file adds them
 
@@ -154,6 +156,38 @@ class Manifest:
     def kept(self, class_slug: str | None = None) -> list[Attempt]:
         """The attempts whose pictures are in the data set."""
         return self.attempts(class_slug, Status.KEPT)
+
+    def kept_urls(self, class_slug: str) -> list[str]:
+        """The addresses of the pictures in the data set."""
+        with self.connect() as db:
+            found = db.execute("SELECT url FROM attempts WHERE class_slug = ? AND status = 'kept'", (class_slug,))
+            return [url for (url,) in found]
+
+    def open_searches(self, class_slug: str) -> set[tuple[str, str]]:
+        """(source, query) of the searches with attempts that may end differently in another run."""
+        with self.connect() as db:
+            sql = f"SELECT DISTINCT source, query FROM attempts WHERE class_slug = ? AND NOT {_SETTLED}"
+            return set(db.execute(sql, (class_slug,)))
+
+    def last_row(self) -> int:
+        """A number that attempts written from now on lie above."""
+        with self.connect() as db:
+            return int(db.execute("SELECT COALESCE(MAX(rowid), 0) FROM attempts").fetchone()[0])
+
+    def is_settled(self, class_slug: str, url: str, before: int) -> bool:
+        """Whether an address needs no further try, or had one after the row `before` was the last."""
+        sql = f"SELECT 1 FROM attempts WHERE class_slug = ? AND url = ? AND ({_SETTLED} OR rowid > ?)"
+        with self.connect() as db:
+            return db.execute(sql, (class_slug, url, before)).fetchone() is not None
+
+    def has_bytes(self, class_slug: str, digest: str) -> bool:
+        """Whether the class has or had a picture of these bytes.
+
+        A copy's row says nothing: a killed run may not have come to the row of the picture it is a copy of.
+        """
+        sql = "SELECT 1 FROM attempts WHERE sha256 = ? AND class_slug = ? AND reason != 'duplicate' LIMIT 1"
+        with self.connect() as db:
+            return db.execute(sql, (digest, class_slug)).fetchone() is not None
 
     def counts(self) -> dict[str, Counter[Reason]]:
         """How many attempts ended with each reason, per class slug."""

@@ -317,3 +317,22 @@ def test_text_that_no_file_takes_costs_no_picture(make_dataset, settings, site, 
     kept, turned_away = dataset.manifest.attempts("cat")
     assert (kept.author, kept.attribution) == ("Ann ?", "Zo\u00eb \U0001f600")
     assert (turned_away.url, turned_away.reason) == ("?", Reason.BAD_URL)
+
+
+def test_what_failed_is_tried_once_a_run(make_dataset, settings, site, list_source, make_photo):
+    dataset = make_dataset("cat", "dog")
+    forbidden = site.on("/forbidden", lambda _: Response(status=403))
+    addresses = {"cat": [forbidden, site.serve("/1", make_photo(1))], "dog": [site.serve("/2", make_photo(2))]}
+    for run in (1, 2):
+        sources = [list_source(addresses, name=name) for name in ("one", "two")]
+        assert collect(dataset, sources, 5, settings, silent).kept == {"cat": 1, "dog": 1}
+        assert site.asked["/forbidden"] == run
+    assert (site.asked["/1"], site.asked["/2"]) == (1, 1)
+
+
+def test_what_came_before_a_failure_is_taken_and_nothing_is_asked_twice(make_dataset, settings, fill, list_source):
+    dataset = make_dataset("cat", "dog")
+    broken = list_source({c: fill(c, 9, seed=n) for c, n in (("cat", 0), ("dog", 50))}, error=LayoutChanged("it broke"))
+    summary = collect(dataset, [broken], 20, settings, silent)
+    assert summary.kept == {"cat": 9, "dog": 9}
+    assert summary.problems == ("cat: it broke", "dog: it broke")
