@@ -19,6 +19,9 @@ class Backbone:
         title: as people write it.
         feature_dim: number of features.
         preprocessing: what its ImageNet weights were trained with.
+        whole_side: pixels of the square that takes in the whole picture where that tells the classes
+            apart better: frozen ImageNet features are at their best above the resolution they were
+            trained at (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
         weights_file: file name of its ImageNet weights; the part after the hyphen is the
             beginning of the file's sha256.
     """
@@ -28,6 +31,12 @@ class Backbone:
     feature_dim: int
     preprocessing: Preprocessing
     weights_file: str
+    whole_side: int = 320
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """What a head may choose from, the usual one first."""
+        return self.preprocessing, self.preprocessing.whole(self.whole_side)
 
 
 BACKBONES = {

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tellapart.classifier import Classifier
 from tellapart.dataset import Sample
 from tellapart.images import DEFAULT_LIMITS, ImageError, sha256
-from tellapart.network import FeatureExtractor, digest, serialize
+from tellapart.network import CPU_BATCH, FeatureExtractor, digest, serialize
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
 from tellapart.weights import Weights
@@ -33,7 +33,7 @@ from training.feature_cache import FeatureCache
 
 T = TypeVar("T")
 R = TypeVar("R")
-_BATCH = {"cpu": 8, "cuda": 32}
+_BATCH = {"cpu": CPU_BATCH, "cuda": 32}
 _MAX_WORKERS = 16
 _AHEAD = 3  # batches in flight, a worker
 
@@ -69,6 +69,10 @@ class FeatureSource:
         dim = classifier.bundle.backbone.feature_dim
         return FeatureSource(classifier.extractor, info.preprocessing, info.backbone_sha256, dim)
 
+    def seeing(self, preprocessing: Preprocessing) -> "FeatureSource":
+        """The same backbone on pictures preprocessed in another way, of the same mean and std."""
+        return replace(self, preprocessing=preprocessing)
+
     @property
     def key(self) -> str:
         """Names everything the features depend on beside the picture."""
@@ -94,12 +98,23 @@ class Features:
         samples: N of them.
         skipped: the rest; no other picture takes their place.
         computed: how many went through the network now; the others were in the cache.
+        others: (N, D) each, the same pictures preprocessed in other ways; `values` is view 0, the first of these 1.
     """
 
     values: NDArray[np.float32]
     samples: list[Sample]
     skipped: list[Skipped] = field(default_factory=list)
     computed: int = 0
+    others: tuple[NDArray[np.float32], ...] = ()
+
+    @property
+    def views(self) -> tuple[NDArray[np.float32], ...]:
+        """(N, D) of each view, the first of which is `values`."""
+        return self.values, *self.others
+
+    def view(self, index: int) -> "Features":
+        """The same pictures in one view alone."""
+        return replace(self, values=self.views[index], others=())
 
     @property
     def targets(self) -> NDArray[np.int64]:
@@ -113,11 +128,9 @@ class Features:
 
     def part(self, chosen: NDArray[np.bool_]) -> "Features":
         """The samples where `chosen` (N,) is true."""
-        return Features(self.values[chosen], [s for s, yes in zip(self.samples, chosen, strict=True) if yes])
-
-    def of_splits(self, *splits: str) -> "Features":
-        """The samples of some splits."""
-        return self.part(np.array([s.split in splits for s in self.samples], dtype=np.bool_))
+        values, *others = (view[chosen] for view in self.views)
+        samples = [s for s, yes in zip(self.samples, chosen, strict=True) if yes]
+        return Features(values, samples, others=tuple(others))
 
 
 def extract(samples: Sequence[Sample], source: FeatureSource, cache: Path, report: Report) -> Features:
@@ -198,7 +211,7 @@ def _in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`, computed by threads a bounded way ahead."""
     workers = min(_MAX_WORKERS, len(os.sched_getaffinity(0)))
     waiting = iter(items)
-    with _torch_threads_restored(), ThreadPoolExecutor(workers, "features", torch.set_num_threads, (1,)) as pool:
+    with torch_threads(1), ThreadPoolExecutor(workers, "features", torch.set_num_threads, (1,)) as pool:
         ahead: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(waiting, workers * _AHEAD))
         try:
             while ahead:
@@ -211,9 +224,11 @@ def _in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 @contextmanager
-def _torch_threads_restored() -> Iterator[None]:
-    threads = torch.get_num_threads()
+def torch_threads(count: int) -> Iterator[None]:
+    """So many threads within one operation of torch; one, where the batch is small and cores are busy otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

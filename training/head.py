@@ -6,6 +6,7 @@ more to the waiting of threads for one another than they gain (0.05 s a fit besi
 than features are rotated into their own span first, which leaves the L2-penalised optimum where it is.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +39,15 @@ class Choice:
         c: inverse strength of the L2 penalty, as scikit-learn's C.
         temperature: fitted on out-of-fold logits at that C.
         folds: how many folds chose; 0 where there were too few pictures and defaults were taken.
+        loss: mean negative log-likelihood of those logits at that temperature; infinite where nothing chose.
+        view: index of the view of the pictures that was chosen, see `Features`.
     """
 
     c: float
     temperature: float
     folds: int
+    loss: float = math.inf
+    view: int = 0
 
 
 def fit_head(features: Floats, targets: Targets, n_classes: int, c: float, temperature: float = 1.0) -> Head:
@@ -72,7 +77,7 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
         for row, t in zip(logits, temperatures, strict=True)
     ]
     best = int(np.argmin(losses))
-    return Choice(GRID[best], temperatures[best], len(folds))
+    return Choice(GRID[best], temperatures[best], len(folds), losses[best])
 
 
 def _out_of_fold(

@@ -1,6 +1,7 @@
 """Who chooses, who learns, who judges: how a classifier is measured without deceiving oneself.
 
-Pictures that judge are never among those that chose C, the temperature or the weights.
+Pictures that judge are never among those that chose C, the temperature, the weights, or how pictures are
+preprocessed where there are several views of them.
 
     test             there is a test split: choose by grouped cross-validation on train and val, fit
                      on both, evaluate once on test
@@ -71,7 +72,9 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
             judged, probabilities, plain = _cross_validate(features, len(class_names), seed, stage.advance)
         else:
             judged = features.part(judging & _may(features, Role.JUDGE))
-            probabilities, plain = head.probabilities(judged.values), _uncalibrated(head, judged.values)
+            values = judged.views[choice.view]
+            probabilities, plain = head.probabilities(values), _uncalibrated(head, values)
+    judged, learning = judged.view(choice.view), learning.view(choice.view)
     return Outcome(head, choice, protocol, judged, probabilities, len(learning.samples), plain, learning)
 
 
@@ -87,11 +90,18 @@ def _may(features: Features, role: Role) -> NDArray[np.bool_]:
 
 
 def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
-    """Choose and fit, by these pictures alone."""
+    """Choose view, C and temperature and fit a head, by these pictures alone."""
+    choice = choose_view(features, n_classes, seed, tick)
+    return fit_head(features.views[choice.view], features.targets, n_classes, choice.c, choice.temperature), choice
+
+
+def choose_view(features: Features, n_classes: int, seed: int, tick: Callable[[], None] = lambda: None) -> Choice:
+    """What cross-validation chooses in the view where that does best, the first where nothing can choose."""
     targets = features.targets
     folds = grouped_folds(targets, features.groups, seed, FOLDS if len(targets) < _MANY else 3)
-    choice = choose(features.values, targets, n_classes, folds, tick)
-    return fit_head(features.values, targets, n_classes, choice.c, choice.temperature), choice
+    choices = [choose(values, targets, n_classes, folds, tick) for values in features.views]
+    best = min(range(len(choices)), key=lambda i: choices[i].loss)
+    return replace(choices[best], view=best)
 
 
 def _cross_validate(
@@ -107,9 +117,10 @@ def _cross_validate(
     for train, held in grouped_folds(features.targets, features.groups, seed):
         inside = np.zeros(len(judged), dtype=np.bool_)
         inside[train] = learns[train]
-        head, _ = _learn(features.part(inside), n_classes, seed, tick)
-        probabilities[held] = head.probabilities(features.values[held])
-        plain[held] = _uncalibrated(head, features.values[held])
+        head, choice = _learn(features.part(inside), n_classes, seed, tick)
+        values = features.views[choice.view][held]
+        probabilities[held] = head.probabilities(values)
+        plain[held] = _uncalibrated(head, values)
         judged[held] = judges[held]
     return features.part(judged), probabilities[judged], plain[judged]
 

@@ -3,18 +3,19 @@
 import base64
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tellapart.bundle import Head
 from tellapart.errors import TellapartError
 from tellapart.heatmap import activation_maps, overlay
 from tellapart.images import decode
-from training.features import FeatureSource
+from training.features import FeatureSource, torch_threads
 from training.protocol import Outcome
 
 MOST_MISTAKES = 12
@@ -57,17 +58,14 @@ def worst_mistakes(
     predicted, confidence = outcome.probabilities.argmax(axis=1), outcome.probabilities.max(axis=1)
     targets = outcome.judged.targets
     wrong = np.flatnonzero(predicted != targets)
-    mistakes: list[Mistake] = []
-    for i in wrong[np.argsort(-confidence[wrong], kind="stable")]:
-        if len(mistakes) == most:
-            break
-        path = outcome.judged.samples[i].path
-        picture = _thumbnail(path, _LARGE)
-        if picture:
-            true, answered = class_names[targets[i]], class_names[predicted[i]]
-            heat = _heat(path, outcome.head, int(predicted[i]), source) if source else ""
-            mistakes.append(Mistake(picture, heat, true, answered, float(confidence[i])))
-    return mistakes
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    pictures = ((int(i), _thumbnail(outcome.judged.samples[i].path, _LARGE)) for i in surest)
+    shown = list(islice(((i, picture) for i, picture in pictures if picture), most))
+    heats = _heats(outcome, [i for i, _ in shown], source) if source else {}
+    return [
+        Mistake(picture, heats.get(i, ""), class_names[targets[i]], class_names[predicted[i]], float(confidence[i]))
+        for i, picture in shown
+    ]
 
 
 def examples(outcome: Outcome, class_names: Sequence[str], most: int = MOST_EXAMPLES) -> list[ExampleGroup]:
@@ -100,13 +98,18 @@ def _spread(cells: dict[tuple[int, int], list[int]], most: int) -> set[int]:
     return chosen
 
 
-def _heat(path: Path, head: Head, answer: int, source: FeatureSource) -> str:
-    try:
-        pixels: NDArray[np.uint8] = source.preprocessing.from_bytes(path.read_bytes())
-    except (OSError, TellapartError):
-        return ""
-    heat = activation_maps(source.extractor, head, pixels[None], np.array([answer]))[0]
-    return _data_url(overlay(pixels, heat), _LARGE)
+def _heats(outcome: Outcome, indices: Sequence[int], source: FeatureSource) -> dict[int, str]:
+    """Heat maps of the answers as data: URLs by index among the judged; none where a picture is gone."""
+    pixels: dict[int, NDArray[np.uint8]] = {}
+    for i in indices:
+        with suppress(OSError, TellapartError):
+            pixels[i] = source.preprocessing.from_bytes(outcome.judged.samples[i].path.read_bytes())
+    if not pixels:
+        return {}
+    answers = outcome.probabilities[list(pixels)].argmax(axis=1)
+    with torch_threads(1):
+        maps = activation_maps(source.extractor, outcome.head, np.stack(list(pixels.values())), answers)
+    return {i: _data_url(overlay(seen, heat), _LARGE) for (i, seen), heat in zip(pixels.items(), maps, strict=True)}
 
 
 def _thumbnail(path: Path, side: int) -> str:

@@ -27,6 +27,7 @@ from training.metrics import balanced_accuracy_interval, summarize, wilson
 from training.options import TrainingOptions
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
+from training.views import extract_views, preprocessings
 
 _PACKAGES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow", "bentoml")
 
@@ -62,8 +63,12 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     source, backbone = FeatureSource.of_weights(weights, device)
-    features = extract(dataset.training_samples(), source, feature_folder(dataset), report)
+    ways = preprocessings(weights, fine_tuning=False)
+    sources, features = extract_views(
+        dataset.training_samples(), source, ways, feature_folder(dataset), options.seed, report
+    )
     outcome = learn_and_judge(features, [c.name for c in dataset.classes], options.seed, report)
+    source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
     strangers = _strangers(dataset, source, report)
     outcome, evidence = gather_evidence(outcome, strangers, [c.name for c in dataset.classes], options.seed, report)
     info = _describe(_Run(dataset, options, weights, features, outcome, evidence, source, started))
@@ -105,7 +110,7 @@ def _describe(run: _Run) -> BundleInfo:
     backbone = run.weights.backbone
     return BundleInfo(
         classes=run.dataset.classes,
-        preprocessing=backbone.preprocessing,
+        preprocessing=run.source.preprocessing,
         backbone=backbone.name,
         backbone_sha256=run.source.backbone_sha256,
         head_sha256="",  # known when it is written

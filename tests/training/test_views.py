@@ -1,0 +1,174 @@
+"""What the network looks at is chosen by the pictures that learn, and by no others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import training.views
+from tellapart.backbones import BACKBONES
+from tellapart.classifier import Loader
+from tellapart.dataset import Dataset, Sample
+from tellapart.progress import silent
+from tellapart.weights import Weights, load_weights
+from training.features import Features, FeatureSource, Skipped
+from training.protocol import learn_and_judge
+from training.protocol_names import Protocol
+from training.views import extract_views, preprocessings
+
+CLASSES = ["a", "b", "c"]
+
+
+def made(splits: dict[str, int]) -> list[Sample]:
+    """So many pictures of each of three classes in each split."""
+    return [
+        Sample(Path(name), class_index, name, split, name)
+        for split, count in splits.items()
+        for class_index in range(3)
+        for i in range(count)
+        for name in [f"{split}-{class_index}-{i}"]
+    ]
+
+
+def seen(samples: Sequence[Sample], signal: float, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Features 20 wide in which the class shows as much as `signal` says; a picture's are always the same."""
+    centres = np.random.default_rng(42).normal(size=(3, 20)) * signal
+    rows = [centres[int(s.sha256.split("-")[1])] + _noise(s, seed) for s in samples]
+    return np.array(rows, dtype=np.float32)
+
+
+def _noise(sample: Sample, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.random.default_rng([seed, *sample.sha256.encode()]).normal(size=20)
+
+
+def two_views(samples: list[Sample], signals: tuple[float, float]) -> Features:
+    return Features(seen(samples, signals[0]), samples, others=(seen(samples, signals[1], 1),))
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return load_weights("efficientnet_lite0", "auto")
+
+
+@pytest.fixture(scope="module")
+def source(weights: Weights) -> FeatureSource:
+    return FeatureSource.of_weights(weights, torch.device("cpu"))[0]
+
+
+@pytest.mark.parametrize(("signals", "better"), [((0.3, 1.5), 1), ((1.5, 0.3), 0)])
+@pytest.mark.parametrize("splits", [{"train": 20, "test": 8}, {"train": 20, "val": 8}, {"train": 20}])
+def test_the_view_that_tells_classes_apart_is_chosen_and_judged(
+    splits: dict[str, int], signals: tuple[float, float], better: int
+) -> None:
+    features = two_views(made(splits), signals)
+    outcome = learn_and_judge(features, CLASSES, 0, silent)
+    assert outcome.choice.view == better
+    assert outcome.learning is not None
+    np.testing.assert_array_equal(outcome.learning.values[0], features.views[better][0])
+    assert (outcome.probabilities.argmax(1) == outcome.judged.targets).mean() > 0.9
+    direct = outcome.head.probabilities(outcome.judged.values)
+    if outcome.protocol is not Protocol.CROSS_VALIDATION:
+        np.testing.assert_array_equal(direct, outcome.probabilities)
+
+
+def test_what_judges_has_no_say_in_the_view() -> None:
+    """In the held-out pictures the other view is by far the better one."""
+    samples = made({"train": 20, "test": 12})
+    features = two_views(samples, (1.0, 0.5))
+    judging = np.array([s.split == "test" for s in samples])
+    swapped = [v.copy() for v in features.views]
+    for view, signal in zip(swapped, (0.0, 3.0), strict=True):
+        view[judging] = seen([s for s in samples if s.split == "test"], signal)
+    planted = Features(swapped[0], samples, others=(swapped[1],))
+    outcome = learn_and_judge(planted, CLASSES, 0, silent)
+    assert outcome.choice.view == 0
+    assert (outcome.probabilities.argmax(1) == outcome.judged.targets).mean() < 0.7
+
+
+def test_every_fold_chooses_its_view_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of noise: were the view chosen once by all pictures, its luck would lift the score."""
+    chosen: list[int] = []
+    real = training.protocol.choose_view
+
+    def watched(features: Features, *rest: Any) -> Any:
+        choice = real(features, *rest)
+        chosen.append(len(features.samples))
+        return choice
+
+    monkeypatch.setattr(training.protocol, "choose_view", watched)
+    learn_and_judge(two_views(made({"train": 10}), (0.0, 0.0)), CLASSES, 0, silent)
+    assert chosen[0] == 30
+    assert len(chosen) == 6
+    assert all(n < 30 for n in chosen[1:])
+
+
+@pytest.mark.parametrize(("signals", "better"), [((0.3, 1.5), 1), ((1.5, 0.3), 0)])
+def test_a_sample_of_what_learns_chooses_for_many(
+    signals: tuple[float, float], better: int, source: FeatureSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = made({"train": 20, "test": 8})
+    ways = BACKBONES["efficientnet_lite0"].preprocessings
+    asked: list[tuple[str, int, set[str]]] = []
+
+    def computed(samples: Sequence[Sample], source: FeatureSource, *rest: Any) -> Features:
+        asked.append((source.preprocessing.fit, len(samples), {s.split for s in samples}))
+        return Features(seen(samples, signals[ways.index(source.preprocessing)]), list(samples))
+
+    monkeypatch.setattr(training.views, "extract", computed)
+    monkeypatch.setattr(training.views, "FEW", 50)
+    monkeypatch.setattr(training.views, "SAMPLE", 30)
+    sources, features = extract_views(samples, source, ways, tmp_path, 0, silent)
+    assert [s.preprocessing for s in sources] == [ways[better]]
+    assert (len(features.views), len(features.samples)) == (1, 84)
+    assert asked[:2] == [("crop", 30, {"train"}), ("whole", 30, {"train"})]
+    assert asked[2:] == [(ways[better].fit, 84, {"train", "test"})]
+
+
+def test_a_picture_missing_in_one_view_is_in_none(
+    source: FeatureSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = made({"train": 2})
+
+    def computed(samples: Sequence[Sample], source: FeatureSource, *rest: Any) -> Features:
+        gone = list(samples[:1]) if source.preprocessing.fit == "whole" else []
+        left = [s for s in samples if s not in gone]
+        return Features(seen(left, 1.0), left, [Skipped(s, "gone") for s in gone])
+
+    monkeypatch.setattr(training.views, "extract", computed)
+    _, features = extract_views(samples, source, BACKBONES["efficientnet_lite0"].preprocessings, tmp_path, 0, silent)
+    assert features.samples == samples[1:]
+    assert [len(v) for v in features.views] == [5, 5]
+    assert [s.sample for s in features.skipped] == samples[:1]
+
+
+def test_random_weights_and_fine_tuning_have_no_choice(weights: Weights) -> None:
+    assert len(preprocessings(weights, fine_tuning=False)) == 2
+    assert preprocessings(weights, fine_tuning=True) == (weights.backbone.preprocessing,)
+    assert preprocessings(replace(weights, origin="none"), fine_tuning=False) == (weights.backbone.preprocessing,)
+
+
+def test_views_of_real_pictures_are_those_of_their_preprocessing(
+    source: FeatureSource, tmp_path: Path, make_dataset: Callable[..., Dataset]
+) -> None:
+    samples = make_dataset(tmp_path / "shapes", ("train", "train")).samples()
+    ways = BACKBONES["efficientnet_lite0"].preprocessings
+    sources, features = extract_views(samples, source, ways, tmp_path / "cache", 0, silent)
+    assert [s.preprocessing for s in sources] == list(ways)
+    for how, values in zip(ways, features.views, strict=True):
+        pixels = np.stack([how.from_bytes(s.path.read_bytes()) for s in samples])
+        np.testing.assert_allclose(source.extractor(pixels), values, atol=1e-4)
+    assert features.computed == 12
+
+
+def test_the_bundle_has_the_view_that_was_chosen_and_answers_by_it(trained: Any) -> None:
+    info = trained.info
+    assert info.preprocessing in BACKBONES["efficientnet_lite0"].preprocessings
+    classifier = Loader().load(trained.folder)
+    held = [s for s in trained.dataset.samples() if s.split == "test"]
+    pixels = np.stack([info.preprocessing.from_bytes(s.path.read_bytes()) for s in held])
+    right = classifier.probabilities(pixels).argmax(axis=1) == [s.class_index for s in held]
+    assert right.mean() == pytest.approx(info.metrics["accuracy"])
