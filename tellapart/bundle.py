@@ -3,7 +3,8 @@
     model.json              BundleInfo
     backbone.safetensors    the backbone's state dict
     head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
-                            centre (D,), scale (D,), means (C, D), raw_means (C, D)
+                            centre (D,), scale (D,), means (C, D), raw_means (C, D), and where strangers were
+                            given versus_weight (C + 1, D), versus_bias (C + 1,)
     labels.csv              index, class, slug
     neighbours.safetensors  what it learned from, see `neighbours`; may be left out
     report/                 index.html and metrics.json
@@ -38,7 +39,8 @@ from tellapart.rejection import Rejection
 
 FORMAT = 1
 _REJECTION_TENSORS = ("centre", "scale", "means", "raw_means")
-_REJECTION_NUMBERS = ("sure", "near", "alike", "threshold")
+_VERSUS_TENSORS = ("versus_weight", "versus_bias")
+_REJECTION_NUMBERS = ("sure", "near", "alike", "threshold", "known")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class BundleInfo:
         packages: versions of what computed it.
         created: ISO 8601 in UTC.
         sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
-        rejection: the numbers "sure", "near", "alike" and "threshold" of `Rejection`; None for never.
+        rejection: the numbers "sure", "near", "alike", "known" and "threshold" of `Rejection`; None for never.
     """
 
     classes: tuple[ClassName, ...]
@@ -255,7 +257,8 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
 def _tensors(head: Head) -> dict[str, NDArray[np.float32]]:
     tensors = {"weight": head.weight, "bias": head.bias}
     if head.rejection is not None:
-        tensors |= {name: getattr(head.rejection, name) for name in _REJECTION_TENSORS}
+        names = _REJECTION_TENSORS if head.rejection.versus_weight is None else _REJECTION_TENSORS + _VERSUS_TENSORS
+        tensors |= {name: getattr(head.rejection, name) for name in names}
     return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
 
 
@@ -267,7 +270,8 @@ def _rejection(tensors: Mapping[str, NDArray[np.float32]], info: BundleInfo) -> 
     if info.rejection is None:
         return None
     values: dict[str, Any] = {name: tensors[name] for name in _REJECTION_TENSORS}
-    values |= {name: info.rejection[name] for name in _REJECTION_NUMBERS}
+    values |= {name: tensors[name] for name in _VERSUS_TENSORS if name in tensors}
+    values |= {name: info.rejection[name] for name in _REJECTION_NUMBERS if name in info.rejection}
     return Rejection(**values)
 
 
@@ -276,8 +280,10 @@ def _check_rejection(head: Head, folder: Path) -> None:
         return
     matrix, row = head.weight.shape, head.weight.shape[1:]
     expected = {"centre": row, "scale": row, "means": matrix, "raw_means": matrix}
+    if head.rejection.versus_weight is not None:
+        expected |= {"versus_weight": (matrix[0] + 1, *row), "versus_bias": (matrix[0] + 1,)}
     for name, shape in expected.items():
-        found = getattr(head.rejection, name).shape
+        found = np.shape(getattr(head.rejection, name))
         if found != shape:
             raise BundleError(
                 f"{name} of head.safetensors in {folder} has shape {found}, expected {shape}", "Train it again"

@@ -24,7 +24,8 @@ from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split
 from training.reliability import calibration_evidence
 from training.selective import selective_table
-from training.strangers import FALSE_REJECT, RejectionEvidence, Share, learn_rejection
+from training.stranger_evidence import FALSE_REJECT, RejectionEvidence, Share
+from training.strangers import learn_rejection
 
 
 def gather_evidence(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,30 @@ def test_a_classifier_answers_by_the_rule(
     probabilities, found = Loader().load(tmp_path / "b").answers(np.zeros((2, 224, 224, 3), np.uint8))
     assert found.tolist() == [none, none]
     assert probabilities[0] == pytest.approx([0.731059, 0.268941], abs=1e-5)
+
+
+def test_familiarity_is_the_odds_of_all_classes_against_the_strangers() -> None:
+    versus = floats([1, 0], [0, 1], [0, 0]), floats(0, 0, 0.5)
+    rule = Rejection(PLANE.centre, PLANE.scale, AXES, AXES, 0.0, 0.0, 0.0, 1.0, 2.0, *versus)
+    features = floats([1, -9], [0, 0])
+    columns = rule.columns(features, floats([0.9, 0.1], [0.9, 0.1]))
+    assert columns[:, 3] == pytest.approx([1 - 0.5, np.log(2) - 0.5], abs=1e-4)
+    sure = floats([0.9, 0.1], [0.9, 0.1])
+    assert rule.none_of_these(features, sure).tolist() == [False, True]  # twice the odds is 1.0001 and 0.386
+
+
+def test_a_bundle_keeps_what_was_learned_from_strangers(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
+    head = rejecting(1.5)
+    assert head.rejection is not None
+    versus = np.ones((3, 512), np.float32), floats(1, 2, 3)
+    rule = replace(head.rejection, known=0.5, versus_weight=versus[0], versus_bias=versus[1])
+    tiny_bundle(tmp_path / "b", head=replace(head, rejection=rule), file=b"weights")
+    found = open_bundle(tmp_path / "b").head.rejection
+    assert found is not None
+    assert found.known == 0.5
+    np.testing.assert_array_equal(found.versus_weight, versus[0])
+    np.testing.assert_array_equal(found.versus_bias, versus[1])
+    wrong = replace(rule, versus_bias=floats(1, 2))
+    tiny_bundle(tmp_path / "c", head=replace(head, rejection=wrong), file=b"weights")
+    with pytest.raises(BundleError, match=r"versus_bias of head\.safetensors .*\(2,\), expected \(3,\)"):
+        open_bundle(tmp_path / "c")

@@ -10,6 +10,7 @@ import pytest
 from tellapart.dataset import Role, Sample
 from tellapart.progress import silent
 from training.features import Features
+from training.head import fit_head
 from training.honesty import gather_evidence
 from training.metrics import balanced_accuracy_interval, summarize
 from training.protocol import learn_and_judge
@@ -150,8 +151,6 @@ def strange() -> tuple[Any, Any, np.ndarray]:
 
 def test_a_strange_class_is_rejected_and_a_known_one_is_not(strange: Any) -> None:
     (rejection, evidence), values, strangers = strange
-    from training.head import fit_head
-
     head = fit_head(values, np.arange(240) % 4, 4, 0.01)
     assert rejection.none_of_these(strangers, head.probabilities(strangers)).mean() > 0.9
     known, _ = planted(400, 4, spread=1.5, seed=9)
@@ -240,3 +239,22 @@ def test_what_a_machine_took_out_is_counted_and_said() -> None:
     assert (found["set_aside"]["without"]["share"], found["set_aside"]["without"]["n"]) == (1.0, 108)
     assert "12 of the pictures that judged" in set_aside_words(found["set_aside"])
     assert set_aside_words(None) == ""
+
+
+def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen() -> None:
+    """A fifth class much like the first: nothing tells it from a hard picture but having seen some of it."""
+    values, targets = planted(240, 4, spread=0.9)
+    rng = np.random.default_rng(3)
+    shift = values[targets == 0].mean(axis=0) + 0.6 * rng.normal(size=WIDTH)
+    others = (rng.normal(size=(80, WIDTH)) + shift).astype(np.float32)
+    head = fit_head(values, targets, 4, 0.01)
+    shares = {}
+    for n in (0, 10):
+        learned = learn_rejection(values, targets, alone(240), others[:n], (4, 0.01, 1.0), 0)
+        assert learned is not None
+        rejection = learned[0]
+        shares[n] = float((~rejection.none_of_these(others[10:], head.probabilities(others[10:]))).mean())
+    assert (rejection.known > 0, rejection.versus_bias is not None) == (True, True)
+    assert shares[10] < 0.35 < shares[0]
+    known, _ = planted(400, 4, spread=0.9, seed=9)
+    assert rejection.none_of_these(known, head.probabilities(known)).mean() < 0.12
