@@ -1,5 +1,6 @@
 """A stand-in for the service that answers by a picture's colour, and the web page over it."""
 
+import base64
 import io
 import re
 import shutil
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -21,7 +23,16 @@ from werkzeug.test import encode_multipart
 
 from tellapart.images import ImageError, decode
 from tellapart.settings import Settings
-from tellapart.wire import ModelList, ModelSummary, ServiceError, image_error, make_result
+from tellapart.wire import (
+    Explanation,
+    ModelList,
+    ModelSummary,
+    NeighbourList,
+    NeighbourPicture,
+    ServiceError,
+    image_error,
+    make_result,
+)
 from webui.app import create_app
 from webui.client import ServiceClient
 
@@ -52,6 +63,7 @@ class FakeService:
     calls: list[str] = field(default_factory=list)
     pictures: int = 0
     broken: Callable[[], Any] | None = None
+    neighbours: list[NeighbourPicture] | None = None
 
     def asked(self, path: str) -> int:
         """How often a path was asked for."""
@@ -67,6 +79,8 @@ class FakeService:
         app.get("/reports/<tag>")(self._report)
         app.post("/classify")(self._classify)
         app.post("/classify_batch")(self._classify_batch)
+        app.post("/explain")(self._explain)
+        app.post("/nearest")(self._nearest)
         return app
 
     def _note(self) -> Any:
@@ -94,6 +108,22 @@ class FakeService:
             except ServiceError as error:
                 results.append(error.body())
         return jsonify({"model": request.form["model"], "results": results})
+
+    def _explain(self) -> Any:
+        wanted = request.form["class"]
+        red = io.BytesIO()
+        Image.new("RGBA", (8, 6), (220, 30, 20, 180)).save(red, "PNG")
+        sentence = f"It looked at the middle, and found {wanted} there."
+        heat_map = base64.b64encode(red.getvalue()).decode()
+        return Explanation.model_validate(
+            {"model": request.form["model"], "class": wanted, "confidence": 0.9, "sentence": sentence}
+            | {"heat_map": heat_map}
+        ).model_dump()
+
+    def _nearest(self) -> Any:
+        if self.neighbours is None:
+            raise ServiceError("no_neighbours", "this version keeps no pictures to compare with")
+        return NeighbourList(model=request.form["model"], neighbours=self.neighbours).model_dump()
 
     def _answer(self, data: bytes) -> dict[str, Any]:
         self.pictures += 1
@@ -188,6 +218,9 @@ def serve() -> Iterator[Callable[[Any], str]]:
 def token_in() -> Callable[[str], str]:
     """Find the form's token in a page."""
     return lambda html: re.search(r'name="csrf_token" value="([^"]+)"', html)[1]  # type: ignore[index]
+
+
+""
 
 
 @pytest.fixture(scope="session")

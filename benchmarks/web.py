@@ -1,0 +1,273 @@
+"""How fast the web page answers: a picture it has seen before, and a folder of pictures it has not.
+
+    python -m benchmarks.web [--backbone efficientnet_lite0] [--pictures 1000] [--seconds 10]
+
+Makes a classifier (embedded weights, or random ones) in a home of its own, starts the service and the web page, and
+measures on the same machine, which the clients share:
+
+- repeat upload: the same picture is sent again and again, by one client and by 32. Once the 32 keep one request
+  in flight each, which measures how much can be done at all; once each sends one a second, as people do.
+- folder: pictures of 500 x 375 pixels, each different, sent as the page sends a folder (parts of 32, three at
+  a time), beside the same parts sent to the service itself. The order is service, web page, service.
+
+Exits with 1 if any answer was an error.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import machine
+from benchmarks.serve import make_classifier
+
+ROOT = Path(__file__).resolve().parent.parent
+PART, AT_ONCE, CLIENTS = 32, 3, 32
+JSON = {"Accept": "application/json"}
+
+
+@dataclass
+class Seen:
+    """What clients saw: seconds of each answer, and how many were errors."""
+
+    latencies: list[float] = field(default_factory=list)
+    errors: int = 0
+    seconds: float = 0.0
+
+    def ms(self, percent: float) -> float:
+        """The latency that this share of the answers stayed below, in milliseconds."""
+        return float(np.percentile(self.latencies, percent)) * 1000
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The addresses of the running web page and service."""
+
+    web: str
+    service: str
+
+
+def make_pictures(count: int, seed: int = 0) -> list[bytes]:
+    """JPEG files of 500 x 375 pixels, about 40 kB, all different."""
+    rng = np.random.default_rng(seed)
+    return [_jpeg(rng.integers(0, 256, (38, 50, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+def _jpeg(blobs: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(blobs).resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@contextmanager
+def running() -> Iterator[Stack]:
+    """The service and the web page on free loopback ports, as `tellapart up` runs them."""
+    web, service = _free_port(), _free_port()
+    os.environ.update(TELLAPART_WEB_PORT=str(web), TELLAPART_SERVICE_PORT=str(service))
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([sys.executable, "-m", "cli", "up", "--no-open"], cwd=ROOT, stdout=log, stderr=log)
+        try:
+            stack = Stack(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{service}")
+            asyncio.run(_until_ready(stack, process))
+            yield stack
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+async def _until_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
+    picture = make_pictures(1)[0]
+    async with aiohttp.ClientSession() as session:
+        while process.poll() is None:
+            try:
+                async with session.get(f"{stack.web}/healthz") as answer:
+                    ready = answer.status == 200
+                if ready:
+                    async with session.post(f"{stack.service}/classify", data=_form([picture], "image")) as answer:
+                        if answer.status == 200:
+                            return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+    sys.exit("the servers stopped while starting")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _form(pictures: list[bytes], name: str, **fields: str) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    for key, value in fields.items():
+        form.add_field(key, value)
+    for picture in pictures:
+        form.add_field(name, picture, filename="x.jpg", content_type="image/jpeg")
+    return form
+
+
+@contextmanager
+def _told(seen: Seen) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    seen.latencies.append(time.perf_counter() - begun)
+
+
+async def _token(session: aiohttp.ClientSession, web: str) -> str:
+    """What the upload form carries, so that the web page takes what is posted."""
+    async with session.get(f"{web}/classify") as answer:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', await answer.text())
+    assert found
+    return found[1]
+
+
+async def repeat_uploads(web: str, clients: int, seconds: float, pause: float) -> Seen:
+    """Send one picture again and again: each client once, and again `pause` seconds after it began at the earliest."""
+    seen, (picture,) = Seen(), make_pictures(1, seed=1)
+    async with _session(clients) as session:
+        token = await _token(session, web)
+
+        async def send() -> bool:
+            form = _form([picture], "images", csrf_token=token)
+            async with session.post(f"{web}/classify", data=form, headers=JSON) as answer:
+                return answer.status == 200 and bool((await answer.json())["results"][0]["from_cache"])
+
+        await send()
+
+        async def client(number: int) -> None:
+            await asyncio.sleep(pause * number / clients)
+            while (now := time.perf_counter()) < end:
+                with _told(seen):
+                    seen.errors += not await send()
+                await asyncio.sleep(max(0.0, now + pause - time.perf_counter()))
+
+        start = time.perf_counter()
+        end = start + seconds
+        await asyncio.gather(*(client(i) for i in range(clients)))
+        seen.seconds = time.perf_counter() - start
+    return seen
+
+
+async def folder_to_web(web: str, pictures: list[bytes]) -> Seen:
+    """Send a folder as the upload page does."""
+    async with _session(AT_ONCE) as session:
+        token = await _token(session, web)
+        start = _form([], "images", csrf_token=token, total=str(len(pictures)), title="folder")
+        async with session.post(f"{web}/batches", data=start, headers=JSON) as answer:
+            batch = web + (await answer.json())["batch"]
+
+        def form(first: int, part: list[bytes]) -> aiohttp.FormData:
+            return _form(part, "images", csrf_token=token, start=str(first))
+
+        return await _in_parts(session, batch, pictures, form)
+
+
+async def folder_to_service(service: str, pictures: list[bytes]) -> Seen:
+    """Send the same parts to the service itself."""
+    async with _session(AT_ONCE) as session:
+        return await _in_parts(
+            session, f"{service}/classify_batch", pictures, lambda _, part: _form(part, "images", model="benchmark")
+        )
+
+
+async def _in_parts(
+    session: aiohttp.ClientSession,
+    url: str,
+    pictures: list[bytes],
+    form: Callable[[int, list[bytes]], aiohttp.FormData],
+) -> Seen:
+    """Every part of `PART` pictures once, `AT_ONCE` at a time; one latency is counted for each picture."""
+    seen, turns = Seen(), asyncio.Semaphore(AT_ONCE)
+
+    async def send(first: int) -> None:
+        part = pictures[first : first + PART]
+        async with turns:
+            begun = time.perf_counter()
+            async with session.post(url, data=form(first, part), headers=JSON) as answer:
+                body = await answer.json()
+            good = sum("error" not in entry for entry in body.get("results", []))
+        seen.errors += len(part) - good
+        seen.latencies += [time.perf_counter() - begun] * len(part)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(send(first) for first in range(0, len(pictures), PART)))
+    seen.seconds = time.perf_counter() - start
+    return seen
+
+
+def _session(connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections), cookie_jar=aiohttp.CookieJar(unsafe=True)
+    )
+
+
+def measure_repeats(stack: Stack, seconds: float) -> int:
+    """Measure and print; returns the number of errors."""
+    rows = [
+        ("1 client", 1, 0.0),
+        (f"{CLIENTS} clients, one a second each", CLIENTS, 1.0),
+        (f"{CLIENTS} clients", CLIENTS, 0.0),
+    ]
+    print("a picture seen before              answers/s   p50 ms   p99 ms   errors")
+    errors = 0
+    for title, clients, pause in rows:
+        seen = asyncio.run(repeat_uploads(stack.web, clients, seconds, pause))
+        print(f"{title:33s} {seen.rate:10.1f} {seen.ms(50):8.1f} {seen.ms(99):8.1f} {seen.errors:8d}")
+        errors += seen.errors
+    return errors
+
+
+def measure_folder(stack: Stack, count: int) -> int:
+    """Measure and print; returns the number of errors."""
+    first = asyncio.run(folder_to_service(stack.service, make_pictures(count, seed=2)))
+    web = asyncio.run(folder_to_web(stack.web, make_pictures(count, seed=3)))
+    last = asyncio.run(folder_to_service(stack.service, make_pictures(count, seed=4)))
+    own = (first.rate + last.rate) / 2
+    print(f"a folder of {count} pictures        pictures/s   of the service's rate   errors")
+    print(f"service before                      {first.rate:10.1f} {'':23s} {first.errors:8d}")
+    print(f"web page                            {web.rate:10.1f} {web.rate / own:23.2f} {web.errors:8d}")
+    print(f"service after                       {last.rate:10.1f} {'':23s} {last.errors:8d}")
+    return first.errors + web.errors + last.errors
+
+
+def main() -> None:
+    """Parse the command line and run in a home of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of repeats")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
+            del os.environ[name]
+        os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
+        make_classifier(options.backbone)
+        with running() as stack:
+            print(f"{machine()}; {options.backbone}; JPEG 500 x 375")
+            errors = measure_repeats(stack, options.seconds) + measure_folder(stack, options.pictures)
+    sys.exit(1 if errors else 0)
+
+
+if __name__ == "__main__":
+    main()
