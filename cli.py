@@ -41,6 +41,7 @@ _MODE_HELP = "What learns: the head on fixed features, or the whole network. aut
 _BUDGET_HELP = "How long training may take: 90s, 10m, 2h."
 _EPOCHS_HELP = "Fine-tuning's passes over the pictures, at most."
 _PROGRESS_HELP = "How to say how far it is: a bar for people, or JSON lines on the standard output for programs."
+_RESUME_HELP = "Go on where a killed fine-tuning stopped, or begin anew."
 _TUNE_HELP = "Search fine-tuning's settings in so many trials."
 
 
@@ -115,6 +116,7 @@ def learning_options(budget: str | None) -> Callable[[Callable[..., None]], Call
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for option in (
+            click.option("--resume/--no-resume", default=True, show_default=True, help=_RESUME_HELP),
             click.option("--tune", default=0, type=click.IntRange(0, 10_000), metavar="N", help=_TUNE_HELP),
             click.option("--optimizer", default="adamw", type=click.Choice(["adamw", "sgd"]), show_default=True),
             click.option("--epochs", type=click.IntRange(1, 10_000), help=_EPOCHS_HELP),
@@ -153,14 +155,18 @@ def create(
     license: str,  # noqa: A002
     per_class: int,
     yes: bool,
+    resume: bool,
     **training: Any,
 ) -> None:
     """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME."""
     import workflow
     from scraping.queries import parse_queries
+    from training.launch import followed, processes
     from training.options import TrainingOptions
 
-    with _telling(form) as out:
+    with processes(training["device"]) as world, _telling(form) as out:
+        if followed(world):
+            return
         wanted = parse_class_names(classes)
         extra, options = parse_queries(queries, wanted), TrainingOptions(**training)
         places = sources or (workflow.DEFAULT_SOURCE,)
@@ -168,7 +174,7 @@ def create(
         if not yes and sys.stdin.isatty() and form == "bar":
             most = per_class * len(plan.classes)
             click.confirm(f"Get up to {most} pictures from {', '.join(places)}?", abort=True, err=True)
-        model = workflow.create(plan, load_settings(), out.report)
+        model = workflow.create(plan, load_settings(), out.report, resume, world)
         out.result(tables.trained_values(model), tables.trained(model))
 
 
@@ -271,15 +277,19 @@ def audit(dataset: str, per_class: int, answers: IO[bytes] | None, json_out: str
 @progress_option
 @learning_options(budget=None)
 @training_options
-def train(form: str, dataset: str, name: str, **training: Any) -> None:
+def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> None:
     """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
     import workflow
+    from training.launch import followed, processes
     from training.options import TrainingOptions
 
-    with _telling(form) as out:
+    with processes(training["device"]) as world, _telling(form) as out:
+        if followed(world):
+            return
         check_name(name)
-        opened = workflow.find_dataset(dataset, load_settings(), out.report)
-        model = workflow.train(opened, name, TrainingOptions(**training), out.report)
+        settings = load_settings()
+        opened = workflow.find_dataset(dataset, settings, out.report)
+        model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world)
         out.result(tables.trained_values(model), tables.trained(model))
 
 

@@ -18,10 +18,10 @@ from scraping.collect import collect as collect_pictures
 from scraping.queries import NO_QUERIES
 from scraping.sources import make_source
 from tellapart.actions import apply, undo
-from tellapart.backbones import check_weights_file
+from tellapart.backbones import EMBEDDED_BACKBONE, check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
-from tellapart.errors import UsageError
+from tellapart.errors import MissingError, UsageError
 from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
@@ -29,10 +29,12 @@ from tellapart.names import ClassName, check_name
 from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
-from training.options import TrainingOptions
+from training.options import Circumstances, TrainingOptions, check
 from training.predict import PredictionRow
 
 if TYPE_CHECKING:
+    from tellapart.weights import Weights
+    from training.distributed import World
     from training.export import Exported
 
 DEFAULT_PER_CLASS = 200
@@ -64,8 +66,10 @@ class Plan:
     license: LicenseFilter = LicenseFilter.ANY
 
 
-def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
-    """From class names to a promoted classifier in the model store.
+def create(
+    plan: Plan, settings: Settings, report: Report, resume: bool = True, world: "World | None" = None
+) -> StoredModel:
+    """From class names to a promoted classifier in the model store; `resume` and `world` as in `train`.
 
     Raises:
         UsageError: the name is taken by a data set of other classes, or a source is unknown.
@@ -73,6 +77,7 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     """
     root = settings.datasets / check_name(plan.name)
     _refuse_other_classes(root, plan)
+    check(plan.training)
     check_weights_file(plan.training.weights)
     dataset = collect(
         root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries, plan.since, plan.license
@@ -81,7 +86,7 @@ def create(plan: Plan, settings: Settings, report: Report) -> StoredModel:
     if trained_already(dataset, plan.name, plan.training) is None:
         suspects = find_suspects(dataset, plan.training, report)
         report(Progress("check", note=_advice(suspects, plan.name), finished=True))
-    return train(dataset, plan.name, plan.training, report)
+    return train(dataset, plan.name, plan.training, settings, report, resume, world)
 
 
 def collect(
@@ -128,21 +133,32 @@ def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) ->
     """Flag the pictures of a curated data set that are probably wrong; nothing is taken out.
 
     Backbone, weights, device and seed are those of training, so that features are computed once. Random
-    weights see nothing, so in their place the usual ones look for suspects.
+    weights see nothing, so in their place the usual ones look for suspects, or the embedded ones where
+    the usual ones cannot be had.
 
     Raises:
         MissingError: no weights to be had.
     """
     from curation.flagging import flag_suspects
     from tellapart.network import pick_device
-    from tellapart.weights import load_weights
     from training.features import FeatureSource, extract
     from training.train import feature_folder
 
-    weights = load_weights(options.backbone, "auto" if options.weights == "none" else options.weights, options.seed)
+    weights = _seeing_weights(options)
     source, _ = FeatureSource.of_weights(weights, pick_device(options.device))
     features = extract(dataset.samples(), source, feature_folder(dataset), report)
     return flag_suspects(dataset, features.samples, features.values, options.seed, report)
+
+
+def _seeing_weights(options: TrainingOptions) -> "Weights":
+    from tellapart.weights import load_weights
+
+    if options.weights != "none":
+        return load_weights(options.backbone, options.weights, options.seed)
+    try:
+        return load_weights(options.backbone, "auto", options.seed)
+    except MissingError:
+        return load_weights(EMBEDDED_BACKBONE, "auto", options.seed)
 
 
 def apply_confident(dataset: Dataset, seed: int, report: Report) -> list[Action]:
@@ -165,25 +181,43 @@ def undo_apply(dataset: Dataset, seed: int, report: Report) -> list[Action]:
     return undone
 
 
-def train(dataset: Dataset, name: str, options: TrainingOptions, report: Report) -> StoredModel:
+def train(
+    dataset: Dataset,
+    name: str,
+    options: TrainingOptions,
+    settings: Settings,
+    report: Report,
+    resume: bool = True,
+    world: "World | None" = None,
+) -> StoredModel:
     """Curate, train and publish; the new version answers from now on.
 
     A version that was trained in the same way on the same data is used as it is.
 
+    Args:
+        resume: go on where a killed fine-tuning stopped.
+        world: the processes that torchrun started, of which this is the first; None for this one alone.
+
     Raises:
+        UsageError: options that contradict one another.
         DataError: the data set cannot be trained on.
         MissingError: no weights to be had.
     """
     check_name(name)
+    check(options)
     curate(dataset, options.seed, report)
     there = trained_already(dataset, name, options)
     if there is not None:
         report(Progress("train", note=f"{there.tag} is already trained on these pictures", finished=True))
         return there
+    from training.candidates import forget_checkpoint
     from training.train import train as train_classifier
 
+    circumstances = Circumstances(settings.home / "runs" / name, name, resume, world)
     with new_model(name) as (folder, version):
-        train_classifier(dataset, options, folder, report)
+        info = train_classifier(dataset, options, folder, report, circumstances)
+    if "fine_tuning" in info.training:
+        forget_checkpoint(dataset)
     return promote(f"{name}:{version}")
 
 

@@ -1,5 +1,6 @@
 """The backbones there are, and how each wants its pictures. Needs no torch; `network` builds them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,13 @@ def find_backbone(name: str) -> Backbone:
     if name not in BACKBONES:
         raise UsageError(f"unknown backbone {name!r}", f"Use one of: {', '.join(BACKBONES)}")
     return BACKBONES[name]
+
+
+def cached_weights_file(backbone: Backbone) -> Path:
+    """Where torch keeps downloaded weights (TORCH_HOME, XDG_CACHE_HOME, ~/.cache), there or not."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints" / backbone.weights_file
 
 
 def check_weights_file(weights: str) -> None:

@@ -11,7 +11,14 @@ import httpx
 import torch
 from safetensors.torch import load_file
 
-from tellapart.backbones import DEFAULT_BACKBONE, EMBEDDED_BACKBONE, Backbone, check_weights_file, find_backbone
+from tellapart.backbones import (
+    DEFAULT_BACKBONE,
+    EMBEDDED_BACKBONE,
+    Backbone,
+    cached_weights_file,
+    check_weights_file,
+    find_backbone,
+)
 from tellapart.errors import DataError, MissingError
 from tellapart.files import write_bytes
 from tellapart.network import Module, build_module
@@ -80,7 +87,7 @@ def _cached_file(backbone: Backbone, fetch: Fetch) -> Path:
     """The backbone's ImageNet weights on this machine, downloaded once where need be."""
     if backbone.name == EMBEDDED_BACKBONE:
         return _embedded_file(backbone)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / backbone.weights_file
+    path = cached_weights_file(backbone)
     if path.exists():
         return path
     url = DOWNLOAD_URL + backbone.weights_file

@@ -5,16 +5,24 @@ import json
 from pathlib import Path
 
 from tellapart import __version__
+from tellapart.backbones import BACKBONES, DEFAULT_BACKBONE, cached_weights_file
 from tellapart.bundle import FORMAT
 from tellapart.dataset import Dataset
 from training.options import TrainingOptions
 
-RECIPE = 2  # raised when the same data and options would give another classifier
+RECIPE = 3  # raised when the same data and options would give another classifier
 
 
 def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:
     """Identity of everything that decides the classifier: where it is the same, training again is needless."""
     given = Path(options.weights)
     file = hashlib.sha256(given.read_bytes()).hexdigest() if given.is_file() else ""
-    parts = [dataset.digest(), options.to_json(), file, FORMAT, RECIPE, __version__]
+    parts = [dataset.digest(), options.to_json(), file, _preferred(options), FORMAT, RECIPE, __version__]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _preferred(options: TrainingOptions) -> bool:
+    """Whether the weights that `auto` likes best are here; without them it takes others."""
+    if (options.backbone, options.weights) != ("auto", "auto"):
+        return False
+    return cached_weights_file(BACKBONES[DEFAULT_BACKBONE]).is_file()

@@ -46,11 +46,11 @@ def gather_evidence(
         "learning_curve": None,
         "set_aside": _set_aside(outcome),
     }
-    known = outcome.learning
-    if known is None:
+    known, unseen = outcome.frozen or outcome.learning, outcome.unseen or outcome.learning
+    if known is None or unseen is None:
         return outcome, found
     with Stage(report, "evidence", unit="checks") as stage:
-        outcome, found["none_of_these"] = _reject(outcome, known, strangers, class_names, seed)
+        outcome, found["none_of_these"] = _reject(outcome, unseen, strangers, class_names, seed)
         stage.advance()
         settings = (known.values, known.targets, known.groups, len(class_names), outcome.choice.c, seed)
         found["random_split"] = random_split(*settings)
@@ -68,6 +68,9 @@ def _reject(
     if learned is None:
         return outcome, None
     rejection, evidence = learned
+    if outcome.unseen is not None:  # the threshold was for heads refitted on them
+        scores = rejection.scores(rejection.columns(known.values, outcome.head.probabilities(known.values)))
+        rejection = replace(rejection, threshold=float(np.quantile(scores, FALSE_REJECT, method="lower")))
     outcome = replace(outcome, head=replace(outcome.head, rejection=rejection))
     return outcome, _rejection_facts(outcome, evidence, class_names)
 

@@ -2,7 +2,13 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tellapart.errors import UsageError
+
+if TYPE_CHECKING:
+    from training.distributed import World
 
 
 class Mode(StrEnum):
@@ -39,6 +45,41 @@ class TrainingOptions:
     tune: int = 0
     optimizer: str = "adamw"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", Mode(self.mode))  # as it is typed
+
     def to_json(self) -> dict[str, Any]:
         """The form kept in model.json."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a training goes on under; none of it decides the result.
+
+    Attributes:
+        runs: folder of the logs of this classifier's trainings; None for no log.
+        name: of the classifier, in the logs.
+        resume: go on where a killed fine-tuning stopped.
+        world: the processes that torchrun started; None for this one alone.
+    """
+
+    runs: Path | None = None
+    name: str = ""
+    resume: bool = True
+    world: "World | None" = None
+
+
+ALONE = Circumstances()
+
+
+def check(options: TrainingOptions) -> None:
+    """Refuse options that contradict one another.
+
+    Raises:
+        UsageError: fine-tuning's settings without fine-tuning.
+    """
+    asked = {"--tune": options.tune, "--epochs": options.epochs}
+    given = [name for name, value in asked.items() if value]
+    if options.mode is Mode.HEAD and given:
+        raise UsageError(f"{given[0]} with --mode head, where nothing is fine-tuned", "Take one of them away")

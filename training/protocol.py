@@ -9,6 +9,9 @@ preprocessed where there are several views of them.
                      train, fit on train, evaluate once on val
     cross-validation too few pictures for a split: in each of five grouped folds, choose and fit on the
                      other four and evaluate on it; what is shipped is chosen and fitted on all of them
+
+Fine-tuning is too dear for folds and chooses by pictures it has not learned from (see `cut`): the val
+split, or a grouped fifth of what learns. With too few pictures for a split, another fifth is held out to judge.
 """
 
 from collections.abc import Callable
@@ -44,6 +47,8 @@ class Outcome:
         n_fitted: pictures the head was fitted on.
         uncalibrated: (N, C) of the judged pictures at temperature 1; None where that is not known.
         learning: the pictures that chose and fitted; None where they are not at hand.
+        unseen: those of them that the backbone has not learned from; None where it has learned from none.
+        frozen: `learning` by the backbone before it learned; None where it has not.
     """
 
     head: Head
@@ -54,6 +59,8 @@ class Outcome:
     n_fitted: int
     uncalibrated: NDArray[np.float32] | None = None
     learning: Features | None = None
+    unseen: Features | None = None
+    frozen: Features | None = None
 
 
 def learn_and_judge(features: Features, class_names: list[str], seed: int, report: Report) -> Outcome:
@@ -67,7 +74,7 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
     learning = features.part(~judging & _may(features, Role.LEARN))
     _check_enough(learning, class_names)
     with Stage(report, "head", unit="folds") as stage:
-        head, choice = _learn(learning, len(class_names), seed, stage.advance)
+        head, choice = learn(learning, len(class_names), seed, stage.advance)
         if protocol is Protocol.CROSS_VALIDATION:
             judged, probabilities, plain = _cross_validate(features, len(class_names), seed, stage.advance)
         else:
@@ -84,12 +91,52 @@ def pick_protocol(features: Features) -> Protocol:
     return next(protocol for protocol, split in _JUDGES.items() if split == judging)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Pictures by what they do in fine-tuning; no group is in two parts.
+
+    Attributes:
+        learn: the network learns from them.
+        choose: they choose settings, epoch and temperature, and head or network.
+        judge: they are looked at once, at the end.
+        protocol: how that is called.
+    """
+
+    learn: Features
+    choose: Features
+    judge: Features
+    protocol: Protocol
+
+
+def cut(features: Features, seed: int) -> Parts:
+    """The parts of a fine-tuning, by the splits there are."""
+    protocol = pick_protocol(features)
+    judging = np.array([s.split == _JUDGES[protocol] for s in features.samples], dtype=np.bool_)
+    if protocol is Protocol.CROSS_VALIDATION:
+        protocol, judging = Protocol.HOLD_OUT, _fifth(features, seed)
+    learning = features.part(~judging & _may(features, Role.LEARN))
+    choosing = np.array([s.split == "val" for s in learning.samples], dtype=np.bool_)
+    if not choosing.any():
+        choosing = _fifth(learning, seed)
+    judge = features.part(judging & _may(features, Role.JUDGE))
+    return Parts(learning.part(~choosing), learning.part(choosing), judge, protocol)
+
+
+def _fifth(features: Features, seed: int) -> NDArray[np.bool_]:
+    """Which pictures (N,) are in the first of five grouped folds; none where there are too few to cut."""
+    chosen = np.zeros(len(features.samples), dtype=np.bool_)
+    folds = grouped_folds(features.targets, features.groups, seed)
+    if folds:
+        chosen[folds[0][1]] = True
+    return chosen
+
+
 def _may(features: Features, role: Role) -> NDArray[np.bool_]:
     """Which pictures (N,) may do this."""
     return np.array([s.role in (role, Role.BOTH) for s in features.samples], dtype=np.bool_)
 
 
-def _learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
+def learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
     """Choose view, C and temperature and fit a head, by these pictures alone."""
     choice = choose_view(features, n_classes, seed, tick)
     return fit_head(features.views[choice.view], features.targets, n_classes, choice.c, choice.temperature), choice
@@ -117,7 +164,7 @@ def _cross_validate(
     for train, held in grouped_folds(features.targets, features.groups, seed):
         inside = np.zeros(len(judged), dtype=np.bool_)
         inside[train] = learns[train]
-        head, choice = _learn(features.part(inside), n_classes, seed, tick)
+        head, choice = learn(features.part(inside), n_classes, seed, tick)
         values = features.views[choice.view][held]
         probabilities[held] = head.probabilities(values)
         plain[held] = _uncalibrated(head, values)

@@ -1,12 +1,7 @@
-"""Data set to classifier: features, head, evaluation, report, bundle. Needs torch."""
+"""Data set to classifier: features, head, fine-tuning, evaluation, report, bundle. Needs torch."""
 
-import platform
-import time
-from collections import Counter
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,40 +9,31 @@ from numpy.typing import NDArray
 from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
-from tellapart.manifest import now
 from tellapart.neighbours import Neighbours
 from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
-from tellapart.weights import Weights, load_weights
-from training.features import Features, FeatureSource, count_skipped, extract
-from training.fingerprint import RECIPE, fingerprint
+from tellapart.weights import load_weights
+from training.candidates import Candidate, Contest, contend
+from training.describe import Run, describe
+from training.distributed import World
+from training.features import Features, FeatureSource, extract
 from training.honesty import gather_evidence
-from training.metrics import balanced_accuracy_interval, summarize, wilson
-from training.options import TrainingOptions
+from training.logs import RunLog
+from training.options import ALONE, Circumstances, Mode, TrainingOptions, check
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
-from training.views import extract_views, preprocessings
-
-_PACKAGES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow", "bentoml")
+from training.schedule import Budget
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One training as the bundle describes it."""
-
-    dataset: Dataset
-    options: TrainingOptions
-    weights: Weights
-    features: Features
-    outcome: Outcome
-    evidence: dict[str, Any]
-    source: FeatureSource
-    started: float
-
-
-def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Report) -> BundleInfo:
-    """Train a classifier in head mode and write its whole bundle, report included, into `folder`.
+def train(
+    dataset: Dataset,
+    options: TrainingOptions,
+    folder: Path,
+    report: Report,
+    circumstances: Circumstances = ALONE,
+) -> BundleInfo:
+    """Train a classifier and write its whole bundle, report included, into `folder`.
 
     Args:
         dataset: curated: its kept pictures have a split and a group.
@@ -55,29 +41,44 @@ def train(dataset: Dataset, options: TrainingOptions, folder: Path, report: Repo
     Raises:
         DataError: a class has fewer than 2 usable pictures to learn from.
         MissingError: the weights cannot be had.
-        UsageError: an unknown backbone or device.
+        UsageError: an unknown backbone or device, or options that contradict one another.
+        TellapartError: the disk is full, or another process of the training ended.
     """
-    started = time.monotonic()
-    device = pick_device(options.device)
+    check(options)
+    with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
+        return _train(dataset, options, folder, report, circumstances, log)
+
+
+def _train(
+    dataset: Dataset,
+    options: TrainingOptions,
+    folder: Path,
+    report: Report,
+    circumstances: Circumstances,
+    log: RunLog,
+) -> BundleInfo:
+    budget, class_names = Budget(options.budget), [c.name for c in dataset.classes]
+    world = circumstances.world or World(device=pick_device(options.device))
     weights = load_weights(options.backbone, options.weights, options.seed)
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
-    source, backbone = FeatureSource.of_weights(weights, device)
-    ways = preprocessings(weights, fine_tuning=False)
-    sources, features = extract_views(
-        dataset.training_samples(), source, ways, feature_folder(dataset), options.seed, report
-    )
-    outcome = learn_and_judge(features, [c.name for c in dataset.classes], options.seed, report)
-    source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
-    strangers = _strangers(dataset, source, report)
-    outcome, evidence = gather_evidence(outcome, strangers, [c.name for c in dataset.classes], options.seed, report)
-    info = _describe(_Run(dataset, options, weights, features, outcome, evidence, source, started))
+    source, backbone = FeatureSource.of_weights(weights, world.device)
+    features = extract(dataset.training_samples(), source, feature_folder(dataset), report)
+    begun = budget.used
+    outcome = learn_and_judge(features, class_names, options.seed, report)
+    contest = Contest(dataset, options, weights, features, budget, budget.used - begun, world, log, report)
+    winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, circumstances.resume)
+    strangers = _strangers(dataset, winner.source, report)
+    outcome, evidence = gather_evidence(winner.outcome, strangers, class_names, options.seed, report)
+    winner = replace(winner, outcome=outcome)
+    info = describe(Run(dataset, options, weights, features, winner, evidence, budget))
     with Stage(report, "report", total=1, unit="pages") as stage:
-        info = write_bundle(folder, info, backbone, outcome.head, _neighbours(outcome.learning or features))
+        info = write_bundle(folder, info, winner.backbone, outcome.head, _neighbours(outcome.learning or features))
         write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
         write_predictions(folder, _judged(outcome, [c.slug for c in dataset.classes]))
-        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, source)
+        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, winner.source)
         stage.advance()
+    log.scalars({f"held_out/{name}": info.metrics[name] for name in ("accuracy", "balanced_accuracy", "ece")}, 0)
     return info
 
 
@@ -104,67 +105,3 @@ def _neighbours(learning: Features) -> Neighbours:
 def feature_folder(dataset: Dataset) -> Path:
     """Where the features of a data set are cached."""
     return dataset.cache / "features"
-
-
-def _describe(run: _Run) -> BundleInfo:
-    backbone = run.weights.backbone
-    return BundleInfo(
-        classes=run.dataset.classes,
-        preprocessing=run.source.preprocessing,
-        backbone=backbone.name,
-        backbone_sha256=run.source.backbone_sha256,
-        head_sha256="",  # known when it is written
-        weights=run.weights.origin,
-        temperature=run.outcome.head.temperature,
-        reject_threshold=None,
-        metrics=_metrics(run.outcome, [c.name for c in run.dataset.classes]) | run.evidence,
-        dataset=_dataset_facts(run),
-        training=_training_facts(run),
-        packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        created=now(),
-    )
-
-
-def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
-    metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
-    low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
-    balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]))
-    return metrics | {
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "balanced_accuracy_low": balanced_low,
-        "balanced_accuracy_high": balanced_high,
-        "protocol": outcome.protocol.value,
-    }
-
-
-def _dataset_facts(run: _Run) -> dict[str, Any]:
-    used = run.features.samples
-    counts = Counter(s.class_index for s in used)
-    return {
-        "name": run.dataset.name,
-        "digest": run.dataset.digest(),
-        "pictures": len(used),
-        "counts": {c.name: counts[i] for i, c in enumerate(run.dataset.classes)},
-        "splits": dict(Counter(s.split or "train" for s in used)),
-        "groups": len({s.group_id for s in used}),
-        "skipped": count_skipped(run.features.skipped),
-        "sources": list(run.dataset.sources),
-    }
-
-
-def _training_facts(run: _Run) -> dict[str, Any]:
-    choice = run.outcome.choice
-    return run.options.to_json() | {
-        "mode": "head",
-        "fingerprint": fingerprint(run.dataset, run.options),
-        "note": run.weights.note,
-        "c": choice.c,
-        "folds": choice.folds,
-        "pictures": run.outcome.n_fitted,
-        "processor": run.source.extractor.device.type,
-        "numeric_form": run.source.extractor.form,
-        "features_computed": run.features.computed,
-        "seconds": round(time.monotonic() - run.started, 1),
-        "recipe": RECIPE,
-    }

@@ -54,6 +54,11 @@ def how_measured(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
             f"The {n} validation pictures that came with the data were held out: nothing was chosen with them, "
             "and they were looked at once, at the end."
         )
+    if protocol is Protocol.HOLD_OUT:
+        return (
+            f"The {n} pictures are a fifth of all, near-copies together, put aside before the network learned and "
+            "looked at once, at the end. They are few: a head on fixed features is measured on every picture there is."
+        )
     return (
         f"With only {dataset['pictures']} pictures, a test set put aside would say little. So the pictures were "
         "divided into parts, near-copies together, and each part was judged by a classifier that had learned from "

@@ -79,13 +79,13 @@ def test_cross_validation_never_learns_from_a_judged_picture_or_its_group(monkey
     features = made({"train": 12}, groups_of=3)
     features = Features(np.arange(36, dtype=np.float32)[:, None].repeat(2, 1), features.samples)
     learned: list[set[int]] = []
-    real = training.protocol._learn
+    real = training.protocol.learn
 
     def watched(part: Features, *rest: object) -> object:
         learned.append({int(v) for v in part.values[:, 0]})
         return real(part, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training.protocol, "_learn", watched)
+    monkeypatch.setattr(training.protocol, "learn", watched)
     learn_and_judge(features, NAMES, 0, silent)
     whole, *folds = learned
     assert whole == set(range(36))

@@ -1,0 +1,271 @@
+"""Two candidates: a head on fixed features, and the whole network fine-tuned; which is kept. Needs torch.
+
+Both are compared on pictures that neither has learned from and that measure nothing afterwards (`protocol.cut`).
+"""
+
+import tempfile
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load
+
+from tellapart.bundle import Head
+from tellapart.dataset import Dataset, Sample
+from tellapart.network import load_module
+from tellapart.progress import Progress, Report
+from tellapart.weights import Weights
+from training.calibrate import fit_temperature
+from training.distributed import World
+from training.durations import in_words
+from training.features import Features, FeatureSource, extract
+from training.finetune import Job, Tuned, lead
+from training.head import Choice
+from training.logs import RunLog
+from training.options import Mode, TrainingOptions
+from training.protocol import Outcome, Parts, cut, learn
+from training.protocol_names import Protocol
+from training.schedule import Budget
+from training.trainable import Recipe
+from training.trainer import DivergedError, Epoch
+from training.tune import search
+
+LEAST_CHOOSING = 50  # validation pictures for `auto` to compare by
+EPOCHS = {"cpu": 12, "cuda": 30}
+EPOCHS_FROM_SCRATCH = 90
+_BATCH = {"cpu": 16, "cuda": 64}
+_RATE = {"adamw": 2e-4, "sgd": 5e-3}
+_RATE_FROM_SCRATCH = 5.0  # times as much
+_EVIDENCE = 2.0  # what comes after the network, in times of fitting the head
+_REPORT = 3.0  # seconds
+_SEARCHING = 0.5  # of the time there is
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone with a head, measured.
+
+    Attributes:
+        mode: how it learned.
+        source: its backbone, ready to compute features.
+        backbone: the backbone's weights, serialized.
+        outcome: its head and what it is worth.
+        facts: what model.json says of fine-tuning, curves included; empty where there was none.
+    """
+
+    mode: Mode
+    source: FeatureSource
+    backbone: bytes
+    outcome: Outcome
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What fine-tuning needs to know beside the head's candidate.
+
+    Attributes:
+        features: of all pictures, by the backbone as it began.
+        budget: of the whole training.
+        head_seconds: what fitting and measuring the head took.
+    """
+
+    dataset: Dataset
+    options: TrainingOptions
+    weights: Weights
+    features: Features
+    budget: Budget
+    head_seconds: float
+    world: World
+    log: RunLog
+    report: Report
+
+
+def contend(head: Candidate, contest: Contest, resume: bool) -> Candidate:
+    """The candidate that is kept: the head alone where nothing else learns, else the better by validation.
+
+    With `--mode finetune` it is the fine-tuned network, unless there was no time for a step or it diverged.
+
+    Args:
+        resume: go on where a killed fine-tuning stopped.
+
+    Raises:
+        TellapartError: the disk is full, or another process ended.
+    """
+    reason = why_not(contest.options, contest.world.device, contest.features)
+    if not reason:
+        return _compete(head, contest, resume)
+    wanted = contest.options.tune or contest.options.epochs
+    if wanted or may_fine_tune(contest.options, contest.world.device):
+        contest.report(Progress("fine-tuning", note=reason, finished=True))
+    return head
+
+
+def may_fine_tune(options: TrainingOptions, device: torch.device) -> bool:
+    """Whether fine-tuning is asked for, whatever the pictures; it begins from the usual preprocessing."""
+    return options.mode is Mode.FINETUNE or (options.mode is Mode.AUTO and device.type != "cpu")
+
+
+def why_not(options: TrainingOptions, device: torch.device, features: Features) -> str:
+    """Why only a head learns, as a sentence for people; "" where the whole network does."""
+    if options.mode is Mode.HEAD:
+        return "only a head was asked for"
+    if not may_fine_tune(options, device):
+        return "without a GPU a head on fixed features learns; with --mode finetune the whole network does"
+    parts = cut(features, options.seed)
+    known = set(parts.learn.targets.tolist())
+    if not known.issuperset(features.targets.tolist()) or not parts.choose.samples or not parts.judge.samples:
+        return (
+            "too few pictures to fine-tune: each class needs some to learn from beside those to choose by and to judge"
+        )
+    few = len(parts.choose.samples) < LEAST_CHOOSING or parts.protocol is Protocol.HOLD_OUT
+    if options.mode is Mode.AUTO and few:
+        return (
+            "too few pictures to tell whether fine-tuning helps, so a head learns; --mode finetune does it all the same"
+        )
+    return ""
+
+
+def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
+    parts = cut(contest.features, contest.options.seed)
+    start, choice = learn(parts.learn, len(contest.dataset.classes), contest.options.seed, lambda: None)
+    job = replace(_job(contest, parts, head.backbone, start), resume=resume)
+    facts: dict[str, Any] = {}
+    try:
+        if contest.options.tune:
+            job, facts["search"] = _search(contest, job)
+        tuned = lead(job, contest.world, contest.report, lambda row: _log(contest.log, row))
+    except DivergedError as error:
+        return _keep_head(head, contest, str(error), facts)
+    if tuned is None:
+        said = in_words(contest.options.budget or 0)
+        return _keep_head(head, contest, f"a budget of {said} is too short to fine-tune, so a head learned", facts)
+    fine = _measure(contest, parts, tuned, choice)
+    kept, sentence = _judge(contest.options.mode, parts, start, fine)
+    contest.report(Progress("fine-tuning", note=sentence, finished=True))
+    facts |= _facts(job.recipe, tuned, sentence, kept)
+    return replace(fine if kept else head, facts=facts)
+
+
+def forget_checkpoint(dataset: Dataset) -> None:
+    """Remove what a killed fine-tuning would go on with; the classifier is there."""
+    checkpoint_file(dataset).unlink(missing_ok=True)
+
+
+def checkpoint_file(dataset: Dataset) -> Path:
+    """Where a fine-tuning stands."""
+    return dataset.cache / "fine-tuning.safetensors"
+
+
+def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
+    options, device = contest.options, contest.world.device.type
+    from_scratch = contest.weights.origin == "none"
+    usual = Recipe(
+        epochs=options.epochs or (EPOCHS_FROM_SCRATCH if from_scratch else EPOCHS[device]),
+        batch_size=_BATCH[device],
+        optimizer=options.optimizer,
+        learning_rate=_RATE[options.optimizer] * (_RATE_FROM_SCRATCH if from_scratch else 1),
+    )
+    return Job(
+        contest.weights.backbone.name,
+        load(backbone),
+        start,
+        parts.learn.samples,
+        parts.choose.samples,
+        contest.weights.backbone.preprocessing,
+        replace(usual, stage_decay=1.0) if from_scratch else usual,
+        options.seed,
+        fixed_norm=not from_scratch,
+        cache=contest.dataset.cache,
+        checkpoint=checkpoint_file(contest.dataset),
+        seconds=None if options.budget is None else contest.budget.left,
+        reserve=_EVIDENCE * contest.head_seconds + _REPORT,
+        reserve_pictures=len(contest.features.samples) + len(contest.dataset.strangers()),
+    )
+
+
+def _search(contest: Contest, job: Job) -> tuple[Job, dict[str, Any]]:
+    time = Budget(None if job.seconds is None else _SEARCHING * job.seconds)
+    storage = contest.dataset.cache / "search.sqlite"
+    found = search(job, contest.options.tune, storage, contest.world, time, contest.report)
+    left = None if job.seconds is None else contest.budget.left
+    return replace(job, recipe=found.recipe, seconds=left), found.facts
+
+
+def _log(log: RunLog, row: Epoch) -> bool:
+    log.scalars({name: value for name, value in asdict(row).items() if name != "epoch"}, row.epoch)
+    return True
+
+
+def _keep_head(head: Candidate, contest: Contest, sentence: str, facts: dict[str, Any]) -> Candidate:
+    contest.report(Progress("fine-tuning", note=sentence, finished=True))
+    return replace(head, facts=facts | {"fine_tuning": {"kept": False, "sentence": sentence}})
+
+
+def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Candidate:
+    """The fine-tuned candidate: calibrated on the choosing pictures, measured on those that judge."""
+    weights = contest.weights
+    module = load_module(weights.backbone, load(tuned.backbone))
+    source, backbone = FeatureSource.of_weights(replace(weights, module=module), contest.world.device)
+    with tempfile.TemporaryDirectory(dir=contest.dataset.cache) as folder:
+        features = extract(contest.features.samples, source, Path(folder), _renamed(contest.report))
+    used = {*parts.learn.samples, *parts.choose.samples}
+    learning, unseen, judged = (
+        _among(features, part) for part in (used, set(parts.choose.samples), set(parts.judge.samples))
+    )
+    temperature = fit_temperature(unseen.values @ tuned.head.weight.T + tuned.head.bias, unseen.targets)
+    head = replace(tuned.head, temperature=temperature)
+    outcome = Outcome(
+        head,
+        replace(choice, temperature=temperature),
+        parts.protocol,
+        judged,
+        head.probabilities(judged.values),
+        len(parts.learn.samples),
+        tuned.head.probabilities(judged.values),
+        learning=learning,
+        unseen=unseen,
+        frozen=_among(contest.features, used),
+    )
+    return Candidate(Mode.FINETUNE, source, backbone, outcome)
+
+
+def _among(features: Features, samples: Set[Sample]) -> Features:
+    return features.part(np.array([s in samples for s in features.samples], dtype=np.bool_))
+
+
+def _renamed(report: Report) -> Report:
+    return lambda progress: report(replace(progress, stage="new features"))
+
+
+def _judge(mode: Mode, parts: Parts, start: Head, fine: Candidate) -> tuple[bool, str]:
+    """Whether the fine-tuned network is kept, and both figures in a sentence."""
+    chooser = fine.outcome.unseen
+    assert chooser is not None
+    ours, theirs = (_accuracy(h, f) for h, f in ((fine.outcome.head, chooser), (start, parts.choose)))
+    kept = mode is Mode.FINETUNE or ours > theirs
+    return kept, (
+        f"of {len(chooser.samples)} validation pictures the fine-tuned network has {ours:.1%} right and a head on "
+        f"fixed features {theirs:.1%}; the {'network' if kept else 'head'} is kept"
+    )
+
+
+def _accuracy(head: Head, features: Features) -> float:
+    return float((head.probabilities(features.values).argmax(axis=1) == features.targets).mean())
+
+
+def _facts(recipe: Recipe, tuned: Tuned, sentence: str, kept: bool) -> dict[str, Any]:
+    return {
+        "curves": [asdict(row) for row in tuned.curves],
+        "fine_tuning": {
+            "kept": kept,
+            "sentence": sentence,
+            "recipe": asdict(recipe),
+            "best_epoch": tuned.best,
+            "out_of_time": tuned.out_of_time,
+            "resumed_at_epoch": tuned.resumed,
+        },
+    }

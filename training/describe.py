@@ -1,0 +1,111 @@
+"""What model.json says of a classifier: its numbers, its data set, how it was trained. Needs torch."""
+
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from tellapart.bundle import BundleInfo
+from tellapart.dataset import Dataset
+from tellapart.manifest import now
+from tellapart.weights import Weights
+from training.candidates import Candidate
+from training.features import Features, count_skipped
+from training.fingerprint import RECIPE, fingerprint
+from training.metrics import balanced_accuracy_interval, summarize, wilson
+from training.options import TrainingOptions
+from training.protocol import Outcome
+from training.schedule import Budget
+
+_PACKAGES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow", "bentoml")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        weights: what it began with.
+        features: of every picture, by those weights.
+        winner: the candidate that is kept.
+        evidence: see `honesty`.
+        budget: says how long it took.
+    """
+
+    dataset: Dataset
+    options: TrainingOptions
+    weights: Weights
+    features: Features
+    winner: Candidate
+    evidence: dict[str, Any]
+    budget: Budget
+
+
+def describe(run: Run) -> BundleInfo:
+    """The bundle's model.json, but for the digests of what is not written yet."""
+    source = run.winner.source
+    return BundleInfo(
+        classes=run.dataset.classes,
+        preprocessing=source.preprocessing,
+        backbone=run.weights.backbone.name,
+        backbone_sha256=source.backbone_sha256,
+        head_sha256="",  # known when it is written
+        weights=run.weights.origin,
+        temperature=run.winner.outcome.head.temperature,
+        reject_threshold=None,
+        metrics=_metrics(run.winner.outcome, [c.name for c in run.dataset.classes]) | run.evidence,
+        dataset=_dataset_facts(run),
+        training=_training_facts(run),
+        packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        created=now(),
+    )
+
+
+def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
+    metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
+    low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
+    balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]))
+    return metrics | {
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "balanced_accuracy_low": balanced_low,
+        "balanced_accuracy_high": balanced_high,
+        "protocol": outcome.protocol.value,
+    }
+
+
+def _dataset_facts(run: Run) -> dict[str, Any]:
+    used = run.features.samples
+    counts = Counter(s.class_index for s in used)
+    return {
+        "name": run.dataset.name,
+        "digest": run.dataset.digest(),
+        "pictures": len(used),
+        "counts": {c.name: counts[i] for i, c in enumerate(run.dataset.classes)},
+        "splits": dict(Counter(s.split or "train" for s in used)),
+        "groups": len({s.group_id for s in used}),
+        "skipped": count_skipped(run.features.skipped),
+        "sources": list(run.dataset.sources),
+    }
+
+
+def _training_facts(run: Run) -> dict[str, Any]:
+    choice = run.winner.outcome.choice
+    return run.options.to_json() | {
+        "mode": run.winner.mode.value,
+        "mode_asked": run.options.mode.value,
+        "fingerprint": fingerprint(run.dataset, run.options),
+        "note": run.weights.note,
+        "c": choice.c,
+        "folds": choice.folds,
+        "pictures": run.winner.outcome.n_fitted,
+        "processor": run.winner.source.extractor.device.type,
+        "numeric_form": run.winner.source.extractor.form,
+        "features_computed": run.features.computed,
+        "seconds": round(run.budget.used, 1),
+        "recipe": RECIPE,
+        **run.winner.facts,
+    }
