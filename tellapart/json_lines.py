@@ -67,4 +67,4 @@ def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, TellapartError):
         return {"message": error.what, "fix": error.fix, "exit_code": error.exit_code}
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return {"message": f"unexpected failure: {what}", "fix": "Run again with: tellapart --debug", "exit_code": 1}
+    return {"message": f"unexpected failure: {what}", "fix": "", "exit_code": 1}

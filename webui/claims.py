@@ -33,10 +33,6 @@ class Claim:
     job: Job
     lock: int
 
-    def release(self) -> None:
-        """Let go of the lock file; it stays locked while the job's process has it."""
-        os.close(self.lock)
-
 
 class Claims:
     """The jobs as a worker sees them. Every method raises what `Database` raises."""
@@ -44,6 +40,7 @@ class Claims:
     def __init__(self, database: Database, folder: Path, worker: str) -> None:
         """`folder` is for the lock files; `worker` is this one's identity, see `this_process`."""
         self._database, self._folder, self._worker = database, folder, worker
+        self._at_work: set[str] = set()
 
     def take(self, kinds: Collection[Kind]) -> Claim | None:
         """Claim the job of these kinds that has waited longest, passing over names that are being worked on."""
@@ -54,8 +51,14 @@ class Claims:
                 if job.name not in busy and (lock := self._lock(job)) is not None:
                     now = utc_now()
                     job.change(state=State.RUNNING, worker=self._worker, started=now, heartbeat=now, stages=[])
+                    self._at_work.add(job.id)
                     return Claim(job, lock)
         return None
+
+    def release(self, claim: Claim) -> None:
+        """Say that nothing is done for a claim any more; its lock file stays locked while the job's process has it."""
+        os.close(claim.lock)
+        self._at_work.discard(claim.job.id)
 
     def waiting(self) -> bool:
         """Whether a job waits."""
@@ -99,10 +102,11 @@ class Claims:
                 _give_back(mine)
 
     def take_back_lost(self) -> None:
-        """Put the jobs of workers that are gone back in the queue; what was about to stop is stopped."""
+        """Put the jobs that nobody works on back in the queue; what was about to stop is stopped."""
         with self._database.exclusive() as session:
             for job in session.scalars(select(Job).where(Job.state.in_(_HELD))):
-                if _is_lost(job):
+                forgotten = job.worker == self._worker and job.id not in self._at_work
+                if forgotten or _is_lost(job):
                     _give_back(job)
 
     def _mine(self, session: Session, job: Job) -> Job | None:

@@ -1,6 +1,7 @@
 """Running one job: its command in a process group of its own, followed line by line, stopped when it has to."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -20,12 +21,13 @@ from webui.claims import LEASE, Claim, Claims
 from webui.job_command import job_command
 from webui.jobs import Job, State
 
+_log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parent.parent
 _WRITE_SECONDS = 0.5
 _BEAT_SECONDS = 2.0
 _STOP_SECONDS = 10.0
 _MOST_POINTS = 500
-_KEPT_TEXT = "What it had done is kept: Resume goes on there"
+_KEPT_TEXT = "What it had done is kept: press Resume to go on there"
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,18 @@ class Runner:
         """Do a job to its end and write down how it ended; gives the job as it is then, None where it goes on later.
 
         Raises:
-            TellapartError: the database cannot be used; the job's process is ended then.
+            TellapartError: the database cannot be used; the job's process is ended, and the job taken back later.
         """
         try:
             with _start(claim, self._settings) as child:
                 ended = self._follow(claim.job, child)
+        except TellapartError:
+            raise
+        except Exception as error:  # so that no job hangs, and none is tried for ever
+            _log.exception("job %s", claim.job.id)
+            ended = Ended(State.FAILED, f"unexpected failure: {type(error).__name__}: {error}", _KEPT_TEXT)
         finally:
-            claim.release()
+            self._claims.release(claim)
         if ended.state is None:
             self._claims.give_back(claim.job)
             return None
@@ -102,7 +109,8 @@ class _Child:
         self._asked: float | None = None
         self.last: dict[str, Any] = {}
         self.changed = False
-        Thread(target=self._read, name="job output", daemon=True).start()
+        self._reader = Thread(target=self._read, name="job output", daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> "_Child":
         return self
@@ -110,6 +118,7 @@ class _Child:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._kill()
         self._process.wait()
+        self._reader.join()
 
     def ended(self, wait: float) -> bool:
         """Take in what the process says within so many seconds; True at its end."""
@@ -149,8 +158,9 @@ class _Child:
         return ": ".join([how, *(line[:300] for line in said)])
 
     def _read(self) -> None:
-        with suppress(ValueError):  # closed meanwhile
-            for line in self._process.stdout or ():
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
                 self._lines.put(line)
         self._lines.put(None)
 
@@ -158,7 +168,7 @@ class _Child:
         try:
             value = json.loads(line)
             event = value.pop("event")
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return
         if event != "progress":
             self.last = {"event": event, **value}
