@@ -7,7 +7,7 @@ from flask import Flask, Response, current_app, jsonify, make_response, render_t
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from tellapart.errors import TellapartError
+from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
 from webui.client import Unavailable
 from webui.security import MAX_UPLOAD_BYTES
@@ -62,6 +62,8 @@ def register(app: Flask) -> None:
         (RequestEntityTooLarge, _on_too_large),
         (ServiceError, _on_service_error),
         (Unavailable, _on_unavailable),
+        (UsageError, _on_refusal),
+        (MissingError, _on_missing),
         (TellapartError, _on_failure),
     ]
     for kind, handler in handlers:
@@ -91,6 +93,14 @@ def _on_too_large(error: RequestEntityTooLarge) -> Response:
 def _on_service_error(error: ServiceError) -> Response:
     title = "No such classifier" if error.code == "unknown_model" else _TITLES[400][0]
     return answer(Trouble(error.status, title, _sentence(str(error)), error.code))
+
+
+def _on_refusal(error: UsageError) -> Response:
+    return answer(Trouble(409, "That cannot be done", _sentence(str(error)), "refused"))
+
+
+def _on_missing(error: MissingError) -> Response:
+    return answer(Trouble(404, _TITLES[404][0], _sentence(str(error)), "not_found"))
 
 
 def _on_failure(error: TellapartError) -> Response:

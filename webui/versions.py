@@ -55,7 +55,13 @@ def promote(tag: str) -> None:
 
 
 def roll_back(name: str) -> str:
-    """Let the version that answered before answer again; gives its tag."""
+    """Let the version that answered before answer again; gives its tag.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if previous(name) is None:
+        raise UsageError(f"no earlier version of {name} was promoted", "Choose one in the list and let it answer")
     tag = store.rollback(name).tag
     parts().catalog.forget()
     return tag
