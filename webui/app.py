@@ -10,6 +10,7 @@ from flask_caching import Cache
 
 from tellapart.settings import Settings, load_settings
 from webui import (
+    additions,
     audit,
     batch_pages,
     classifiers,
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
         share_pages,
         review,
         review_changes,
+        additions,
         audit,
     ):
         app.register_blueprint(module.blueprint)

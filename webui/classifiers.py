@@ -114,9 +114,11 @@ def learned(name: str, version: str, sha256: str) -> Response:
 @blueprint.get("/<name>/wrong")
 def wrong(name: str) -> str:
     """The answers that people said are wrong."""
-    parts().catalog.classifier(name)
+    classifier = parts().catalog.classifier(name)
     told = [(f, parts().feedback.picture(f) is not None) for f in parts().feedback.wrong(name)]
-    return render_template("web/wrong.html", name=name, told=told)
+    dataset = dataset_of(classifier.current.model)
+    can_add = dataset is not None and dataset.folder is None
+    return render_template("web/wrong.html", name=name, told=told, can_add=can_add)
 
 
 @blueprint.get("/<name>/wrong/<sha256>.jpg")
