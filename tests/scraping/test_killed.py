@@ -5,14 +5,20 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections import Counter
+from collections.abc import Generator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
+import pytest
 from werkzeug.wrappers import Response
 
 from scraping.collect import collect
+from scraping.sources.gallery.source import GallerySource
 from tellapart.images import sha256
 from tellapart.progress import silent
 
@@ -107,3 +113,93 @@ def test_twenty_random_kills_lose_nothing_and_double_nothing(make_dataset, setti
     assert check_whole(dataset) == set(addresses)
     settled = {url.removeprefix(site.url) for url in kept}
     assert all(site.asked[path] == before[path] for path in settled)
+
+
+BROWSES = """
+import os, sys
+from pathlib import Path
+from scraping.collect import collect
+from scraping.sources.gallery.source import GallerySource
+from tellapart.dataset import Dataset
+from tellapart.settings import load_settings
+
+for _ in sys.stdin:  # forked as above; a line for each step that collecting reports
+    child = os.fork()
+    if not child:
+        settings, dataset = load_settings(), Dataset.open(Path(sys.argv[1]))
+        collect(dataset, [GallerySource(settings)], 500, settings, lambda _: print(flush=True))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+STARTING = 4  # steps of two classes before the first picture
+
+
+def moments(schedule: random.Random) -> list[tuple[int, float]]:
+    """(steps, seconds after them): most while the browser starts, the others while pictures come."""
+    going = [(STARTING + schedule.randint(1, 8), schedule.uniform(0, 0.03)) for _ in range(8)]
+    starting = [(schedule.randint(1, STARTING), schedule.uniform(0, 0.8)) for _ in range(MOMENTS - len(going))]
+    return schedule.sample([*starting, *going], MOMENTS)
+
+
+@pytest.fixture
+def short_folder() -> Generator[Path, None, None]:
+    """A folder for temporary files, with a name that Chromium can make a socket in."""
+    with tempfile.TemporaryDirectory(prefix="killed-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def processes_of(folder: Path, parent: int) -> list[str]:
+    """What runs with this folder for its temporary files, beside the process that starts the runs."""
+    found = []
+    for process in (p for p in Path("/proc").iterdir() if p.name.isdecimal() and int(p.name) != parent):
+        try:
+            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+        if str(folder).encode() in said:
+            found.append(said.partition(b"\0")[0].decode())
+    return found
+
+
+def wait_until_gone(folder: Path, parent: int) -> None:
+    deadline = time.monotonic() + 10
+    while left := processes_of(folder, parent):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+
+
+@pytest.mark.browser
+def test_twenty_random_kills_leave_no_browser_behind(
+    browser_settings, class_folders, make_dataset, short_folder, monkeypatch
+):
+    settings = replace(browser_settings, gallery_folder=class_folders(cat=90, dog=90))
+    dataset, folder = make_dataset("cat", "dog"), short_folder
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "TELLAPART_HOME": str(settings.home),
+        "TELLAPART_GALLERY": str(settings.gallery_folder),
+    }
+    kept: set[str] = set()
+    arguments = [sys.executable, "-c", BROWSES, str(dataset.root)]
+    with subprocess.Popen(
+        arguments, cwd=REPOSITORY, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as runs:
+        for steps, delay in moments(random.Random(21)):
+            print("go", file=runs.stdin, flush=True)
+            child = int(next(line for line in runs.stdout if line.strip()))
+            assert all(runs.stdout.readline() == "\n" for _ in range(steps)), "the run ended by itself"
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)
+            assert next(line for line in runs.stdout if line.strip()) == f"{-signal.SIGKILL}\n"
+            wait_until_gone(folder, runs.pid)
+            now = check_whole(dataset)
+            assert kept <= now, "a picture that was written down is lost"
+            kept = now
+    assert 0 < len(kept) < 180
+
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    assert collect(dataset, [GallerySource(settings)], 500, settings, silent).kept == {"cat": 90, "dog": 90}
+    assert len(check_whole(dataset)) == 180
+    assert not list(folder.glob("tellapart-chromium-*"))
