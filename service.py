@@ -153,12 +153,12 @@ class Classifier:
         """Why a picture gets a class: the heat map and a sentence.
 
         Raises:
-            ServiceError: as `one`; `wrong_field` for a class the classifier does not know.
+            ServiceError: as `one`; `unknown_class` for one the classifier does not know.
         """
         model = await self._versions.find(upload.model)
         names = model.info.class_names
         if upload.class_name not in ("", *names):
-            raise ServiceError("wrong_field", f"{model.tag} has no class {upload.class_name[:80]!r}")
+            raise ServiceError("unknown_class", f"{model.tag} has no class {upload.class_name[:80]!r}")
         with self._explanations.admit():
             async with self._one_explanation:
                 size, pixels = await self._decode(upload.images[0], model)

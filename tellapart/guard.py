@@ -49,6 +49,8 @@ def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if error.code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"
+    if error.code == "method_not_allowed":
+        headers["Allow"] = ", ".join(sorted(_methods(scope["path"]) or ()))
     if error.code == "too_slow":
         headers["Connection"] = "close"
     return JSONResponse(error.body(), error.status, headers)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tellapart import __version__
+from tellapart.images import SUPPORTED
 from tellapart.uploads import MAX_NEIGHBOURS, MAX_TOP_K
 from tellapart.wire import (
     DEFAULT_NEIGHBOURS,
@@ -83,7 +84,9 @@ def _upload(
     name: str, summary: str, field: str, schema: _Json, answer: type[BaseModel], allowed: tuple[str, ...]
 ) -> _Json:
     options = {option: _OPTIONS[option] for option in allowed}
-    form = {"type": "object", "required": [field], "properties": {field: schema, **options}}
+    properties = {field: schema, **options}
+    form: _Json = {"type": "object", "required": [field], "properties": properties, "additionalProperties": False}
+    encoding = {field: {"contentType": ", ".join(sorted({mime for mime, _ in SUPPORTED.values()}))}}
     content = _json(answer)
     if answer is Explanation:
         content["image/png"] = {"schema": _PICTURE}
@@ -92,7 +95,10 @@ def _upload(
         "parameters": [{"name": option, "in": "query", "schema": of} for option, of in options.items()],
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": form}, "image/*": {"schema": _PICTURE}},
+            "content": {
+                "multipart/form-data": {"schema": form, "encoding": encoding},
+                "image/*": {"schema": _PICTURE},
+            },
         },
     }
     return {"post": operation}

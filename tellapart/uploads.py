@@ -11,6 +11,7 @@ from tellapart.wire import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, MAX_BATCH_IMAGES, 
 
 MAX_TOP_K = 1000
 MAX_NEIGHBOURS = 100
+_MOST = {"top_k": MAX_TOP_K, "count": MAX_NEIGHBOURS}
 _MAX_TEXT_BYTES = 4096
 
 
@@ -42,7 +43,8 @@ class _InMemoryParser(MultiPartParser):
 async def read_upload(request: Request, field: str, max_images: int, allowed: Sequence[str]) -> Upload:
     """Read one request: pictures in the multipart field `field`, or one picture as the whole body.
 
-    The `allowed` options are form fields or query parameters. Addresses are never fetched: a picture is bytes.
+    The `allowed` options are form fields or query parameters; a field wins. Addresses are
+    never fetched: a picture is bytes.
 
     Raises:
         ServiceError: `unsupported_type` for a body of another kind, `wrong_field` for a field
@@ -50,11 +52,12 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
     """
     _check_coding(request.headers.get("content-encoding", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    options = list(request.query_params.multi_items())
+    chosen = _check_options(request.query_params.multi_items(), allowed)
     if kind == "multipart/form-data":
         form = await _read_form(request, max_images)
         images = await _pictures(form, field)
-        options += [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        chosen |= _check_options(fields, allowed)
     elif kind.startswith("image/") or kind == "application/octet-stream":
         images = [await request.body()]
     else:
@@ -64,12 +67,11 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
             f"Send multipart/form-data with the field {field}, or a picture as the body with its image/ type",
         )
     _check_count(len(images), field, max_images)
-    chosen = _check_options(options, allowed)
     return Upload(
         images,
         chosen.get("model", ""),
-        _number(chosen, "top_k", DEFAULT_TOP_K, MAX_TOP_K),
-        _number(chosen, "count", DEFAULT_NEIGHBOURS, MAX_NEIGHBOURS),
+        int(chosen.get("top_k", DEFAULT_TOP_K)),
+        int(chosen.get("count", DEFAULT_NEIGHBOURS)),
         chosen.get("class", ""),
     )
 
@@ -117,7 +119,7 @@ def _check_count(count: int, field: str, max_images: int) -> None:
         raise _too_many(max_images)
 
 
-def _check_options(options: list[tuple[str, str]], allowed: Sequence[str]) -> dict[str, str]:
+def _check_options(options: Sequence[tuple[str, str]], allowed: Sequence[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name, value in options:
         if name not in allowed:
@@ -125,14 +127,14 @@ def _check_options(options: list[tuple[str, str]], allowed: Sequence[str]) -> di
         if name in chosen:
             raise _wrong(f"the field {name!r} is given twice")
         chosen[name] = value.strip()
+        if name in _MOST:
+            _check_number(name, chosen[name])
     return chosen
 
 
-def _number(chosen: dict[str, str], name: str, default: int, most: int) -> int:
-    text = chosen.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) < 8 and 1 <= int(text) <= most):
-        raise _wrong(f"{name} is {text[:40]!r}, expected a whole number from 1 to {most}")
-    return int(text)
+def _check_number(name: str, text: str) -> None:
+    if not (text.isascii() and text.isdecimal() and len(text) < 8 and 1 <= int(text) <= _MOST[name]):
+        raise _wrong(f"{name} is {text[:40]!r}, expected a whole number from 1 to {_MOST[name]}")
 
 
 def _too_many(max_images: int) -> ServiceError:

@@ -20,6 +20,7 @@ HTTP_STATUS = {
     "unauthorized": 401,
     "no_neighbours": 404,
     "not_found": 404,
+    "unknown_class": 404,
     "unknown_model": 404,
     "method_not_allowed": 405,
     "too_slow": 408,

@@ -130,6 +130,9 @@ def test_every_error_has_one_shape(method: str, path: str, expected: tuple[int, 
     assert code(response) == expected
     assert "secret" not in response.text
     assert ("retry-after" in response.headers) == (response.status_code == 503)
+    assert response.headers.get("allow") == {("GET", "/classify"): "POST", ("DELETE", "/models"): "GET, HEAD"}.get(
+        (method, path)
+    )
 
 
 @pytest.mark.parametrize(("given", "echoed"), [("abc-1.2_Z", True), ("a b", False), ("x" * 129, False), ("", False)])
