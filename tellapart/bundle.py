@@ -35,6 +35,7 @@ from tellapart.names import ClassName
 from tellapart.neighbours import FILE as NEIGHBOURS_FILE
 from tellapart.neighbours import Neighbours
 from tellapart.preprocess import Preprocessing
+from tellapart.public import public_path, public_source
 from tellapart.rejection import Rejection
 
 FORMAT = 1
@@ -101,6 +102,7 @@ class BundleInfo:
         created: ISO 8601 in UTC.
         sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
         rejection: the numbers "sure", "near", "alike", "known" and "threshold" of `Rejection`; None for never.
+        golden: probabilities (C,) of the picture in `golden`; None where they were not kept.
     """
 
     classes: tuple[ClassName, ...]
@@ -118,6 +120,7 @@ class BundleInfo:
     created: str
     sizes: Mapping[str, int] = field(default_factory=dict)
     rejection: Mapping[str, float] | None = None
+    golden: tuple[float, ...] | None = None
     format: int = field(default=FORMAT)
 
     @property
@@ -180,7 +183,7 @@ class Bundle:
 def write_bundle(
     folder: Path, info: BundleInfo, backbone: bytes, head: Head, neighbours: Neighbours | None = None
 ) -> BundleInfo:
-    """Write all of a bundle but its report, and return `info` with the digests of what was written.
+    """Write all of a bundle but its report, and return `info` as it was written: with digests, without folders.
 
     Args:
         backbone: the serialized state dict (`network.serialize`).
@@ -193,7 +196,7 @@ def write_bundle(
     }
     if neighbours is not None:
         files[NEIGHBOURS_FILE] = neighbours.to_bytes()
-    values = info.to_json() | {
+    values = _without_folders(info.to_json()) | {
         "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
         "head_sha256": hashlib.sha256(files["head.safetensors"]).hexdigest(),
         "temperature": head.temperature,
@@ -252,6 +255,16 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
         )
     _check_rejection(head, folder)
     return Bundle(folder, info, head)
+
+
+def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
+    """The content of model.json without folders of this machine: a bundle is passed on."""
+    dataset, training = dict(values["dataset"]), dict(values["training"])
+    if "sources" in dataset:
+        dataset["sources"] = [public_source(spec) for spec in dataset["sources"]]
+    if "weights" in training:
+        training["weights"] = public_path(training["weights"])
+    return values | {"dataset": dataset, "training": training}
 
 
 def _tensors(head: Head) -> dict[str, NDArray[np.float32]]:

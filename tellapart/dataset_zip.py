@@ -12,9 +12,8 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import IO, TextIO
-from urllib.parse import unquote
 
 from tellapart.csvs import write_table
 from tellapart.dataset import Dataset
@@ -23,10 +22,10 @@ from tellapart.manifest import Attempt
 from tellapart.names import slugify
 from tellapart.pictures import Status
 from tellapart.progress import Report, Stage, silent
+from tellapart.public import public_source
 
 _EXTENSIONS = {extension for _, extension in SUPPORTED.values()}
 _CREDIT = ("author", "license", "license_url", "attribution", "source", "page_url", "url")
-_LOCAL = ("file:", "folder:", "urls:")
 
 
 @dataclass(frozen=True)
@@ -138,11 +137,4 @@ def _credits(dataset: Dataset, kept: Iterable[Attempt], places: _Places) -> Iter
 
 def _shared(attempt: Attempt) -> dict[str, object]:
     """An attempt's columns without folders of this machine: of a local file only its name goes along."""
-    return {name: _without_folder(value) for name, value in asdict(attempt).items()}
-
-
-def _without_folder(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    scheme = next((s for s in _LOCAL if value.startswith(s)), "")
-    return f"{scheme}{unquote(value).rstrip('/').rpartition('/')[2]}" if scheme else str(value)
+    return {name: public_source(v) if isinstance(v, str) else v for name, v in vars(attempt).items()}

@@ -14,6 +14,7 @@ from tellapart.dataset import Dataset
 from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
+from tellapart.public import public_source
 from training.confusion_picture import draw_confusion
 from training.features import FeatureSource, Skipped
 from training.protocol import Outcome
@@ -74,7 +75,7 @@ def write_report(
             n_wrong=info.metrics["n"] - round(info.metrics["accuracy"] * info.metrics["n"]),
             reasons=_reasons(dataset),
             counts=_counts(dataset),
-            sources=Counter(a.source or "not stated" for a in kept).most_common(),
+            sources=Counter(public_source(a.source) or "not stated" for a in kept).most_common(),
             licenses=_licenses(kept),
             turned_away=[(_name(a, dataset), REASON_TEXT[a.reason]) for a in others[:_MOST_NAMES]],
             n_turned_away=len(others),
@@ -104,7 +105,7 @@ def _name(attempt: Attempt, dataset: Dataset) -> str:
     path = Path(unquote(urlsplit(attempt.url).path, errors="replace"))
     if dataset.folder is not None and path.is_relative_to(dataset.folder):
         return str(path.relative_to(dataset.folder))
-    return "/".join(path.parts[-2:])
+    return path.name
 
 
 def _reasons(dataset: Dataset) -> list[tuple[Reason, str]]:
