@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import imagehash
+import numpy as np
 
 from tellapart.errors import DataError
 from tellapart.images import DEFAULT_LIMITS, ImageError, Limits, look_over, sha256
@@ -130,5 +131,5 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS, min_side: int = MIN_SI
     if min(info.width, info.height) < min_side:
         what = f"the picture is {info.width} x {info.height}, the least is {min_side} a side"
         raise Rejected(Reason.TOO_SMALL, what)
-    phash = str(imagehash.phash(gray))
+    phash = np.packbits(imagehash.phash(gray).hash).tobytes().hex()
     return Picture(sha256(data), phash, info.mime, info.extension, info.width, info.height, len(data))
