@@ -23,6 +23,7 @@ from tellapart.names import ClassName
 from tellapart.pictures import Picture, Reason, Status
 
 FORMAT = 1
+FOLDERS = "folders"  # name of the folder, in the home, of what is known of plain folders
 STRANGERS = "none"  # name of the folder of pictures that show none of the classes
 
 
@@ -115,8 +116,10 @@ class Dataset:
 
     @property
     def cache(self) -> Path:
-        """Folder of derived data."""
-        return self.root / "cache"
+        """Folder of derived data, which may be deleted; that of a plain folder lies with the home's caches."""
+        if self.root.parent.name != FOLDERS:
+            return self.root / "cache"
+        return self.root.parent.parent / "cache" / FOLDERS / self.root.name / "cache"
 
     def store(self, class_slug: str, picture: Picture, data: bytes) -> None:
         """Write a picture's bytes, whole or not at all; the manifest row is the caller's.

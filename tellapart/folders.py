@@ -4,8 +4,9 @@ FOLDER/cat/..., FOLDER/dog/...                     no splits given
 FOLDER/train/cat/..., FOLDER/test/cat/...          splits given: train, val or validation, test
 FOLDER/none/...                                    pictures of none of the classes; never a class
 
-Nothing is written into such a folder. What is known of it is kept in a cache and brought up
-to date each time it is opened; a picture whose bytes are known is not decoded again.
+Nothing is written into such a folder. What is known of it, decisions and answers included, is kept under
+HOME/folders and brought up to date each time it is opened; a picture whose bytes are known is not
+decoded again. Derived data is in HOME/cache/folders, which may be deleted at any time.
 """
 
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from tellapart.dataset import STRANGERS, Dataset
+from tellapart.dataset import FOLDERS, STRANGERS, Dataset
 from tellapart.errors import DataError, MissingError, UsageError
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
@@ -60,7 +61,7 @@ def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dat
             if (root / "dataset.json").is_file():
                 return Dataset.open(root)
         if where and path.is_dir():
-            return open_folder(path, settings.cache, report)
+            return open_folder(path, settings.home, report)
     except OSError as error:
         raise MissingError(f"{where[:200]!r} cannot be opened: {error.strerror}", "Check the path") from error
     places = " nor ".join(str(p) for p in (path.absolute(), *named))
@@ -70,7 +71,7 @@ def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dat
     )
 
 
-def open_folder(path: Path, cache: Path, report: Report = silent) -> Dataset:
+def open_folder(path: Path, home: Path, report: Report = silent) -> Dataset:
     """Read a plain folder of class folders as a data set, without writing into it.
 
     Every file of a class folder gets a manifest row: kept, or rejected with its reason (not a
@@ -78,14 +79,16 @@ def open_folder(path: Path, cache: Path, report: Report = silent) -> Dataset:
     over, and so are files that stand in no class folder, such as a licence.
 
     Args:
-        cache: where the manifest is kept, under "folders".
+        home: where the manifest is kept, under "folders".
 
     Raises:
         DataError: it has fewer than 2 class folders, or one whose name cannot be used.
     """
     folder = path.resolve()
     classes, files = _layout(folder)
-    dataset = _described(folder, cache / "folders" / sha256(os.fsencode(folder)), classes)
+    digest = sha256(os.fsencode(folder))
+    _carry_over(home / "cache" / FOLDERS / digest, home / FOLDERS / digest)
+    dataset = _described(folder, home / FOLDERS / digest, classes)
     _scan(dataset, files, report)
     return dataset
 
@@ -95,6 +98,16 @@ def _named(where: str, settings: Settings) -> tuple[Path, ...]:
         return (settings.datasets / check_name(where),)
     except UsageError:
         return ()
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Bring what was decided here from where earlier versions kept it, among what may be deleted."""
+    if new.exists() or not (old / "manifest.sqlite").exists():
+        return
+    new.mkdir(parents=True)
+    for name in ("manifest.sqlite-wal", "manifest.sqlite", "dataset.json"):
+        if (old / name).exists():
+            (old / name).replace(new / name)
 
 
 def _described(folder: Path, root: Path, classes: tuple[ClassName, ...]) -> Dataset:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tellapart.bundle import BundleInfo
-from tellapart.dataset import Dataset
+from tellapart.dataset import FOLDERS, Dataset
 from tellapart.errors import DataError, MissingError
 from tellapart.settings import Settings
 
@@ -26,7 +26,7 @@ def is_unchanged(dataset: Dataset, info: BundleInfo) -> bool:
 
 def _known(settings: Settings) -> Iterator[Dataset]:
     """The data sets known by name, then the plain folders read before."""
-    for root in (settings.datasets, settings.cache / "folders"):
+    for root in (settings.datasets, settings.home / FOLDERS):
         for path in sorted(root.glob("*/dataset.json")):
             try:
                 yield Dataset.open(path.parent)

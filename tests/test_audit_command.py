@@ -46,7 +46,7 @@ def test_the_printed_sample_is_taken_back_with_its_answers(pets, tmp_path, capsy
     again = printed(capsys, pets)
     assert [c["share"] for c in again["classes"]] == [0.75, 1.0]
     assert [row["right"] for row in again["sample"]].count(False) == 2
-    assert estimate(open_folder(pets, load_settings().cache), "cat").answered == 8
+    assert estimate(open_folder(pets, load_settings().home), "cat").answered == 8
 
 
 def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, monkeypatch):

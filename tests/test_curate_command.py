@@ -46,7 +46,7 @@ def shapes(tmp_path):
 
 
 def taken_out(folder):
-    dataset = open_folder(folder, load_settings().cache)
+    dataset = open_folder(folder, load_settings().home)
     reasons = (Reason.REMOVED, Reason.MOVED)
     return sorted(a.url.rpartition("/")[2] for a in dataset.manifest.attempts() if a.reason in reasons)
 

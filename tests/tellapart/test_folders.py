@@ -6,6 +6,7 @@ import pytest
 
 from tellapart import folders
 from tellapart.dataset import Dataset
+from tellapart.decisions import Action, Decisions
 from tellapart.errors import DataError, MissingError
 from tellapart.folders import open_dataset, open_folder
 from tellapart.images import DEFAULT_LIMITS
@@ -27,7 +28,7 @@ def pets(tmp_path, make_photo):
 
 @pytest.fixture
 def scan(tmp_path):
-    return lambda folder: open_folder(folder, tmp_path / "cache")
+    return lambda folder: open_folder(folder, tmp_path / "home")
 
 
 def rows(dataset):
@@ -268,10 +269,31 @@ def test_a_scan_that_was_killed_goes_on(pets, scan, monkeypatch):
     assert len(scan(pets).samples()) == 4
 
 
+def test_decisions_outlive_the_caches(pets, scan, tmp_path):
+    dataset = scan(pets)
+    Decisions(dataset.manifest).record([Action("keep", "cat", "a" * 64)])
+    dataset.cache.mkdir(parents=True)
+    assert dataset.cache.is_relative_to(tmp_path / "home" / "cache")
+    shutil.rmtree(tmp_path / "home" / "cache")
+    assert [a.action for a in Decisions(scan(pets).manifest).history()] == ["keep"]
+
+
+def test_what_an_earlier_version_kept_among_the_caches_is_carried_over(pets, scan, tmp_path):
+    now = scan(pets).root
+    Decisions(scan(pets).manifest).record([Action("keep", "cat", "a" * 64)])
+    earlier = tmp_path / "home" / "cache" / "folders" / now.name
+    earlier.parent.mkdir(parents=True)
+    now.rename(earlier)
+    (earlier / "cache").mkdir()
+    assert [a.action for a in Decisions(scan(pets).manifest).history()] == ["keep"]
+    assert [p.name for p in earlier.iterdir()] == ["cache"]
+    assert scan(pets).cache == earlier / "cache"
+
+
 def test_the_scan_reports_its_progress(pets, tmp_path):
     (pets / "cat" / "bad.png").write_text("x")
     reports = []
-    open_folder(pets, tmp_path / "cache", reports.append)
+    open_folder(pets, tmp_path / "home", reports.append)
     assert (reports[-1].stage, reports[-1].done, reports[-1].total) == ("read pictures", 5, 5)
     assert reports[-1].counts == {"kept": 4, "rejected": 1}
     assert reports[-1].finished

@@ -286,7 +286,7 @@ def test_the_data_set_is_found_by_digest_then_by_name(
     assert trained_on(trained.info, settings) is None
     other = make_dataset(settings.datasets / "shapes")
     assert trained_on(trained.info, settings) == other
-    same = make_dataset(settings.cache / "folders" / "abc", ("train",) * 6 + ("test",) * 3)
+    same = make_dataset(settings.home / "folders" / "abc", ("train",) * 6 + ("test",) * 3)
     assert same.digest() == trained.info.dataset["digest"]
     assert trained_on(trained.info, settings) == same
 
