@@ -41,7 +41,8 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
 ARGUMENTS = (
     "--headless=new --no-first-run --disable-background-networking --disable-component-update --disable-sync "
-    "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100"
+    "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100 "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 REPORT = (
     '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
@@ -61,6 +62,7 @@ class FakeService:
 
     models: list[ModelSummary] = field(default_factory=lambda: [model("colours", "v1", accuracy=0.93)])
     calls: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
     pictures: int = 0
     broken: Callable[[], Any] | None = None
     neighbours: list[NeighbourPicture] | None = None
@@ -85,6 +87,7 @@ class FakeService:
 
     def _note(self) -> Any:
         self.calls.append(request.path)
+        self.tokens.append(request.headers.get("Authorization"))
         return self.broken() if self.broken else None
 
     def _models(self) -> Any:

@@ -1,6 +1,8 @@
 """The other pages: classifiers, reports, snippets, health, and every error in the site's own look."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -188,16 +190,34 @@ def test_health_says_whether_the_service_is_there(web: FlaskClient, settings: Se
     assert (down.status_code, down.json) == (503, {"web": "up", "service": "unreachable"})
 
 
-def test_the_python_snippet_works_as_it_stands(
-    service: Any, serve: Callable[[Any], str], settings: Settings, tmp_path: Path, make_picture: MakePicture
+@pytest.mark.parametrize("token", ["", "s3cret"])
+@pytest.mark.parametrize(("slug", "program"), [("curl", "bash"), ("python", sys.executable), ("javascript", "node")])
+def test_a_snippet_works_as_it_stands(
+    service: Any,
+    serve: Callable[[Any], str],
+    tmp_path: Path,
+    make_picture: MakePicture,
+    slug: str,
+    program: str,
+    token: str,
 ) -> None:
+    if not (shutil.which(program) and shutil.which("curl" if slug == "curl" else program)):
+        pytest.skip(f"{slug} is not on this machine")
     url = serve(service.app())
     (tmp_path / "picture.jpg").write_bytes(make_picture("lime"))
-    code = {s.slug: s.code for s in snippets(Settings(home=tmp_path, service_url=url), "colours")}["python"]
+    made = snippets(Settings(home=tmp_path, service_url=url, token=token), "colours")
+    script = tmp_path / {"curl": "ask.sh", "python": "ask.py", "javascript": "ask.mjs"}[slug]
+    script.write_text(next(s.code for s in made if s.slug == slug))
+    environment = {**os.environ, "TELLAPART_TOKEN": token, "NODE_NO_WARNINGS": "1"}
+    command = [program, str(script)]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.stdout == "green 0.992248\n", done.stderr
+    if slug == "curl":
+        assert json.loads(done.stdout)["top"] == "green", done.stderr
+    else:
+        assert done.stdout == "green 0.992248\n", done.stderr
+    assert service.tokens[-1] == (f"Bearer {token}" if token else None)
 
 
 def test_snippets_never_show_the_token_and_quote_every_value(tmp_path: Path) -> None:
