@@ -32,7 +32,7 @@ class Backbone:
     feature_dim: int
     preprocessing: Preprocessing
     weights_file: str
-    whole_side: int = 320
+    whole_side: int = 288
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:

@@ -84,3 +84,25 @@ def test_devices(monkeypatch):
         pick_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [pick_device(d).type for d in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_folded_normalisation_gives_the_same_features(name):
+    """Statistics as training leaves them, not the zeros and ones a new network begins with."""
+    torch.manual_seed(1)
+    module, backbone = build_module(BACKBONES[name]), BACKBONES[name]
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            for tensor, low, high in (
+                (part.running_mean, -0.2, 0.2),
+                (part.running_var, 0.5, 1.5),
+                (part.bias, 0, 0.3),
+            ):
+                torch.nn.init.uniform_(tensor, low, high)
+    pixels = pictures(2, 96)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (backbone.preprocessing.mean, backbone.preprocessing.std))
+    with torch.inference_mode():
+        plain = module((torch.from_numpy(pixels).permute(0, 3, 1, 2) - mean) / std).numpy()
+    extractor = FeatureExtractor(module, backbone.preprocessing, dtype=torch.float32)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+    np.testing.assert_allclose(extractor(pixels), plain, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
