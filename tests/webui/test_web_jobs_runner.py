@@ -31,6 +31,7 @@ from webui.worker import Worker
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"classes": ["cat", "-dog"], "sources": ["gallery"], "per_class": 5, "license": "known"}
 ALL = frozenset(Kind)
+MANY = 400
 TELL = "import json, sys, time, signal\ndef tell(event, **v): print(json.dumps({'event': event, **v}), flush=True)\n"
 PROGRESS = "tell('progress', stage='head', done=3, total=9, unit='folds', seconds=1.0, counts={}, note='', "
 PROGRESS += "finished=False, values={'loss': 0.5})\n"
@@ -386,7 +387,7 @@ def test_old_samples_are_forgotten_with_their_pictures(lite: tuple[Jobs, Claims]
 
 @pytest.fixture
 def many(tmp_path: Path, make_photo: Callable[..., bytes]) -> Path:
-    for number in range(300):
+    for number in range(MANY):
         folder = tmp_path / "many" / ("cat", "dog")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.png").write_bytes(make_photo(number))
@@ -400,28 +401,41 @@ def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_killed_worker_leaves_no_process_and_the_next_goes_on(
+def until_more_is_kept(worker: subprocess.Popen[bytes], jobs: Jobs, job: Job, before: int = 0) -> int:
+    """Wait until the job has more pictures than before; gives how many."""
+    while (done := sum(stage["done"] for stage in reread(jobs, job).stages)) <= before:
+        assert worker.poll() is None
+        time.sleep(0.01)
+    return done
+
+
+def test_jobs_survive_workers_that_are_killed_or_told_to_end(
     lite: tuple[Jobs, Claims], settings: Settings, many: Path
 ) -> None:
     jobs, _ = lite
-    options = {"classes": ["cat", "dog"], "sources": [f"folder:{many}"], "per_class": 150}
+    options = {"classes": ["cat", "dog"], "sources": [f"folder:{many}"], "per_class": MANY // 2}
     job = jobs.enqueue(Kind.SAMPLE, "", options)
     worker = start_worker(settings)
     try:
-        while not any(stage["done"] for stage in reread(jobs, job).stages):
-            assert worker.poll() is None
-            time.sleep(0.02)
+        done = until_more_is_kept(worker, jobs, job)
         below = psutil.Process(worker.pid).children(recursive=True)
         assert len(below) == 1
         worker.kill()
         worker.wait()
         assert psutil.wait_procs(below, 25)[1] == []
+
+        worker = start_worker(settings)
+        until_more_is_kept(worker, jobs, job, done)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(25) == 0
+        assert reread(jobs, job).state == State.QUEUED
+
         worker = start_worker(settings)
         while (now := reread(jobs, job)).active:
             assert worker.poll() is None
             time.sleep(0.05)
         assert (now.state, now.error) == (State.DONE, "")
-        assert now.result["kept"] == {"cat": 150, "dog": 150}
+        assert now.result["kept"] == {"cat": MANY // 2, "dog": MANY // 2}
     finally:
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(25) == 0
