@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from itertools import cycle, islice
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from aiohttp import web
@@ -66,19 +67,24 @@ def main() -> None:
 
 def measure_throughput(hosts: Sequence[str], pictures: int, other: bool) -> None:
     """Fetch, verify, hash and store."""
-    seconds, _ = in_a_process(hosts, pictures)
-    row("fetched, verified, hashed, stored", f"{pictures / seconds:.0f} pictures/s")
+    ours = in_a_process(hosts, pictures)
+    tell_throughput("fetched, verified, hashed, stored", ours, pictures)
     if other:
-        rate = img2dataset_rate(hosts, pictures)
-        row("img2dataset, as fetched", f"{rate:.0f} pictures/s")
-        row("ours to img2dataset", f"{pictures / seconds / rate:.2f}x")
+        theirs = img2dataset_run(hosts, pictures)
+        tell_throughput("img2dataset, as fetched", theirs, pictures)
+        row("ours to img2dataset", f"{theirs.seconds / ours.seconds:.2f}x")
+
+
+def tell_throughput(name: str, run: "Run", pictures: int) -> None:
+    """Pictures a second, and processor time, which other programs on the machine change less."""
+    row(name, f"{pictures / run.seconds:.0f} pictures/s, {1000 * run.processor / pictures:.2f} ms processor time each")
 
 
 def measure_memory(hosts: Sequence[str], counts: Sequence[int]) -> None:
     """The most memory a run took, for each number of addresses."""
     for count in counts:
-        seconds, megabytes = in_a_process(hosts, count)
-        row(f"memory at most, {count} addresses", f"{megabytes} MB ({seconds:.0f} s)")
+        run = in_a_process(hosts, count)
+        row(f"memory at most, {count} addresses", f"{run.megabytes} MB ({run.seconds:.0f} s)")
 
 
 def measure_search() -> None:
@@ -151,13 +157,21 @@ class Addresses:
         """Nothing is held."""
 
 
-def in_a_process(hosts: Sequence[str], count: int) -> tuple[float, int]:
-    """Collect in a process of its own; seconds and megabytes at most."""
+class Run(NamedTuple):
+    """What a run took: seconds, seconds of processors from its program's start on, megabytes at most."""
+
+    seconds: float
+    processor: float
+    megabytes: int = 0
+
+
+def in_a_process(hosts: Sequence[str], count: int) -> Run:
+    """Collect in a process of its own."""
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_collect, args=(there, hosts, count))
     process.start()
     there.close()
-    answer: tuple[float, int] = here.recv()
+    answer: Run = here.recv()
     process.join()
     return answer
 
@@ -176,22 +190,26 @@ def _collect(answer: Connection, hosts: Sequence[str], count: int) -> None:
         seconds = time.perf_counter() - started
         if sum(summary.kept.values()) != count:
             raise SystemExit(f"{summary.kept} kept of {count}")
-    answer.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    answer.send(Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024))
 
 
-def img2dataset_rate(hosts: Sequence[str], count: int) -> float:
-    """Pictures a second of img2dataset, files written as they came, from starting its download to its end."""
+def img2dataset_run(hosts: Sequence[str], count: int) -> Run:
+    """The same by img2dataset, files written as they came; the seconds are from its download's start to its end."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         venv.create(root / "venv", with_pip=True)
         python = root / "venv" / "bin" / "python"
         subprocess.run([python, "-m", "pip", "install", "-q", "img2dataset", "setuptools<81"], check=True)
         (root / "urls.txt").write_text("\n".join(addresses(hosts, count)) + "\n")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([python, "-c", _IMG2DATASET, str(root)], check=True, stdout=subprocess.DEVNULL)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         stored = sum(1 for _ in (root / "out").rglob("*.jpg"))
         if stored != count:
             print(f"img2dataset stored {stored} of {count}")
-        return stored / float((root / "seconds").read_text())
+        processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+        return Run(float((root / "seconds").read_text()), processor)
 
 
 _IMG2DATASET = """

@@ -60,7 +60,6 @@ class Intake:
         Raises:
             TellapartError: the data set cannot be written.
         """
-        shelf.start(candidate.url)
         attempt = await self._attempt(shelf, candidate, local)
         written = await self._write_down(attempt)
         shelf.finish(attempt)

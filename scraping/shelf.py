@@ -31,7 +31,7 @@ class Shelf:
             return url in self._urls or self._manifest.is_settled(self.class_name.slug, url, self._before)
 
     def start(self, url: str) -> None:
-        """An attempt is under way."""
+        """An address is tried from now on, until its attempt is finished."""
         with self._turn:
             self._urls.add(url)
 
