@@ -61,7 +61,6 @@ _NO_HTTP = (
 )
 _NO_HTTP += (
     b"GET / HTTP/9.9\r\n\r\n",
-    b"GET  / HTTP/1.1\r\n\r\n",
     b"G\xc3\x8bT / HTTP/1.1\r\n\r\n",
     b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
 )
