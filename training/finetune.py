@@ -195,6 +195,7 @@ def _run(job: Job, trainer: Trainer, pace: Pace, world: World, stage: Stage, go_
             return
         row = _judge(trainer, pace, loss)
         stage.note(f"epoch {row.epoch}: {row.val_accuracy:.1%} of the validation pictures right")
+        stage.measure(train_loss=loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy)
         if job.checkpoint:
             trainer.save(job.checkpoint, job.identity)
         if not world.agree(float(go_on(row))):

@@ -12,7 +12,7 @@ from tellapart.progress import Progress
 from tellapart.settings import Settings
 from webui.job_command import dataset_folder
 from webui.jobs import Job, Kind, State
-from webui.words import COLLECT, PHASES, count_words, duration_words, phase_of, stage_words
+from webui.words import COLLECT, CURVE_WORDS, PHASES, count_words, duration_words, phase_of, stage_words
 
 _MOST_CLASSES = 60
 _MOST_PICTURES = 240  # thumbnails on a page
@@ -162,7 +162,7 @@ def _curve(title: str, values: Sequence[float]) -> CurveView:
     low, high = min(values), max(values)
     across, up = _WIDTH / (len(values) - 1), (_HEIGHT - 8) / ((high - low) or 1.0)
     points = " ".join(f"{i * across:.1f},{_HEIGHT - 4 - (v - low) * up:.1f}" for i, v in enumerate(values))
-    return CurveView(title.replace("_", " "), points, values[0], values[-1])
+    return CurveView(CURVE_WORDS.get(title, title.replace("_", " ")), points, values[0], values[-1])
 
 
 def _left(job: Job) -> str:

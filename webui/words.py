@@ -28,10 +28,18 @@ _STAGE_WORDS = {
     "suspects": "Looking for pictures in the wrong class",
     "check": "Pictures to look at",
     "train": "Training",
-    "finetune": "Learning from the pictures",
+    "search": "Trying out how to learn",
+    "decode": "Making the pictures ready",
+    "decode validation": "Making the held-back pictures ready",
+    "fine-tune": "Learning from the pictures",
     "head": "Learning to tell the classes apart",
     "evidence": "Measuring how far it can be trusted",
     "report": "Writing the report",
+}
+CURVE_WORDS = {
+    "train_loss": "Error on the pictures it learns from",
+    "val_loss": "Error on pictures held back",
+    "val_accuracy": "Share of held-back pictures answered rightly",
 }
 PHASES = ("Collect pictures", "Check them", "Learn", "Measure and publish")
 _PHASE_OF = {
