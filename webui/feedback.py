@@ -84,10 +84,6 @@ class FeedbackBook:
         with self._database.reading() as session:
             return session.scalars(query.order_by(Feedback.created.desc())).all()
 
-    def told_wrong(self, classifier: str) -> list[str]:
-        """The sha256 of the pictures whose answers people said are wrong, newest first, each once."""
-        return list(dict.fromkeys(f.sha256 for f in self.wrong(classifier)))
-
     def picture(self, feedback: Feedback) -> Path | None:
         """The picture it is about, None where it was not to be kept."""
         path = self._path(feedback.sha256)

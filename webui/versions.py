@@ -68,7 +68,7 @@ def roll_back(name: str) -> str:
 
 
 def delete(classifier: Classifier, tag: str) -> None:
-    """Delete a version and what was derived from it.
+    """Delete a version and what was derived from it; with the last one goes what people said about its answers.
 
     Raises:
         UsageError: it is the one that answers, and there are others.
@@ -77,6 +77,8 @@ def delete(classifier: Classifier, tag: str) -> None:
         raise UsageError(f"{tag} is the version that answers", "Let another one answer first")
     store.delete(tag)
     parts().exports.forget(tag)
+    if len(classifier.versions) == 1:
+        parts().feedback.forget(classifier.name)
     parts().catalog.forget()
 
 

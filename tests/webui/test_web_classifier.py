@@ -120,17 +120,23 @@ def test_rolling_back_lets_the_one_before_answer_again(web: FlaskClient, save: C
 
 
 def test_the_version_that_answers_is_not_deleted_while_there_are_others(
-    web: FlaskClient, save: Callable[[], str]
+    app: Flask, web: FlaskClient, save: Callable[[], str], upload: Any, make_picture: MakePicture, settings: Settings
 ) -> None:
     old, new = save(), save()
+    result = upload((make_picture("red"), "a.png")).location
+    web.post(f"{result}/feedback", data={"right": "no", "class": "red", "keep": "yes"})
+    kept = settings.home / "web" / "feedback"
     refused = web.post("/classifiers/colours/delete", data={"version": version(new)})
     assert refused.status_code == 409
     assert "Let another one answer first" in refused.text
     answer = web.post("/classifiers/colours/delete", data={"version": version(old)})
     assert f"{old} is deleted." in web.get(answer.location).text
+    assert len(list(kept.iterdir())) == 1
     assert "colours will be gone" in web.get("/classifiers/colours/delete").text
     assert web.post("/classifiers/colours/delete").location == "/"
     assert store.list_models("colours") == []
+    assert list(kept.iterdir()) == []
+    assert app.extensions["tellapart"].feedback.wrong("colours") == []
 
 
 @pytest.mark.parametrize("action", ["promote", "delete"])
