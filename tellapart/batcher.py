@@ -47,8 +47,8 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         concurrency: int = 1,
     ) -> None:
         self._run = run
-        self._max_batch_size, self._max_queue = max_batch_size, max_queue
-        self._timeout_s, self._concurrency = timeout_s, concurrency
+        self.max_batch_size, self.concurrency = max_batch_size, concurrency  # may be changed at any time
+        self._max_queue, self._timeout_s = max_queue, timeout_s
         self._queue: deque[_Waiting[Key, Item, Answer]] = deque()
         self._batches: set[asyncio.Task[None]] = set()
 
@@ -72,7 +72,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
             raise ServiceError("overloaded", "the answer took too long. Try again in a moment") from None
 
     def _start_batches(self) -> None:
-        while len(self._batches) < self._concurrency and (batch := self._next_batch()):
+        while len(self._batches) < self.concurrency and (batch := self._next_batch()):
             task = asyncio.create_task(self._compute(batch))
             self._batches.add(task)
             task.add_done_callback(self._finished)
@@ -88,7 +88,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         for waiting in self._queue:
             if waiting.answer.done():
                 continue
-            fits = len(batch) < self._max_batch_size and (not batch or waiting.key == batch[0].key)
+            fits = len(batch) < self.max_batch_size and (not batch or waiting.key == batch[0].key)
             (batch if fits else rest).append(waiting)
         self._queue = rest
         return batch

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier, Loader
 from tellapart.errors import MissingError, TellapartError
+from tellapart.forms import Forms
+from tellapart.golden import check_golden, golden_pixels
 from tellapart.heatmap import activation_maps
 from tellapart.messages import Answer, Look
 from tellapart.neighbours import Neighbour, Neighbours, read_neighbours
@@ -36,11 +38,13 @@ class Engine:
 
     Classifiers with the same backbone weights and preprocessing share one backbone. The least recently
     used ones make room when heads, neighbours and backbones together take more than `max_bytes`.
+    `forms` is told what was loaded and how much was answered.
     """
 
-    def __init__(self, loader: Loader, max_bytes: int) -> None:
-        self._loader = loader
+    def __init__(self, loader: Loader, max_bytes: int, forms: Forms | None = None) -> None:
+        self._loader, self._forms = loader, forms
         self._max_bytes = max_bytes
+        self.at_once: int | None = None  # pictures through a network at once, where it is not to be the extractor's own
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
@@ -78,6 +82,8 @@ class Engine:
         for extractor, group in self._by_backbone(rows_of, answers).items():
             rows = [row for _, mine in group for row in mine]
             features = extractor(pixels[rows])
+            if self._forms:
+                self._forms.answered(group[0][0], len(rows))
             for classifier, mine in group:
                 probabilities, none = classifier.judge(features[: len(mine)])
                 features = features[len(mine) :]
@@ -132,6 +138,9 @@ class Engine:
             if entry := self._known(folder):  # another thread was faster
                 return entry
             entry = _Entry(_load(folder, self._loader))
+            entry.classifier.extractor.at_once = self.at_once or entry.classifier.extractor.at_once
+            if self._forms:
+                self._forms.loaded(entry.classifier)
             with self._lock:
                 self._entries[folder] = entry
         self._make_room()
@@ -157,7 +166,11 @@ def _total(entries: Iterable[_Entry]) -> int:
 
 def _load(folder: str, loader: Loader) -> Classifier:
     try:
-        return loader.load(Path(folder))
+        classifier = loader.load(Path(folder))
+        if classifier.info.golden is not None:
+            found = classifier.probabilities(golden_pixels(classifier.info.preprocessing))[0]
+            check_golden(classifier.info.golden, found)
+        return classifier
     except TellapartError as error:
         raise ServiceError("unusable_model", f"{_tag(folder)} cannot be loaded: {error}") from error
 

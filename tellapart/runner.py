@@ -1,14 +1,14 @@
 """The Runner: the process that computes for the service's fronts. The only one that loads torch.
 
-    python -m tellapart.runner SOCKET
+    python -m tellapart.runner SOCKET BUNDLE_FOLDER    the folder is that of the default classifier, or ""
 
 It listens on a unix socket that only its user can reach, and serves every connection in a thread, one message
-after the other. It ends when the last front has gone, whatever way that went, so that none is ever left over.
-A front that dies without a word is reported to BentoML's supervisor, which would notice only seconds later,
-and in a container never.
+after the other. It ends when the last front has gone. A front that dies without a word is reported to BentoML's
+supervisor, which would notice only seconds later, and in a container never; the Runner then waits for the next one.
 """
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -19,32 +19,43 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import torch
 
+from tellapart.classifier import Loader
 from tellapart.engine import Engine
+from tellapart.forms import Forms
+from tellapart.hardware import cpus
 from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive_blocking, send_blocking, write_answers
+from tellapart.network import CPU_BATCH, pick_device
 from tellapart.settings import load_settings
+from tellapart.tuning import Tuning, tune
 from tellapart.wire import ServiceError
 
-_NOBODY_CAME_S = 60.0
+GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
+_NOBODY_CAME_S = 60.0  # time for a front to start, the first one or one in place of one that was killed
 
+_log = logging.getLogger(__name__)
 Reply = tuple[Head, list[Piece]]
 
 
 class Runner:
-    """Serves connections on a listening socket; `streams` batches are computed at once."""
+    """Serves connections on a listening socket, computing as many batches side by side as was tuned."""
 
-    def __init__(self, engine: Engine, streams: int) -> None:
-        self._engine = engine
-        self._streams = threading.Semaphore(streams)
+    def __init__(self, engine: Engine, tuning: Tuning) -> None:
+        self._engine, self._tuning = engine, tuning
+        self._streams = threading.Semaphore(tuning.streams)
         self._fronts = 0
+        self._killed = False
         self._changed = threading.Condition()
 
     def serve(self, listening: socket.socket) -> None:
-        """Accept connections until the last front has gone, or none came for a minute."""
+        """Accept connections until the last front has said goodbye, or none came for a minute."""
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         with self._changed:
-            if self._changed.wait_for(lambda: self._fronts > 0, _NOBODY_CAME_S):
+            while self._changed.wait_for(lambda: self._fronts > 0, _NOBODY_CAME_S):
                 self._changed.wait_for(lambda: self._fronts == 0)
+                if not self._killed:
+                    return
 
     def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -69,11 +80,12 @@ class Runner:
         try:
             killed = receive_blocking(connection)[0]["do"] != GOODBYE
         finally:
-            if killed:
-                _report_killed(front["front"], front["supervisor"])
             with self._changed:
                 self._fronts -= 1
+                self._killed = killed
                 self._changed.notify_all()
+            if killed:
+                _report_killed(front["front"], front["supervisor"])
         raise Closed("the front ended")
 
     def _reply(self, head: Head, body: bytearray) -> Reply:
@@ -84,6 +96,9 @@ class Runner:
                 return {**reply, "seconds": time.perf_counter() - started}, parts
         except ServiceError as error:
             return {"code": error.code, "message": str(error)}, []
+
+    def _hello(self, _head: Head, _: Any) -> Reply:
+        return {"batch": self._tuning.batch, "streams": self._tuning.streams}, []
 
     def _load(self, head: Head, _: Any) -> Reply:
         self._engine.load(head["folder"])
@@ -109,21 +124,25 @@ def _report_killed(front: int, supervisor: int) -> None:
     with contextlib.suppress(OSError):
         command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
         if b"bentoml" in command and b"serve" in command:
-            print(f"tellapart: the front {front} was killed; asking {supervisor} for another", file=sys.stderr)
+            _log.warning("the front %d was killed; the supervisor %d is asked for another", front, supervisor)
             os.kill(supervisor, signal.SIGHUP)
 
 
-def main(path: Path) -> None:
-    """Listen on a socket at that path."""
+def main(path: Path, default: str) -> None:
+    """Load the default classifier, if there is one, then listen on a socket at that path."""
+    logging.basicConfig(format="%(asctime)s [runner] %(message)s")
     # the supervisor signals all processes below it at once, but a front still finishes what is in flight
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    settings = load_settings()
+    device = pick_device("auto")
+    engine = Engine(Loader(device), settings.model_memory, Forms(settings.compiled, settings.cache))
+    tuning = _tuned(engine, default, device, settings.cache)
     with socket.socket(socket.AF_UNIX) as listening:
-        engine, streams = _engine()
         path.unlink(missing_ok=True)  # of one that was killed
         listening.bind(str(path))
         listening.listen(64)
-        Runner(engine, streams).serve(listening)
+        Runner(engine, tuning).serve(listening)
     for file in (path, path.with_suffix(".lock")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others may live there
@@ -131,19 +150,23 @@ def main(path: Path) -> None:
     os._exit(0)  # a thread may still compute what nobody waits for
 
 
-def _engine() -> tuple[Engine, int]:
-    import torch
-
-    from tellapart.classifier import Loader
-    from tellapart.network import pick_device
-
-    device = pick_device("auto")
-    settings = load_settings()
-    streams = len(os.sched_getaffinity(0)) if device.type == "cpu" else 1
+def _tuned(engine: Engine, default: str, device: torch.device, cache: Path) -> Tuning:
+    tuning = Tuning(batch=CPU_BATCH, streams=cpus(), threads=1) if device.type == "cpu" else GPU_TUNING
+    if default:
+        try:
+            classifier = engine.load(default)
+        except ServiceError as error:  # a request for it gets the reason
+            _log.warning("%s", error)
+        else:
+            if device.type == "cpu":
+                key = f"{classifier.info.backbone} {classifier.extractor.form}"
+                tuning = tune(classifier.extractor, classifier.info.preprocessing.crop, cpus(), cache, key)
     if device.type == "cpu":
-        torch.set_num_threads(1)
-    return Engine(Loader(device), settings.model_memory), streams
+        torch.set_num_threads(tuning.threads)
+        engine.at_once = tuning.batch
+    _log.warning("works with %s", tuning)
+    return tuning
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

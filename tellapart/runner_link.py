@@ -46,11 +46,18 @@ class RunnerLink:
     Args:
         number: which Runner, and which GPU where there is one.
         lanes: how many questions of each kind may be under way at once.
+        default: the folder of the bundle that a new Runner loads at once, "" for none.
         prepare: called with the link whenever a Runner is up, before it counts as ready.
     """
 
-    def __init__(self, number: int, lanes: dict[str, int], prepare: Callable[["RunnerLink"], Awaitable[None]]) -> None:
-        self._number, self._lanes, self._prepare = number, lanes, prepare
+    def __init__(
+        self,
+        number: int,
+        lanes: dict[str, int],
+        default: Callable[[], Awaitable[str]],
+        prepare: Callable[["RunnerLink"], Awaitable[None]],
+    ) -> None:
+        self._number, self._lanes, self._default, self._prepare = number, lanes, default, prepare
         self._connections: dict[str, list[_Connection]] = {}
         self._watch: _Connection | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -115,7 +122,7 @@ class RunnerLink:
         while not path.exists() or not await _is_open(path):
             with _turn(path) as mine:
                 if mine and not await _is_open(path):
-                    await _start(path, self._number)
+                    await _start(path, self._number, await self._default())
             await asyncio.sleep(_POLL_S)
         watch = await _open(path)
         watch.writer.writelines(pack({"do": WATCH, "front": os.getpid(), "supervisor": os.getppid()}))
@@ -166,11 +173,11 @@ def _turn(path: Path) -> Iterator[bool]:
             yield True
 
 
-async def _start(path: Path, number: int) -> None:
+async def _start(path: Path, number: int, default: str) -> None:
     gpus = visible_gpus()
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else ""}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tellapart.runner", str(path)),
+        *(sys.executable, "-m", "tellapart.runner", str(path), default),
         cwd=_ROOT,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,

@@ -48,13 +48,11 @@ class Runners:
         gpus = len(visible_gpus())
         streams = 2 if gpus else cpus()
         lanes = {"answer": streams, "load": 1, "aside": 1}
-        self._links = [RunnerLink(i, lanes, self._prepare) for i in range(gpus or 1)]
+        self._links = [RunnerLink(i, lanes, self._default_folder, self._prepare) for i in range(gpus or 1)]
         self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
             self._compute,
-            max_batch_size=64 if gpus else 8,
             max_queue=max_queue,
             timeout_s=timeout_s,
-            concurrency=streams * len(self._links),
         )
 
     @property
@@ -119,10 +117,15 @@ class Runners:
         answer, _ = await self._free().ask("aside", head, pixels.data.cast("B"))
         return [(sha256, index, similarity) for sha256, index, similarity in answer["neighbours"]]
 
+    async def _default_folder(self) -> str:
+        model = await self._default()
+        return str(model.path) if model else ""
+
     async def _prepare(self, link: RunnerLink) -> None:
         self._loaded.clear()
-        if model := await self._default():
-            await link.ask("load", {"do": "load", "folder": str(model.path)})
+        tuning, _ = await link.ask("load", {"do": "hello"})
+        self._batcher.max_batch_size = tuning["batch"]
+        self._batcher.concurrency = tuning["streams"] * len(self._links)
 
     def _free(self) -> RunnerLink:
         return min(self._links, key=lambda link: (not link.ready, link.under_way))

@@ -127,7 +127,13 @@ def running(home: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environ = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "TELLAPART_TOKEN": ""}
+    environ = os.environ | {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "TELLAPART_HOME": str(home / "tellapart"),
+        "TELLAPART_TOKEN": "",
+        "TELLAPART_COMPILE": "off",
+    }
     command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(

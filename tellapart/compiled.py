@@ -1,0 +1,140 @@
+"""Backbones as machine code for this processor: compiled once in a process of its own, kept in the cache.
+
+    python -m tellapart.compiled BUNDLE_FOLDER FILE
+
+Normalisation is folded into the convolutions in float32 (Jacob et al. 2018, section 3.2) before weights become
+bfloat16, which loses less than folding afterwards. Compiling takes a C++ compiler and about a minute of one core,
+so it pays for a server that answers thousands of pictures; without a compiler nothing changes. Needs torch.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from tellapart.bundle import BundleInfo, open_bundle
+from tellapart.network import CPU_BATCH, FeatureExtractor, Forward, Module, load_module
+
+_ROOT = Path(__file__).resolve().parent.parent
+_MOST_AT_ONCE = 64
+_POLITE = 15  # what serves comes first
+
+
+def can_compile() -> bool:
+    """Whether there is a C++ compiler."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "g++", "clang++"))
+
+
+def package_file(info: BundleInfo, form: str, cache: Path) -> Path:
+    """Where the compiled backbone of a bundle is kept: named by all that it depends on."""
+    depends = (info.backbone_sha256, str(info.preprocessing), form, CPU_BATCH, torch.__version__, _processor())
+    return cache / "compiled" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.pt2"
+
+
+def start_compiling(folder: Path, file: Path) -> "subprocess.Popen[bytes]":
+    """Compile a bundle's backbone in a process of its own, which makes way for others.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        ["nice", "-n", str(_POLITE), sys.executable, "-m", "tellapart.compiled", str(folder), str(file)],
+        cwd=_ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def load_package(file: Path) -> Forward:
+    """The compiled forward pass: pictures (N, H, W, 3) uint8 to features (N, D) float32.
+
+    Raises:
+        RuntimeError: the file is damaged or of another machine.
+    """
+    forward: Forward = torch._inductor.aoti_load_package(str(file))
+    return forward
+
+
+def fold_normalisation(module: Module, side: int) -> Module:
+    """The module with every batch normalisation that follows a convolution taken into its weights.
+
+    Args:
+        side: pixels of its input; it is run once to see what follows what.
+    """
+    for convolution_name, norm_name in _pairs(module, side):
+        convolution, norm = module.get_submodule(convolution_name), module.get_submodule(norm_name)
+        if isinstance(convolution, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+            _replace(module, convolution_name, fuse_conv_bn_eval(convolution, norm))
+            _replace(module, norm_name, getattr(norm, "act", torch.nn.Identity()))  # timm has both in one
+    return module
+
+
+def _pairs(module: Module, side: int) -> list[tuple[str, str]]:
+    """Names of convolutions and of the normalisations that take their output."""
+    names = {part: name for name, part in module.named_modules()}
+    made: dict[int, tuple[str, torch.Tensor]] = {}  # the tensors are kept, so that no identity is used twice
+    pairs: list[tuple[str, str]] = []
+
+    def ran(part: Module, taken: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        if isinstance(part, torch.nn.Conv2d):
+            made[id(out)] = names[part], out
+        elif isinstance(part, torch.nn.BatchNorm2d) and id(taken[0]) in made:
+            pairs.append((made[id(taken[0])][0], names[part]))
+
+    hooks = [part.register_forward_hook(ran) for part in names if not list(part.children()) or _is_norm(part)]
+    with torch.no_grad():
+        module(torch.zeros(1, 3, side, side))
+    for hook in hooks:
+        hook.remove()
+    return pairs
+
+
+def _is_norm(part: Module) -> bool:
+    return isinstance(part, torch.nn.BatchNorm2d)
+
+
+def _replace(module: Module, name: str, part: Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(parent), leaf, part)
+
+
+def _processor() -> str:
+    flags = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("flags", "model name"))
+    ]
+    return f"{platform.machine()} {sorted(set(flags))}"
+
+
+def compile_bundle(folder: Path, file: Path) -> None:
+    """Compile a bundle's backbone into a file, which is there whole or not at all."""
+    bundle = open_bundle(folder)
+    side = bundle.info.preprocessing.crop
+    module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
+    network = FeatureExtractor(module, bundle.info.preprocessing).whole_pass()
+    example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
+    count = torch.export.Dim("count", min=1, max=_MOST_AT_ONCE)
+    waiting = file.with_name(f"{os.getpid()}-{file.name}")
+    try:
+        with torch.no_grad():
+            exported = torch.export.export(network, (example,), dynamic_shapes=({0: count},))
+            torch._inductor.aoti_compile_and_package(
+                exported, package_path=str(waiting), inductor_configs={"freezing": True}
+            )
+        waiting.replace(file)
+    finally:
+        waiting.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    compile_bundle(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,104 @@
+"""Moves backbones in memory to their compiled form, where that is as right and faster. Needs torch."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.classifier import Classifier
+from tellapart.compiled import can_compile, load_package, package_file, start_compiling
+from tellapart.errors import TellapartError
+from tellapart.golden import golden_pixels
+from tellapart.network import FeatureExtractor
+
+WORTH_IT = 500  # pictures after which a server is taken to go on answering
+_LEAST_COSINE = 0.98  # on a picture of one frequency; wrong code is far off
+_LEAST_GAIN = 1.05
+_ROUNDS = 3
+
+_log = logging.getLogger(__name__)
+Features = NDArray[np.float32]
+
+
+class Forms:
+    """Decides when a backbone is compiled.
+
+    Args:
+        mode: "on" compiles a backbone when it is loaded and waits for it; "auto" does so in the background once
+            it answered `WORTH_IT` pictures, and takes what is in the cache at once; "off" never.
+        cache: folder of what was compiled.
+    """
+
+    def __init__(self, mode: str, cache: Path) -> None:
+        self._mode, self._cache = mode, cache
+        self._counts: Counter[int] = Counter()
+        self._seen: set[int] = set()
+        self._lock = threading.Lock()
+
+    def loaded(self, classifier: Classifier) -> None:
+        """A classifier was loaded: take the compiled form of its backbone if there is one."""
+        if self._mode == "off" or classifier.extractor.device.type != "cpu":
+            return
+        there = package_file(classifier.info, classifier.extractor.form, self._cache).exists()
+        if (there or self._mode == "on") and self._first(classifier.extractor):
+            self._bring(classifier)
+
+    def answered(self, classifier: Classifier, count: int) -> None:
+        """A backbone answered some pictures: compile it if it goes on like that."""
+        if self._mode != "auto" or classifier.extractor.device.type != "cpu":
+            return
+        key = id(classifier.extractor)
+        self._counts[key] += count
+        if self._counts[key] >= WORTH_IT and self._first(classifier.extractor):
+            threading.Thread(target=self._bring, args=(classifier,), daemon=True).start()
+
+    def _first(self, extractor: FeatureExtractor) -> bool:
+        with self._lock:
+            new = id(extractor) not in self._seen
+            self._seen.add(id(extractor))
+            return new
+
+    def _bring(self, classifier: Classifier) -> None:
+        """Compile where need be, and change over; whatever fails, what there is goes on."""
+        extractor = classifier.extractor
+        file = package_file(classifier.info, extractor.form, self._cache)
+        try:
+            if not file.exists():
+                _compile(classifier.bundle.path, file)
+            forward = load_package(file)
+            pixels = np.repeat(golden_pixels(classifier.info.preprocessing), extractor.at_once, axis=0)
+            before, slow = _timed(extractor, pixels)
+            extractor.use(forward)
+            after, fast = _timed(extractor, pixels)
+            cosine = float(before[0] @ after[0] / np.linalg.norm(before[0]) / np.linalg.norm(after[0]))
+            _log.warning("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
+            if not cosine >= _LEAST_COSINE or slow < fast * _LEAST_GAIN:
+                extractor.use(None)
+        except (OSError, RuntimeError, TellapartError) as error:
+            extractor.use(None)
+            _log.warning("not compiled: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
+def _compile(folder: Path, file: Path) -> None:
+    if not can_compile():
+        raise TellapartError("there is no C++ compiler")
+    started = time.monotonic()
+    status = start_compiling(folder, file).wait()
+    if status:
+        raise TellapartError(f"compiling {folder} ended with status {status}")
+    _log.warning("compiled in %.0f s", time.monotonic() - started)
+
+
+def _timed(extract: Callable[[NDArray[np.uint8]], Features], pixels: NDArray[np.uint8]) -> tuple[Features, float]:
+    """Features, and milliseconds of this thread's processor time a picture; the best of some rounds."""
+    found, best = extract(pixels), float("inf")
+    for _ in range(_ROUNDS):
+        started = time.thread_time()
+        extract(pixels)
+        best = min(best, time.thread_time() - started)
+    return found, 1000 * best / len(pixels)

@@ -1,0 +1,95 @@
+"""How many pictures at once and how many threads are fastest on this machine: measured, not guessed. Needs torch."""
+
+import hashlib
+import json
+import logging
+import platform
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tellapart.files import write_json
+from tellapart.network import FeatureExtractor
+
+_BATCHES = (2, 4, 8, 16)
+_SECONDS = 0.15  # of each measurement; the whole sweep takes some two seconds
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the Runner works with.
+
+    Attributes:
+        batch: pictures that go through the network at once.
+        streams: batches that are computed side by side.
+        threads: cores that one batch uses.
+        rate: pictures a second that were measured with it.
+    """
+
+    batch: int
+    streams: int
+    threads: int
+    rate: float = 0.0
+
+
+def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: str) -> Tuning:
+    """The fastest way on this machine, from the cache where it was measured before.
+
+    Args:
+        side: pixels of the network's input.
+        cores: processor cores there are.
+        key: names the backbone and its form.
+    """
+    depends = (key, side, cores, torch.__version__, platform.processor(), platform.node())
+    file = cache / "tuning" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.json"
+    try:
+        return Tuning(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        best = max(sweep(extractor, side, cores), key=lambda t: t.rate)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, asdict(best))
+    except OSError as error:
+        _log.warning("what was tuned is not kept: %s", error)
+    return best
+
+
+def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:
+    """Measure and log every way; a line each."""
+    measured = []
+    for streams, threads in sorted({(cores, 1), (1, cores)}):
+        torch.set_num_threads(threads)
+        for batch in _BATCHES:
+            extractor.at_once = batch
+            rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams)
+            measured.append(Tuning(batch, streams, threads, round(rate, 1)))
+            _log.warning("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
+    return measured
+
+
+def _rate(extractor: FeatureExtractor, pixels: NDArray[np.uint8], streams: int) -> float:
+    done = [0] * streams
+    started = time.perf_counter()
+
+    def work(number: int) -> None:
+        while not done[number] or time.perf_counter() - started < _SECONDS:
+            extractor(pixels)
+            done[number] += len(pixels)
+
+    _run([threading.Thread(target=work, args=(number,)) for number in range(streams)])
+    return sum(done) / (time.perf_counter() - started)
+
+
+def _run(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
