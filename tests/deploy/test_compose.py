@@ -93,7 +93,7 @@ def test_every_volume_and_network_that_is_used_is_declared_and_the_other_way_rou
 
 
 def test_a_service_that_answers_cannot_write_models(compose: Any) -> None:
-    assert compose["services"]["service"]["volumes"] == ["models:/data/bentoml:ro"]
+    assert compose["services"]["service"]["volumes"] == ["models:/data/bentoml:ro", "compiled:/data/home"]
 
 
 def test_no_secret_has_a_value_and_none_is_started_without_one(compose: Any) -> None:

@@ -87,6 +87,7 @@ def test_the_container_runs_our_python_as_nobody_special(bento: tuple[Path, dict
     assert lines.index("USER bentoml") > max(i for i, line in enumerate(lines) if line.startswith("RUN"))
     assert "COPY --chown=bentoml:bentoml . ./" in lines
     assert "EXPOSE 3000" in lines
+    assert any(line.startswith("RUN") and "apt-get" in line and "g++" in line for line in lines)
     assert [line for line in lines if line.startswith("ENTRYPOINT")] == [
         'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]'
     ]
