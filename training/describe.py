@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tellapart.bundle import BundleInfo
-from tellapart.dataset import Dataset
+from tellapart.dataset import Dataset, Role
 from tellapart.manifest import now
 from tellapart.weights import Weights
 from training.candidates import Candidate
@@ -78,7 +78,7 @@ def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
 
 
 def _dataset_facts(run: Run) -> dict[str, Any]:
-    used = run.features.samples
+    used = [s for s in run.features.samples if s.role is not Role.JUDGE]
     counts = Counter(s.class_index for s in used)
     return {
         "name": run.dataset.name,

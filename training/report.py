@@ -16,6 +16,7 @@ from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
 from tellapart.public import public_source
 from training.confusion_picture import draw_confusion
+from training.curves_picture import draw_curves
 from training.features import FeatureSource, Skipped
 from training.protocol import Outcome
 from training.protocol_names import PROTOCOL_TEXT
@@ -23,7 +24,7 @@ from training.reliability import calibration_words
 from training.reliability_picture import draw_reliability
 from training.report_pictures import examples, worst_mistakes
 from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
-from training.words import advice, how_measured, mix_ups, verdict
+from training.words import advice, how_measured, largest_class, mix_ups, verdict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _MOST_LICENSES = 20
@@ -57,6 +58,7 @@ def write_report(
             version=__version__,
             backbone=BACKBONES[info.backbone].title,
             verdict=verdict(info.metrics),
+            baseline=largest_class(info.metrics),
             advice=advice(info.metrics, info.dataset),
             how_measured=how_measured(info.metrics, info.dataset),
             protocol=PROTOCOL_TEXT[outcome.protocol],
@@ -65,6 +67,7 @@ def write_report(
             examples=(groups := examples(outcome, info.class_names)),
             shown={group.place for group in groups},
             mistakes=worst_mistakes(outcome, info.class_names, source),
+            curves=draw_curves(info.training.get("curves", ())),
             calibration=calibration_words(info.metrics["calibration"]),
             reliability=draw_reliability(info.metrics["calibration"]["bins"]),
             rejection=rejection_words(info.metrics["none_of_these"]),

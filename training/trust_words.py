@@ -15,7 +15,8 @@ def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
         return ["It always answers one of its classes: there were too few pictures to learn when to say none of these."]
     lines = [
         f"It says “none of these” to {_share(found['false_reject'])} of the pictures that do show one of its classes; "
-        f"the aim was {found['aim_false_reject']:.0%}."
+        f"the aim was {found['aim_false_reject']:.0%}. What counts is how much a picture looks like any of "
+        "them, not which: one between two classes may be answered with 30%, one unlike all of them turned away at 80%."
     ]
     if found["false_accept"]:
         lines.append(
@@ -26,7 +27,10 @@ def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
     if found["false_accept_given"]:
         lines.append(f"Of the pictures in the folder “none”, {_share(found['false_accept_given'])} were let through.")
     else:
-        lines.append("Put pictures of what else it may be shown into a folder “none”: it learns from them to refuse.")
+        lines.append(
+            "Put ten or more pictures of what else it may be shown into a folder “none” beside the class folders: it "
+            "learns to refuse what looks like them, which helps far more than anything else."
+        )
     return lines
 
 

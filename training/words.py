@@ -25,6 +25,14 @@ class MixUp:
     support: int
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """The accuracy of an answer that needs no classifier."""
+
+    name: str
+    share: float
+
+
 def verdict(metrics: Mapping[str, Any]) -> str:
     """Two sentences: how good it is, and how sure that is."""
     n, accuracy = metrics["n"], metrics["accuracy"]
@@ -33,12 +41,19 @@ def verdict(metrics: Mapping[str, Any]) -> str:
         f"It gave the right answer for {round(accuracy * n)} of {n} pictures it had not learned from ({accuracy:.0%})."
     )
     second = f"On other pictures of this kind, expect between {low:.0%} and {high:.0%} (95% interval)"
-    guess = max((row["support"] for row in metrics["per_class"].values()), default=0) / max(1, n)
+    guess = largest_class(metrics).share
     if low <= guess:
         return (
             f"{first} {second}, which is not clearly better than always answering with the largest class ({guess:.0%})."
         )
     return f"{first} {second}."
+
+
+def largest_class(metrics: Mapping[str, Any]) -> Baseline:
+    """What always answering with the class of the most judged pictures would get."""
+    rows = metrics["per_class"]
+    name = max(rows, key=lambda name: rows[name]["support"])
+    return Baseline(name, rows[name]["support"] / max(1, metrics["n"]))
 
 
 def how_measured(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:

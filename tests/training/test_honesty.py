@@ -9,6 +9,7 @@ import pytest
 
 from tellapart.dataset import Role, Sample
 from tellapart.progress import silent
+from training.curves_picture import draw_curves
 from training.features import Features
 from training.head import fit_head
 from training.honesty import gather_evidence
@@ -19,6 +20,7 @@ from training.reliability import calibration_evidence, calibration_words, reliab
 from training.selective import selective_table, threshold_for
 from training.strangers import LEAST_PICTURES, learn_rejection
 from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
+from training.words import Baseline, largest_class
 
 NAMES = ["a", "b", "c", "d"]
 WIDTH = 40
@@ -258,3 +260,20 @@ def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen
     assert shares[10] < 0.35 < shares[0]
     known, _ = planted(400, 4, spread=0.9, seed=9)
     assert rejection.none_of_these(known, head.probabilities(known)).mean() < 0.12
+
+
+def test_curves_by_hand() -> None:
+    rows = [
+        {"epoch": 0, "train_loss": None, "val_loss": 2.0, "val_accuracy": 0.5},
+        {"epoch": 2, "train_loss": 1.0, "val_loss": 1.5, "val_accuracy": 0.9},
+    ]
+    accuracy, loss = draw_curves(rows)
+    assert (accuracy.bottom, accuracy.top, accuracy.last) == ("50%", "90%", 2)
+    assert accuracy.lines[0].points == "40.0,190.0 280.0,40.0"
+    assert [line.points for line in loss.lines] == ["40.0,40.0 280.0,115.0", "280.0,190.0"]
+    assert draw_curves(rows[:1]) == []
+
+
+def test_the_accuracy_stands_beside_what_the_largest_class_would_get() -> None:
+    metrics = summarize(np.repeat([0, 1], [10, 30]), np.eye(2)[np.repeat([0, 1], [10, 30])], ["a", "b"])
+    assert largest_class(metrics) == Baseline("b", 0.75)
