@@ -211,7 +211,7 @@ class Trainer:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
     def _step(self, batch: Batch, share: float) -> torch.Tensor:
-        set_rate(self._optimizer, rate(share))
+        set_rate(self._optimizer, rate(share + 0.5 / self.steps))  # in the middle of the step
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._set_gradients(*self._to_device(batch))
         self._optimizer.step()
