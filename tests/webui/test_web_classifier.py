@@ -12,6 +12,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
 
 from tellapart import store
 from tellapart.catalogue import Catalogue
@@ -21,6 +23,7 @@ from tellapart.names import parse_class_names
 from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.wire import NeighbourPicture
+from webui.app import create_app
 from webui.model_card import plain
 from webui.streams import streamed
 
@@ -106,6 +109,23 @@ def test_promoting_asks_first_and_is_seen_by_a_running_service_at_once(
     assert answer.location == "/classifiers/colours"
     assert running.find("colours").tag == old
     assert f"{old} answers now." in web.get(answer.location).text
+
+
+@pytest.mark.browser
+def test_a_person_lets_another_version_answer(
+    browser: webdriver.Chrome, serve: Callable[[Any], str], save: Callable[[], str], service: Any, settings: Settings
+) -> None:
+    old, new = save(), save()
+    url = serve(create_app(replace(settings, service_url=serve(service.app()))))
+    browser.get(f"{url}/classifiers/colours")
+    browser.find_element(By.PARTIAL_LINK_TEXT, "Let it answer").click()
+    browser.find_element(By.CSS_SELECTOR, "main .btn-primary").click()
+    assert f"{old} answers now." in browser.find_element(By.CSS_SELECTOR, "[role=status]").text
+    assert store.resolve("colours").tag == old
+    browser.find_element(By.LINK_TEXT, "Roll back").click()
+    browser.find_element(By.CSS_SELECTOR, "main .btn-primary").click()
+    assert f"{new} answers now" not in browser.page_source
+    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
 
 
 def test_rolling_back_lets_the_one_before_answer_again(web: FlaskClient, save: Callable[[], str]) -> None:

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +129,23 @@ def test_the_table_has_no_formulas(web: FlaskClient, upload: Any, make_picture: 
     assert row["picture"].startswith("'=cmd")
     assert row["class_2"] in ("'@x", "'-a")
     assert float(row["confidence_1"]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "nasty", ["<script>alert(1)</script>", "'\"><b onload=x>", "{{7*7}}", "${7*7}", "</textarea><b>", "&lt;b&gt;"]
+)
+def test_nasty_names_are_only_text_on_every_page(
+    web: FlaskClient, upload: Any, make_picture: MakePicture, service: Any, nasty: str
+) -> None:
+    service.models = [service.models[0].model_copy(update={"classes": [nasty, "b"]})]
+    service.neighbours = [NeighbourPicture(sha256="0" * 64, class_name=nasty, similarity=0.5)]
+    result = upload((make_picture("red"), nasty.replace("/", "") + ".png")).location
+    web.post(f"{result}/feedback", data={"right": "no", "class": nasty, "keep": "yes"})
+    shared = re.search(r"/shared/[\w-]+", web.post(f"{result}/shares", data={"days": "1"}).text)
+    assert shared
+    paths = [result, f"{result}/explanation", f"{result}/nearest", shared[0], "/classifiers/colours/wrong"]
+    for page in (web.get(path).text for path in paths):
+        assert nasty in unescape(page)
+        assert "<script>alert" not in page
+        assert "<b" not in page.replace("<body", "").replace("<br>", "").replace("<button", "")
+        assert ">49<" not in page
