@@ -11,6 +11,7 @@ import hmac
 import logging
 import os
 import re
+import time
 import uuid
 from collections.abc import Mapping
 
@@ -38,7 +39,10 @@ _REAL_PATH = "tellapart.path"
 _SHAPED = "tellapart.shaped"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+_UNLOGGED = frozenset({"/metrics", *OPEN_PATHS})
+
 _log = logging.getLogger(__name__)
+_access = logging.getLogger("bentoml.tellapart")  # BentoML writes what is below its own name from INFO on
 
 
 def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
@@ -89,8 +93,11 @@ class Guard:
         try:
             await self._app(scope, receive, answer.send)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], _label(path))
+            _log.exception("%s %s %s failed", answer.request_id, scope["method"], scope["path"])
             await answer.fail(ServiceError("internal", "the service failed. Its log says why"))
+        finally:
+            if path not in _UNLOGGED:
+                answer.log()
 
 
 class _Answer:
@@ -98,7 +105,8 @@ class _Answer:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._request_id = request_id
+        self.request_id = request_id
+        self._began, self._status = time.perf_counter(), 0
         self._started = self._replaced = False
 
     async def send(self, message: Message) -> None:
@@ -124,8 +132,14 @@ class _Answer:
         await self._send(message)
 
     def _start(self, message: Message) -> None:
-        self._started = True
-        MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+        self._started, self._status = True, message["status"]
+        MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
+
+    def log(self) -> None:
+        """One line a request: its id, what was asked, the status, milliseconds. Never a header or a query."""
+        milliseconds = 1000 * (time.perf_counter() - self._began)
+        method, path = self._scope["method"], self._scope["path"]
+        _access.info("%s %s %s %d %.1f ms", self.request_id, method, path, self._status, milliseconds)
 
 
 class Gate:

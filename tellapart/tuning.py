@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import platform
 import threading
 import time
@@ -19,6 +20,8 @@ from tellapart.network import FeatureExtractor
 
 _BATCHES = (2, 4, 8, 16)
 _SECONDS = 0.15  # of each measurement; the whole sweep takes some two seconds
+_BUSY = 1.5  # load a core from which figures say more about others than about us
+_MARGIN = 1.25  # a batch spread over cores waits for the slowest, and a front or a neighbour makes one slow
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +56,20 @@ def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: s
     try:
         return Tuning(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
-        best = max(sweep(extractor, side, cores), key=lambda t: t.rate)
+        best = choose(sweep(extractor, side, cores))
+    if os.getloadavg()[0] > _BUSY * cores:
+        return best  # measured beside others: to be measured again at the next start
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, asdict(best))
     except OSError as error:
         _log.warning("what was tuned is not kept: %s", error)
     return best
+
+
+def choose(measured: Sequence[Tuning]) -> Tuning:
+    """The fastest, where cores that wait for each other must be clearly faster than cores that do not."""
+    return max(measured, key=lambda t: t.rate / (_MARGIN if t.threads > 1 else 1))
 
 
 def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:

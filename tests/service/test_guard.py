@@ -175,3 +175,19 @@ def test_an_exception_is_answered_before_any_timeout() -> None:
             return [await client.get("/readyz"), await client.get("/models")]
 
     assert [code(response) for response in asyncio.run(body())] == [(503, "not_ready"), (500, "internal")]
+
+
+def test_every_request_is_one_line_of_the_log_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="bentoml.tellapart"):
+        ask(
+            "POST",
+            "/classify?model=hidden",
+            token="s3cret",
+            headers={"X-Request-Id": "mine", "Authorization": "s3cret"},
+        )
+        ask("GET", "/livez")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 1
+    assert lines[0].startswith("mine POST /classify 401 ")
+    assert "s3cret" not in lines[0]
+    assert "hidden" not in lines[0]
