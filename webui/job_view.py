@@ -166,9 +166,11 @@ def _curve(title: str, values: Sequence[float]) -> CurveView:
 
 
 def _left(job: Job) -> str:
-    """About how long the job still takes, in words; "" where that cannot be said."""
-    if job.state != State.RUNNING or not job.stages:
+    """About how long the job still takes, in words, or what it waits for; "" where neither can be said."""
+    if job.state != State.RUNNING:
         return ""
+    if all(stage["finished"] for stage in job.stages):
+        return "getting ready"
     classes = [stage for stage in job.stages if stage["stage"].startswith(COLLECT)]
     if phase_of(job.stages[-1]["stage"]) > 0:
         seconds = _of_stage(job.stages[-1])
