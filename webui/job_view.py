@@ -12,7 +12,17 @@ from tellapart.progress import Progress
 from tellapart.settings import Settings
 from webui.job_command import dataset_folder
 from webui.jobs import Job, Kind, State
-from webui.words import COLLECT, CURVE_WORDS, PHASES, count_words, duration_words, phase_of, stage_words
+from webui.words import (
+    COLLECT,
+    CURVE_WORDS,
+    PHASES,
+    count_words,
+    duration_words,
+    is_shown,
+    note_words,
+    phase_of,
+    stage_words,
+)
 
 _MOST_CLASSES = 60
 _MOST_PICTURES = 240  # thumbnails on a page
@@ -106,7 +116,7 @@ def _phase_state(job: Job, phase: int, now: int) -> str:
 
 def _stages(job: Job, phase: int) -> list[StageView]:
     """A phase's stages; the classes, which have rows of their own, are one."""
-    mine = [stage for stage in job.stages if phase_of(stage["stage"]) == phase]
+    mine = [stage for stage in job.stages if phase_of(stage["stage"]) == phase and is_shown(stage["stage"])]
     classes = [stage for stage in mine if stage["stage"].startswith(COLLECT)]
     others = [stage for stage in mine if not stage["stage"].startswith(COLLECT)]
     return [*([_together(classes, job)] if classes else []), *map(_stage, others)]
@@ -114,7 +124,8 @@ def _stages(job: Job, phase: int) -> list[StageView]:
 
 def _stage(stage: Stage) -> StageView:
     share = 1.0 if stage["finished"] else min(1.0, stage["done"] / stage["total"]) if stage["total"] else None
-    return StageView(stage_words(stage["stage"]), count_words(stage), stage["note"], stage["finished"], share)
+    note = note_words(stage["note"])
+    return StageView(stage_words(stage["stage"]), count_words(stage), note, stage["finished"], share)
 
 
 def _together(stages: Sequence[Stage], job: Job) -> StageView:

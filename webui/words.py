@@ -41,6 +41,8 @@ CURVE_WORDS = {
     "val_loss": "Error on pictures held back",
     "val_accuracy": "Share of held-back pictures answered rightly",
 }
+_NOT_SHOWN = {"log"}
+_COUNTED = {"pictures", "files", "trials"}
 PHASES = ("Collect pictures", "Check them", "Learn", "Measure and publish")
 _PHASE_OF = {
     "read pictures": 1, "curate": 1, "features": 1, "quality": 1, "suspects": 1, "check": 1, "evidence": 3, "report": 3,
@@ -54,6 +56,16 @@ def stage_words(stage: str) -> str:
     if stage.startswith("problem "):
         return "A source had trouble"
     return _STAGE_WORDS.get(stage, stage[:1].upper() + stage[1:])
+
+
+def note_words(note: str) -> str:
+    """What a stage says about itself, without what is to be typed in a terminal; "" for nothing."""
+    return note.partition("; to ")[0]
+
+
+def is_shown(stage: str) -> bool:
+    """Whether a stage is for people who look at the page."""
+    return stage not in _NOT_SHOWN
 
 
 def phase_of(stage: str) -> int:
@@ -77,8 +89,10 @@ def duration_words(seconds: float) -> str:
 
 
 def count_words(stage: Mapping[str, Any]) -> str:
-    """What a stage has counted: "12 of 40 pictures"; "" where it has counted nothing."""
+    """What a stage has counted: "12 of 40 pictures"; "" where it has counted nothing that people know."""
     done, total, unit = stage["done"], stage["total"], stage["unit"]
+    if unit not in _COUNTED:
+        return ""
     if total and not (stage["finished"] and done < total):
         return f"{min(done, total)} of {total} {unit}"
     return f"{done} {unit}" if done else ""

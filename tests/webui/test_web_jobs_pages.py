@@ -258,6 +258,21 @@ def test_phases_follow_the_stages(settings: Settings) -> None:
     assert view(job(State.RUNNING, collect, head), settings).left == ""
 
 
+def test_what_is_for_terminals_is_not_on_the_page(settings: Settings) -> None:
+    note = "12 pictures may be wrong, 3 of them almost certainly; to see them: tellapart curate pets"
+    stages = [
+        stage("check", 0, None, True, note=note),
+        stage("log", 0, None, True, note="tensorboard --logdir x"),
+        stage("head", 60, None, True, unit="folds"),
+    ]
+    job = Job(id="x", kind=Kind.TRAIN, name="pets", options={}, state=State.RUNNING, stages=stages)
+    shown = [(s.title, s.detail, s.note) for phase in view(job, settings).phases for s in phase.stages]
+    assert shown == [
+        ("Pictures to look at", "", "12 pictures may be wrong, 3 of them almost certainly"),
+        ("Learning to tell the classes apart", "", ""),
+    ]
+
+
 def test_curves_are_drawn_of_what_was_measured(web: FlaskClient, jobs: Jobs, database: Database) -> None:
     job = jobs.enqueue(Kind.TRAIN, "pets", {})
     points = [{"at": 1, "loss": 1.0}, {"at": 2, "loss": 0.5, "accuracy": 0.9}, {"at": 3, "loss": 0.0}]
