@@ -37,9 +37,14 @@ FOLDER_RATE = 100.0
 
 
 def lacking(source: SourceInfo, settings: Settings) -> str:
-    """What a source lacks on this machine before it can be asked, "" for nothing."""
+    """What a source lacks on this machine before it can be asked, "" for nothing.
+
+    With a queue that other machines reach, the worker may be one of them, of which nothing is known here.
+    """
     if source.word == "flickr" and not settings.flickr_key:
         return "needs an API key in TELLAPART_FLICKR_KEY"
+    if settings.queue_url:
+        return ""
     if source.word == "gallery" and not settings.gallery_folder.is_dir():
         return "needs the package tuxpaint-stamps-default"
     if source.word in ("bing", "duckduckgo", "google", "gallery") and not settings.chromium.exists():

@@ -194,6 +194,11 @@ def test_the_form_offers_exactly_the_sources_there_are(settings: Settings) -> No
     flickr = next(source for source in SOURCES if source.word == "flickr")
     assert lacking(flickr, settings)
     assert lacking(flickr, replace(settings, flickr_key="k")) == ""
+    bare = replace(settings, chromium=Path("/nonexistent"), gallery_folder=Path("/nonexistent"))
+    wanting = {source.word for source in SOURCES if lacking(source, bare)}
+    assert wanting == {"flickr", "bing", "duckduckgo", "google", "gallery"}
+    afar = replace(bare, queue_url="redis://queue")
+    assert {source.word for source in SOURCES if lacking(source, afar)} == {"flickr"}
 
 
 # The page of a job
