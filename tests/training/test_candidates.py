@@ -1,0 +1,219 @@
+"""Head or whole network: who chooses, what is said, and that a tuned classifier answers everywhere alike."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import training.candidates
+from tellapart.bundle import BundleInfo
+from tellapart.classifier import Loader
+from tellapart.dataset import Dataset, Sample
+from tellapart.errors import UsageError
+from tellapart.predictions import read_predictions
+from tellapart.progress import Progress
+from training.candidates import checkpoint_file, why_not
+from training.features import Features
+from training.options import Circumstances, Mode, TrainingOptions, check
+from training.protocol import cut
+from training.protocol_names import Protocol
+from training.train import train
+from training.trainer import DivergedError
+
+GPU = torch.device("cuda")
+CPU = torch.device("cpu")
+TUNED = TrainingOptions(backbone="efficientnet_lite0", mode=Mode.FINETUNE, epochs=1)
+MakeDataset = Callable[..., Dataset]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """See test_finetune."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def made(splits: dict[str, int], classes: int = 3) -> Features:
+    """So many pictures of each class in each split, two of a group."""
+    samples = [
+        Sample(Path(f"{split}-{c}-{i}"), c, f"{split}-{c}-{i}", split, f"{split}-{c}-{i // 2}")
+        for split, count in splits.items()
+        for c in range(classes)
+        for i in range(count)
+    ]
+    return Features(np.zeros((len(samples), 4), np.float32), samples)
+
+
+@pytest.mark.parametrize(
+    ("splits", "protocol", "chooses", "judges"),
+    [
+        ({"train": 20, "val": 4, "test": 4}, Protocol.TEST, {"val"}, {"test"}),
+        ({"train": 20, "test": 4}, Protocol.TEST, {"train"}, {"test"}),
+        ({"train": 20, "val": 4}, Protocol.VALIDATION, {"train"}, {"val"}),
+        ({"": 20}, Protocol.HOLD_OUT, {""}, {""}),
+    ],
+)
+def test_who_judges_neither_learns_nor_chooses(
+    splits: dict[str, int], protocol: Protocol, chooses: set[str], judges: set[str]
+) -> None:
+    features = made(splits)
+    parts = cut(features, 0)
+    assert parts.protocol is protocol
+    assert {s.split for s in parts.choose.samples} == chooses
+    assert {s.split for s in parts.judge.samples} == judges
+    groups = [set(part.groups.tolist()) for part in (parts.learn, parts.choose, parts.judge)]
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert sum(len(p.samples) for p in (parts.learn, parts.choose, parts.judge)) == len(features.samples)
+    assert [s.sha256 for s in cut(features, 0).choose.samples] == [s.sha256 for s in parts.choose.samples]
+
+
+@pytest.mark.parametrize(
+    ("mode", "device", "splits", "words"),
+    [
+        ("head", GPU, {"train": 90, "val": 30, "test": 9}, "only a head was asked for"),
+        ("auto", CPU, {"train": 90, "val": 30, "test": 9}, "without a GPU a head"),
+        ("auto", GPU, {"train": 90, "val": 10, "test": 9}, "too few pictures to tell whether fine-tuning helps"),
+        ("auto", GPU, {"": 400}, "too few pictures to tell whether fine-tuning helps"),
+        ("auto", GPU, {"train": 90, "val": 30, "test": 9}, ""),
+        ("finetune", CPU, {"train": 9, "val": 2, "test": 2}, ""),
+        ("finetune", CPU, {"": 12}, ""),
+        ("finetune", CPU, {"": 2}, "too few pictures to fine-tune"),
+    ],
+)
+def test_when_the_whole_network_learns(mode: str, device: torch.device, splits: dict[str, int], words: str) -> None:
+    reason = why_not(TrainingOptions(mode=Mode(mode)), device, made(splits))
+    assert reason.startswith(words)
+    assert bool(reason) == bool(words)
+
+
+@pytest.mark.parametrize("options", [{"tune": 3}, {"epochs": 2}])
+def test_settings_of_what_is_not_done_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=r"--(tune|epochs) with --mode head"):
+        check(TrainingOptions(mode=Mode.HEAD, **options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def tuned(make_dataset: MakeDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, BundleInfo, Any]:
+    """A network tuned for one epoch on four pictures a class, with its log."""
+    root = tmp_path_factory.mktemp("tuned")
+    dataset = make_dataset(root / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+    seen: list[Progress] = []
+    info = train(dataset, TUNED, root / "bundle", seen.append, Circumstances(root / "runs", "shapes"))
+    return dataset, root, info, seen
+
+
+def test_a_tuned_classifier_has_a_backbone_of_its_own_and_says_how_it_learned(tuned: Any, trained: Any) -> None:
+    _, root, info, seen = tuned
+    assert info.backbone_sha256 != trained.info.backbone_sha256
+    assert (info.training["mode"], info.training["mode_asked"]) == ("finetune", "finetune")
+    assert info.training["pictures"] == 12
+    assert info.metrics["protocol"] == "test"
+    assert [row["epoch"] for row in info.training["curves"]] == [0, 1]
+    facts = info.training["fine_tuning"]
+    assert facts["kept"]
+    assert facts["recipe"]["epochs"] == 1
+    assert "of 6 validation pictures the fine-tuned network has" in facts["sentence"]
+    assert facts["sentence"] in [p.note for p in seen]
+    json.loads((root / "bundle" / "model.json").read_text())
+
+
+def test_evaluation_and_answers_are_the_same_network(tuned: Any) -> None:
+    dataset, root, info, _ = tuned
+    classifier = Loader().load(root / "bundle")
+    held = [s for s in dataset.samples() if s.split == "test"]
+    pixels = np.stack([info.preprocessing.from_bytes(s.path.read_bytes()) for s in held])
+    probabilities = classifier.probabilities(pixels)
+    said = {row.sha256: row.confidence for row in read_predictions(root / "bundle")}
+    assert len(said) == len(held)
+    for sample, row in zip(held, probabilities, strict=True):
+        assert abs(said[sample.sha256] - float(row.max())) < 1e-3
+
+
+def test_the_curves_are_in_the_log(tuned: Any) -> None:
+    _, root, info, seen = tuned
+    assert f"training curves: tensorboard --logdir {root / 'runs'}" in [p.note for p in seen]
+    (folder,) = (root / "runs").iterdir()
+    events = EventAccumulator(str(folder)).Reload()
+    assert [e.value for e in events.Scalars("val_loss")] == pytest.approx(
+        [row["val_loss"] for row in info.training["curves"]][1:]
+    )
+    assert events.Scalars("held_out/accuracy")[0].value == pytest.approx(info.metrics["accuracy"])
+
+
+def test_the_report_shows_how_it_learned(tuned: Any) -> None:
+    page = (tuned[1] / "bundle" / "report" / "index.html").read_text()
+    assert "Of 6 validation pictures the fine-tuned network has" in page
+    assert "multinomial logistic regression" not in page
+    assert "<polyline" in page
+
+
+def test_a_budget_too_short_keeps_the_head_and_says_so(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+    seen: list[Progress] = []
+    info = train(dataset, replace(TUNED, budget=0.01), tmp_path / "bundle", seen.append)
+    sentence = "a budget of 0 s is too short to fine-tune, so a head learned"
+    assert (info.training["mode"], info.training["fine_tuning"]["sentence"]) == ("head", sentence)
+    assert sentence in [p.note for p in seen]
+
+    def diverge(*_: object) -> None:
+        raise DivergedError("fine-tuning diverged in epoch 1")
+
+    monkeypatch.setattr(training.candidates, "lead", diverge)
+    info = train(dataset, TUNED, tmp_path / "bundle", seen.append)
+    assert info.training["fine_tuning"] == {"kept": False, "sentence": "fine-tuning diverged in epoch 1"}
+
+
+@pytest.mark.parametrize(("accuracies", "kept"), [((0.9, 0.8), True), ((0.8, 0.8), False), ((0.7, 0.8), False)])
+def test_auto_keeps_the_better_by_validation(
+    tuned: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, accuracies: tuple[float, float], kept: bool
+) -> None:
+    figures = iter(accuracies)
+    monkeypatch.setattr(training.candidates, "_accuracy", lambda *_: next(figures))
+    monkeypatch.setattr(training.candidates, "why_not", lambda *_: "")
+    dataset, root, info, _ = tuned
+    monkeypatch.setattr(training.candidates, "lead", lambda *_: again(root))
+    seen: list[Progress] = []
+    again_info = train(dataset, replace(TUNED, mode=Mode.AUTO), tmp_path / "bundle", seen.append)
+    assert again_info.training["mode"] == ("finetune" if kept else "head")
+    assert (again_info.backbone_sha256 == info.backbone_sha256) == kept
+    note = next(p.note for p in seen if p.stage == "fine-tuning")
+    assert note.startswith(f"of 6 validation pictures the fine-tuned network has {accuracies[0]:.1%} right")
+    assert note.endswith(f"{accuracies[1]:.1%}; the {'network' if kept else 'head'} is kept")
+    assert again_info.training["fine_tuning"]["kept"] == kept
+    assert again_info.metrics["n"] == 6
+
+
+def again(root: Path) -> Any:
+    """What the fine-tuning of `tuned` came to."""
+    from tellapart.bundle import open_bundle
+    from training.finetune import Tuned
+    from training.trainer import Epoch
+
+    bundle = open_bundle(root / "bundle")
+    curves = [Epoch(**row) for row in bundle.info.training["curves"]]
+    return Tuned(bundle.backbone_file.read_bytes(), bundle.head, curves, 1, False, 0)
+
+
+def test_few_pictures_are_measured_on_a_hold_out_that_is_said(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data", ("",) * 8)
+    info = train(dataset, TUNED, tmp_path / "bundle", lambda _: None)
+    assert info.metrics["protocol"] == "hold-out"
+    assert 2 <= info.metrics["n"] <= 8
+    assert info.training["pictures"] + info.metrics["n"] < 24
+    assert "a fifth of all, near-copies together" in (tmp_path / "bundle" / "report" / "index.html").read_text()
+
+
+def test_where_a_fine_tuning_stands_is_derived_data(tuned: Any) -> None:
+    assert checkpoint_file(tuned[0]).is_relative_to(tuned[0].cache)
+    assert checkpoint_file(tuned[0]).exists()
