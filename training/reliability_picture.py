@@ -30,10 +30,15 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]]) -> list[Point]:
             low=_up(row["accuracy_low"]),
             high=_up(row["accuracy_high"]),
             radius=round(3 + 5 * float(row["n"] / largest) ** 0.5, 1),
-            title=f"{row['n']} pictures: {row['confidence']:.0%} sure on average, {row['accuracy']:.0%} right",
+            title=_title(row),
         )
         for row in bins
     ]
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    pictures = f"{row['n']} picture{'' if row['n'] == 1 else 's'}"
+    return f"{pictures}: {row['confidence']:.0%} sure on average, {row['accuracy']:.0%} right"
 
 
 def _up(share: float) -> float:
