@@ -19,8 +19,8 @@ from tellapart.weights import Weights
 from training.features import Features, FeatureSource, extract
 from training.protocol import choose_view
 
-FEW = 400  # pictures up to which every view of all is computed, and folds choose with everything else
-SAMPLE = 240  # learning pictures that choose the view of more
+FEW = 1000  # pictures up to which every view of all is computed, and folds choose with everything else
+SAMPLE = 600  # learning pictures that choose the view of more
 
 
 def preprocessings(weights: Weights, fine_tuning: bool) -> tuple[Preprocessing, ...]:
