@@ -8,18 +8,19 @@ from tellapart.wire import Problem
 from webui.answers import Answer, Question
 from webui.intake import Upload
 from webui.parts import parts
+from webui.previews import LONGEST_SIDE
 from webui.records import Entry, Record, new_id
 
 
-def ask(uploads: Sequence[Upload], question: Question) -> list[Entry]:
-    """One entry for each picture, in their order.
+def ask(uploads: Sequence[Upload], question: Question, side: int = LONGEST_SIDE) -> list[Entry]:
+    """One entry for each picture, in their order; `side` is the longest one of the copies that are kept.
 
     Raises:
         ServiceError: the question is wrong, such as `unknown_model`.
         Unavailable: the service cannot answer.
     """
     answers = parts().answers.answer([u.data for u in uploads], question)
-    return [_entry(upload, answer) for upload, answer in zip(uploads, answers, strict=True)]
+    return [_entry(upload, answer, side) for upload, answer in zip(uploads, answers, strict=True)]
 
 
 def for_programs(entry: Entry) -> dict[str, object]:
@@ -35,13 +36,13 @@ def for_programs(entry: Entry) -> dict[str, object]:
     }
 
 
-def _entry(upload: Upload, answer: Answer) -> Entry:
+def _entry(upload: Upload, answer: Answer, side: int) -> Entry:
     """What became of one upload; a result gets its own record and a preview."""
     if isinstance(answer.outcome, Problem):
         return Entry(name=upload.name, sha256=answer.digest, error=answer.outcome)
     entry = Entry(
         name=upload.name, sha256=answer.digest, id=new_id(), result=answer.outcome, from_cache=answer.from_cache
     )
-    parts().previews.save(answer.digest, upload.data)
+    parts().previews.save(answer.digest, upload.data, side)
     parts().records.save(Record(entries=[entry]), entry.id)
     return entry

@@ -10,6 +10,7 @@ from webui.batches import MAX_PICTURES, PART, Batch, read_part
 from webui.downloads import as_csv, as_json
 from webui.intake import Upload, read_number, read_top_k, read_uploads, shown_name
 from webui.parts import parts
+from webui.previews import OF_MANY
 from webui.records import Entry
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
@@ -31,7 +32,7 @@ def add(batch_id: str) -> Response:
     first, uploads = read_number("start", 0, 0, batch.total - 1), read_uploads()
     if batch.from_archive or first + len(uploads) > batch.total:
         raise ServiceError("wrong_field", f"the batch takes {batch.total} pictures")
-    entries = ask(uploads, batch.question)
+    entries = ask(uploads, batch.question, OF_MANY)
     parts().batches.save_part(batch, first, entries)
     return jsonify({"results": [for_programs(entry) for entry in entries]})
 
@@ -76,7 +77,8 @@ def _answer_part(batch: Batch, first: int) -> list[Entry]:
         return kept
     with open_archive(parts().batches.archive(batch)) as archive:
         found = [(shown_name(name), data) for name, data in read_part(archive, first)]
-    answers = iter(ask([Upload(name, data) for name, data in found if isinstance(data, bytes)], batch.question))
+    readable = [Upload(name, data) for name, data in found if isinstance(data, bytes)]
+    answers = iter(ask(readable, batch.question, OF_MANY))
     entries = [next(answers) if isinstance(data, bytes) else _unreadable(name, data) for name, data in found]
     parts().batches.save_part(batch, first, entries)
     return entries

@@ -13,6 +13,7 @@ from tellapart.settings import Settings
 DAY = 24 * 3600
 KEEP_SECONDS = 7 * DAY
 MAX_FILES = 20_000
+PRUNE_EVERY = 1000  # answers
 
 
 class JsonSerializer(JSONSerializer):  # type: ignore[misc]
@@ -40,21 +41,20 @@ class JsonFileCache(FileSystemCache):  # type: ignore[misc]
 
     serializer = JsonSerializer()
 
-    @property
-    def _file_count(self) -> int:
-        """The number of files as kept in one of them, which may be as corrupt as any."""
-        count = self.get(self._fs_count_file)
-        return count if isinstance(count, int) else 0
+    _until_prune = PRUNE_EVERY
+
+    def _update_count(self, delta: int | None = None, value: int | None = None) -> None:
+        """Nothing is counted at each answer; the folder is looked through once in a while."""
 
     def _prune(self) -> None:
-        """Down to nine tenths, oldest first, so that a full cache is looked through once in a while only."""
-        if not self._over_threshold():
+        """Once in a while, down to the threshold, oldest first."""
+        self._until_prune -= 1
+        if self._until_prune > 0:
             return
+        self._until_prune = PRUNE_EVERY
         files = sorted(map(Path, self._list_dir()), key=_modified)
-        kept = self._threshold * 9 // 10
-        for path in files[: max(0, len(files) - kept)]:
+        for path in files[: max(0, len(files) - self._threshold)]:
             path.unlink(missing_ok=True)
-        self._update_count(value=min(kept, len(files)))
 
 
 def _modified(path: Path) -> float:

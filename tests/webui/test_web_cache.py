@@ -1,5 +1,6 @@
 """Answers are kept under the picture's bytes, the exact version and the options; failures never."""
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -81,10 +82,11 @@ def test_the_list_of_models_is_remembered_for_a_moment_only(service: Any, servic
 
 
 def test_a_failure_is_never_kept(upload: Any, make_picture: MakePicture, service: Any, settings: Settings) -> None:
+    ask(upload, make_picture("blue"))
     before = entries(settings.home / "web" / "cache")
     for _ in range(2):
         assert upload((b"no picture", "a.png"), json=True).status_code == 400
-    assert service.asked("/classify") == 2
+    assert service.asked("/classify") == 3
     assert entries(settings.home / "web" / "cache") == before
     service.broken = lambda: Response(status=503)
     assert upload((make_picture("red"), "a.png"), json=True).status_code == 503
@@ -115,6 +117,18 @@ def test_a_cut_off_entry_is_a_miss(upload: Any, make_picture: MakePicture, setti
     for path in entries(settings.home / "web" / "cache"):
         path.write_bytes(b"\x00")
     assert ask(upload, make_picture("red"))["from_cache"] is False
+
+
+def test_a_full_cache_is_thinned_oldest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JsonFileCache, "_until_prune", 6)
+    cache = JsonFileCache(str(tmp_path), threshold=3)
+    for age in range(5):
+        cache.set(str(age), age)
+        os.utime(cache._get_filename(str(age)), (age, age))
+    assert len(entries(tmp_path)) == 5  # it is looked through once in a while only
+    cache.set("new", 9)
+    assert [cache.get(str(age)) for age in range(5)] == [None, None, 2, 3, 4]
+    assert cache.get("new") == 9
 
 
 def entries(folder: Path) -> list[Path]:
