@@ -37,11 +37,11 @@ from tellapart.actions import apply
 from tellapart.backbones import BACKBONES, EMBEDDED_BACKBONE
 from tellapart.dataset import Dataset, Sample
 from tellapart.folders import open_folder
+from tellapart.folds import grouped_folds
 from tellapart.images import decode, sha256
 from tellapart.progress import silent
 from tellapart.weights import load_weights
 from training.features import Features, FeatureSource, extract
-from training.folds import grouped_folds
 from training.head import choose, fit_head
 
 TURNED, STRANGERS, DUPLICATES = 0.2, 0.1, 0.05

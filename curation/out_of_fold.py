@@ -14,14 +14,12 @@ from scipy.linalg import qr
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from curation.neighbours import Floats, find_neighbours
+from tellapart.folds import Fold, grouped_folds
 
 Targets = NDArray[np.int64]
-Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
-FOLDS = 5
 _ROUNDS = 3  # cuts into folds whose answers are averaged
 _ITERATIONS = 60
 _SPREAD_K, _SPREAD_ALPHA, _SPREAD_STEPS = 10, 0.8, 10
@@ -74,21 +72,11 @@ def ask(features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is near enough
         for round_ in range(_ROUNDS):
-            folds = _folds(targets, groups, seed + round_)
+            folds = grouped_folds(targets, groups, seed + round_)
             head += _out_of_fold_head(rotated, targets, n_classes, folds, 1 / features.shape[1])
             spread += _out_of_fold_spread(graph, targets, n_classes, folds)
     head, spread = head / np.float32(_ROUNDS), spread / np.float32(_ROUNDS)
     return Witnesses(head - _log_sum(head), spread - _log_sum(spread))
-
-
-def _folds(targets: Targets, groups: NDArray[np.str_], seed: int) -> list[Fold]:
-    count = min(FOLDS, len(np.unique(groups)))
-    if count < 2:
-        return []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it warns of classes smaller than the number of folds
-        cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        return list(cutter.split(np.zeros((len(targets), 1)), targets, groups))
 
 
 def _out_of_fold_head(features: Floats, targets: Targets, n_classes: int, folds: list[Fold], c: float) -> Floats:

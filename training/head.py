@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tellapart.bundle import Head
+from tellapart.folds import Fold
 from training.calibrate import fit_temperature, negative_log_likelihood
-from training.folds import Fold
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 DEFAULT_C = 1e-3

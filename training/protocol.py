@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from tellapart.bundle import Head
 from tellapart.dataset import Role, judging_split
 from tellapart.errors import DataError
+from tellapart.folds import FOLDS, grouped_folds
 from tellapart.progress import Report, Stage
 from training.features import Features
-from training.folds import FOLDS, grouped_folds
 from training.head import Choice, choose, fit_head
 from training.protocol_names import Protocol
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.folds import few_folds
+from tellapart.folds import few_folds
 from training.head import Floats, Targets, fit_head
 from training.metrics import wilson
 

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.bundle import Head
+from tellapart.folds import Fold, few_folds
 from tellapart.rejection import Rejection, unit
-from training.folds import Fold, few_folds
 from training.head import fit_head
 from training.stranger_evidence import (
     COLUMNS,

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from tellapart.folds import grouped_folds
 from training.calibrate import fit_temperature, negative_log_likelihood
-from training.folds import grouped_folds
 from training.head import GRID, choose, fit_head
 
 
