@@ -14,7 +14,7 @@ from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import load_weights
-from training.candidates import Candidate, Contest, contend
+from training.candidates import Candidate, Contest, contend, may_fine_tune
 from training.describe import Run, describe
 from training.distributed import World
 from training.features import Features, FeatureSource, extract
@@ -24,6 +24,7 @@ from training.options import ALONE, Circumstances, Mode, TrainingOptions, check
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
 from training.schedule import Budget
+from training.views import extract_views, preprocessings
 
 
 def train(
@@ -63,9 +64,13 @@ def _train(
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     source, backbone = FeatureSource.of_weights(weights, world.device)
-    features = extract(dataset.training_samples(), source, feature_folder(dataset), report)
+    ways = preprocessings(weights, may_fine_tune(options, world.device))
+    sources, features = extract_views(
+        dataset.training_samples(), source, ways, feature_folder(dataset), options.seed, report
+    )
     begun = budget.used
     outcome = learn_and_judge(features, class_names, options.seed, report)
+    source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
     contest = Contest(dataset, options, weights, features, budget, budget.used - begun, world, log, report)
     winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, circumstances.resume)
     strangers = _strangers(dataset, winner.source, report)
