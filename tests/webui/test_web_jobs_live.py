@@ -1,0 +1,162 @@
+"""The page of a job in Chromium: live over a stream, by asking again and again, and without JavaScript."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tellapart.settings import Settings
+from webui import events
+from webui.app import create_app
+from webui.database import Database
+from webui.jobs import Job, Jobs, Kind, State, utc_now
+
+pytestmark = pytest.mark.browser
+on_a_phone = pytest.mark.parametrize("browser", ["phone"], indirect=True)
+NASTY = ["<img src=x onerror=alert(1)>", "ребёнок", "a" * 78, "{{ 7 * 7 }}"]
+OPTIONS = {"classes": ["cat", *NASTY], "sources": ["openverse"], "license": "any", "per_class": 20}
+RESULT = {"tag": "pets:v1", "accuracy": 0.93, "accuracy_low": 0.9, "accuracy_high": 0.95, "n": 40}
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def job(database: Database) -> Job:
+    return Jobs(database, lambda: None).enqueue(Kind.CREATE, "pets", OPTIONS)
+
+
+@pytest.fixture
+def url(serve: Callable[[Any], str], settings: Settings, service_client: Any) -> str:
+    return serve(create_app(settings, client=service_client))
+
+
+@pytest.fixture
+def no_streams() -> Iterator[None]:
+    """All streams are taken by others."""
+    taken = [events.open_stream(lambda: None, "") for _ in range(events.MOST_STREAMS)]
+    yield
+    for stream in taken:
+        if stream:
+            stream.close()
+
+
+def change(database: Database, job: Job, **values: Any) -> None:
+    with database.writing() as session:
+        session.get_one(Job, job.id).change(**values)
+
+
+def collecting(done: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": "collect cat", "done": done, "total": 20, "unit": "pictures", "seconds": 2.0,
+            "counts": {"kept": done}, "note": "", "finished": False, "points": [],
+        }
+    ]  # fmt: skip
+
+
+def until(browser: webdriver.Chrome, selector: str, text: str) -> None:
+    def shows(driver: webdriver.Chrome) -> bool:
+        return any(text in e.text for e in driver.find_elements(By.CSS_SELECTOR, selector))
+
+    wait = WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException])
+    wait.until(shows, f"no {selector} with {text!r}: {browser.find_element(By.TAG_NAME, 'main').text}")
+
+
+def follow(browser: webdriver.Chrome, database: Database, job: Job, url: str) -> None:
+    """Open the page and let the job go on to its end."""
+    browser.get(f"{url}/jobs/{job.id}")
+    until(browser, ".state", "Waiting")
+    change(database, job, state=State.RUNNING, stages=collecting(3))
+    until(browser, ".phase-now", "3 of up to 100 pictures")
+    change(database, job, stages=collecting(9))
+    until(browser, ".class-row", "9 of up to 20")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
+    change(database, job, state=State.DONE, result=RESULT, finished=utc_now())
+    until(browser, ".state", "Done")
+    until(browser, "#part-state", "93.0 %")
+
+
+def test_the_page_follows_a_stream(browser: webdriver.Chrome, database: Database, job: Job, url: str) -> None:
+    follow(browser, database, job, url)
+    assert browser.title.startswith("pets: Done")
+    assert browser.find_element(By.ID, "said").get_attribute("textContent") == "Done"
+    names = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".class-head strong")]
+    assert names == OPTIONS["classes"]
+
+
+@on_a_phone
+def test_the_focus_stays_while_the_page_changes(
+    browser: webdriver.Chrome, database: Database, job: Job, url: str
+) -> None:
+    change(database, job, state=State.RUNNING, stages=collecting(1))
+    browser.get(f"{url}/jobs/{job.id}")
+    button = browser.find_element(By.XPATH, "//button[text()='Stop']")
+    browser.execute_script("arguments[0].focus()", button)
+    change(database, job, stages=collecting(5))
+    until(browser, ".class-row", "5 of up to 20")
+    assert browser.switch_to.active_element == button
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    until(browser, ".state", "Stopping")
+
+
+def test_without_a_stream_it_asks_again_and_again(
+    chromium: webdriver.Chrome, database: Database, job: Job, url: str, no_streams: None
+) -> None:
+    follow(chromium, database, job, url)
+    (refused,) = [entry["message"] for entry in chromium.get_log("browser")]
+    assert "503" in refused
+
+
+@on_a_phone
+def test_without_javascript_it_reloads_itself(
+    browser: webdriver.Chrome, database: Database, job: Job, url: str
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    follow(browser, database, job, url)
+
+
+@on_a_phone
+def test_the_form_works_without_javascript(browser: webdriver.Chrome, url: str) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(url)
+    field = browser.find_element(By.ID, "classes")
+    field.send_keys("cat")
+    browser.find_element(By.XPATH, "//button[text()='Look at samples first']").click()
+    until(browser, "[role=alert]", "1 class name given")
+    browser.find_element(By.ID, "classes").send_keys(", dog")
+    browser.find_element(By.XPATH, "//button[text()='Look at samples first']").click()
+    until(browser, "h1", "Is this what you mean?")
+    browser.find_element(By.LINK_TEXT, "Change it").click()
+    assert browser.find_element(By.ID, "classes").get_attribute("value") == "cat, dog"
+    browser.find_element(By.XPATH, "//button[text()='Start right away']").click()
+    until(browser, "h1", "cat-dog")
+
+
+def test_chips_come_and_go_by_the_keyboard(browser: webdriver.Chrome, url: str) -> None:
+    def chips() -> list[str]:
+        return [e.get_attribute("value") or "" for e in browser.find_elements(By.CSS_SELECTOR, "#chosen input")]
+
+    browser.get(url)
+    browser.find_element(By.ID, "classes").send_keys("cat, dog,CAT,", NASTY[0], Keys.ENTER)
+    assert chips() == ["cat", "dog", NASTY[0]]
+    browser.switch_to.active_element.send_keys(Keys.BACKSPACE)
+    assert chips() == ["cat", "dog"]
+    remove = browser.find_element(By.CSS_SELECTOR, "#chosen button")
+    assert remove.accessible_name == "Remove cat"
+    remove.send_keys(Keys.ENTER)
+    assert chips() == ["dog"]
+    assert browser.switch_to.active_element.get_attribute("id") == "classes"
+    browser.switch_to.active_element.send_keys("bird")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
+    browser.find_element(By.XPATH, "//button[text()='Start right away']").click()
+    until(browser, "h1", "dog-bird")
