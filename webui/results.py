@@ -51,22 +51,24 @@ def heat_map(record_id: str) -> Response:
 
 @blueprint.get("/results/<record_id>/explanation")
 def explanation(record_id: str) -> str:
-    """In words where it looked for `?class=`: a piece of the result's page."""
-    return render_template("web/explanation.html", explanation=_explain(record_id), record_id=record_id)
+    """In words where it looked for `?class=`; the result's page shows the piece that matters in place."""
+    _, entry = find_entry(record_id)
+    return render_template("web/explanation.html", explanation=_explain(record_id), record_id=record_id, entry=entry)
 
 
 @blueprint.get("/results/<record_id>/nearest")
 def nearest(record_id: str) -> str:
-    """The most alike of the pictures it learned from: a piece of the result's page."""
+    """The most alike of the pictures it learned from; the result's page shows them in place."""
     _, entry = find_entry(record_id)
     assert entry.result
+    pictures, reason = [], ""
     try:
-        found = parts().explanations.nearest(entry.sha256, _preview(entry), entry.result.model)
+        pictures = learned_pictures(parts().explanations.nearest(entry.sha256, _preview(entry), entry.result.model))
     except ServiceError as error:
         if error.code != "no_neighbours":
             raise
-        return render_template("web/nearest.html", pictures=[], reason=str(error))
-    return render_template("web/nearest.html", pictures=learned_pictures(found), reason="")
+        reason = str(error)
+    return render_template("web/nearest.html", pictures=pictures, reason=reason, record_id=record_id)
 
 
 @blueprint.post("/results/<record_id>/feedback")

@@ -13,7 +13,7 @@ async function load(piece) {
   try {
     const response = await fetch(piece.dataset.load, { headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    place.replaceChildren(...(response.ok ? page.body.childNodes : [failed(page)]));
+    place.replaceChildren(...(response.ok ? page.querySelector(".piece").childNodes : [failed(page)]));
     piece.dataset.state = response.ok ? "loaded" : "";
   } catch {
     place.textContent = "The web page cannot be reached. Close this and open it again.";
