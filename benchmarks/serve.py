@@ -1,16 +1,19 @@
-"""How fast the service answers, beside what the same classifier does in this process without HTTP.
+"""How fast the service answers, beside the same classifier without HTTP and in other servers, all in one run.
 
-    python -m benchmarks.serve [--backbone efficientnet_lite0] [--seconds 10]
+    python -m benchmarks.serve [--backbone NAME] [--seconds 8] [--rounds 3] [--rivals] [--compile] [--mixed]
 
-Makes a classifier (embedded weights, or random ones) in a temporary model store and pictures of 500 x 375
-pixels, then measures the in-process ceiling (decode and classify batches of 32) before and after the server
-is asked by 1, 8 and 32 clients that each keep one request in flight. The clients run on the same machine
-and take their share of it. Exits with 1 if any answer was not 200.
+Makes a classifier (embedded weights, or random ones) in a temporary model store and pictures of 500 x 375 pixels. All
+servers are up all the time, those not asked stopped by a signal; each round measures the in-process ceiling and every
+server, so that a busy machine is busy for all of them, and ratios are medians over the rounds. Clients are one light
+process (`benchmarks.loading`) on the same machine and take their share of it. With --rivals LitServe, a plain FastAPI
+application and BentoML's own dispatcher are installed into a private environment and measured too.
+Exits with 1 if any answer below the queue's bound was not 200.
 """
 
 import argparse
 import asyncio
 import io
+import json
 import os
 import socket
 import subprocess
@@ -18,54 +21,60 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-import aiohttp
+import httpx
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 from PIL import Image
 
+from benchmarks.loading import ROOT, Load, load
 from benchmarks.machine import machine
 
-ROOT = Path(__file__).resolve().parent.parent
-CLIENTS = (1, 8, 32)
-BATCH = 32
+CLIENTS = (1, 8, 32, 128)
+MIXED = (1, 2, 10, 100)
+RIVALS = Path(__file__).parent / "rivals"
+
+
+_Turn = tuple[Load, float]  # what clients saw, and the ceiling just before
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a number of clients saw: seconds per answered picture, and answers that were not 200."""
+class Served:
+    """A running server: its address, its process, and seconds to its first readiness."""
 
-    clients: int
-    seconds: float
-    latencies: list[float]
-    failed: int
+    name: str
+    url: str
+    process: psutil.Process
+    started: float
 
-    @property
-    def rate(self) -> float:
-        """Pictures a second."""
-        return len(self.latencies) / self.seconds
+    def family(self) -> list[psutil.Process]:
+        """It and all below it."""
+        return [self.process, *self.process.children(recursive=True)]
 
-    def percentile_ms(self, percent: float) -> float:
-        """Latency in milliseconds that this share of the answers stayed below."""
-        return float(np.percentile(self.latencies, percent)) * 1000
+    def processor_seconds(self) -> float:
+        """Processor time of everything but Runners, whose time is the model's."""
+        return sum(sum(p.cpu_times()[:2]) for p in self.family() if "tellapart.runner" not in p.cmdline())
 
 
-def make_pictures(count: int = 64) -> list[bytes]:
+def make_pictures(folder: Path, count: int = 32) -> list[Path]:
     """JPEG files of 500 x 375 pixels, about 40 kB, all different."""
     rng = np.random.default_rng(0)
-    return [_jpeg(rng.integers(0, 256, (38, 50, 3), dtype=np.uint8)) for _ in range(count)]
+    paths = []
+    for number in range(count):
+        blobs = Image.fromarray(rng.integers(0, 256, (38, 50, 3), dtype=np.uint8))
+        buffer = io.BytesIO()
+        blobs.resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+        paths.append(folder / f"{number}.jpg")
+        paths[-1].write_bytes(buffer.getvalue())
+    return paths
 
 
-def _jpeg(blobs: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(blobs).resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def make_classifier(backbone_name: str) -> Path:
-    """A promoted classifier of ten classes in the model store; returns its folder."""
+def make_classifiers(backbone_name: str, count: int) -> list[Path]:
+    """Classifiers of ten classes over one backbone in the model store, the first promoted; their folders."""
     from tellapart import store
     from tellapart.backbones import EMBEDDED_BACKBONE
     from tellapart.bundle import BundleInfo, Head, write_bundle
@@ -74,8 +83,7 @@ def make_classifier(backbone_name: str) -> Path:
     from tellapart.weights import load_weights
 
     weights = load_weights(backbone_name, "auto" if backbone_name == EMBEDDED_BACKBONE else "none")
-    backbone = weights.backbone
-    head = Head(np.zeros((10, backbone.feature_dim), np.float32), np.arange(10, dtype=np.float32))
+    backbone, data = weights.backbone, serialize(weights.module)
     info = BundleInfo(
         classes=parse_class_names([f"class {i}" for i in range(10)]),
         preprocessing=backbone.preprocessing,
@@ -91,133 +99,225 @@ def make_classifier(backbone_name: str) -> Path:
         packages={},
         created="2026-01-01T00:00:00+00:00",
     )
-    with store.new_model("benchmark") as (folder, version):
-        write_bundle(folder, info, serialize(weights.module), head)
-    return store.promote(f"benchmark:{version}").path
-
-
-def in_process(folder: Path, pictures: list[bytes], seconds: float) -> float:
-    """Pictures a second, decoded and classified in batches of 32 one after the other."""
-    from tellapart.classifier import Loader
-
-    classifier = Loader().load(folder)
-    pixels = classifier.info.preprocessing.from_bytes
-    batches = [pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH)]
-    classifier.probabilities(np.stack([pixels(data) for data in batches[0]]))
-    done, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        batch = batches[done // BATCH % len(batches)]
-        classifier.probabilities(np.stack([pixels(data) for data in batch]))
-        done += len(batch)
-    return done / (time.perf_counter() - start)
-
-
-async def ask(url: str, pictures: list[bytes], clients: int, seconds: float) -> Load:
-    """Each client sends its next picture as soon as it has its answer."""
-    latencies: list[float] = []
-    failed = 0
-    start = time.perf_counter()
-
-    async def client(session: aiohttp.ClientSession, number: int) -> None:
-        nonlocal failed
-        while (begun := time.perf_counter()) - start < seconds:
-            form = aiohttp.FormData()
-            form.add_field("image", pictures[number % len(pictures)], filename="x.jpg", content_type="image/jpeg")
-            async with session.post(f"{url}/classify", data=form) as response:
-                await response.read()
-                failed += response.status != 200
-            latencies.append(time.perf_counter() - begun)
-            number += clients
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=clients)) as session:
-        await asyncio.gather(*(client(session, i) for i in range(clients)))
-    return Load(clients, time.perf_counter() - start, latencies, failed)
+    tags = []
+    for number in range(count):
+        head = Head(np.full((10, backbone.feature_dim), number, np.float32), np.arange(10, dtype=np.float32))
+        with store.new_model(f"benchmark{number}") as (folder, version):
+            write_bundle(folder, info, data, head)
+        tags.append(f"benchmark{number}:{version}")
+    store.promote(tags[0])
+    models = {m.tag: m.path for m in store.list_models()}
+    return [models[tag] for tag in tags]
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, float, int]]:
-    """The service on a free loopback port: its address, seconds to its first answer, process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
+def server(name: str, command: list[str], port: int, folder: Path = ROOT, path: str = "/readyz") -> Iterator[Served]:
+    """A server process, ready; stopped at the end."""
     start = time.perf_counter()
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--timeout-keep-alive", "75"], cwd=ROOT, stdout=log, stderr=log
-        )
+        process = psutil.Popen(command, cwd=folder, stdout=log, stderr=log)
+        served = Served(name, f"http://127.0.0.1:{port}", process, 0.0)
         try:
-            asyncio.run(_first_answer(f"http://127.0.0.1:{port}", process))
-            yield f"http://127.0.0.1:{port}", time.perf_counter() - start, process.pid
+            _wait(f"{served.url}{path}", process)
+            yield Served(name, served.url, process, time.perf_counter() - start)
         finally:
+            for part in served.family():
+                part.resume()
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
-async def _first_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
-    async with aiohttp.ClientSession() as session:
-        while process.poll() is None:
-            try:
-                async with session.post(
-                    f"{url}/classify", data=make_pictures(1)[0], headers={"Content-Type": "image/jpeg"}
-                ) as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-    sys.exit("the server stopped while starting")
+def ours(stack: ExitStack) -> Served:
+    """The service as `tellapart serve` starts it."""
+    port = _free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
+    return stack.enter_context(server("tellapart", [*command, "--port", str(port), "--timeout-keep-alive", "75"], port))
 
 
-def memory_mb(pid: int) -> dict[str, float]:
-    """Resident memory of the server's processes, by what they are, in MB."""
-    import psutil  # type: ignore[import-untyped]
+def rivals(stack: ExitStack, environment: Path) -> list[Served]:
+    """Other servers around the same classifier, in an environment that also has the project's packages."""
+    python = str(install_rivals(environment))
+    one, two, three = (_free_port() for _ in range(3))
+    uvicorn = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(two), "--log-level", "warning"]
+    stock = [python, "-m", "bentoml", "serve", "stock_bentoml:Stock", "--host", "127.0.0.1", "--port", str(three)]
+    return [
+        stack.enter_context(server("LitServe", [python, "litserve_app.py", str(one)], one, RIVALS, "/health")),
+        stack.enter_context(server("FastAPI", uvicorn, two, RIVALS)),
+        stack.enter_context(server("BentoML, stock batching", stock, three, RIVALS)),
+    ]
 
-    supervisor = psutil.Process(pid)
-    found = {"supervisor": supervisor.memory_info().rss / 1e6}
-    for child in supervisor.children(recursive=True):
-        words = child.cmdline()
-        if "--service-name" in words:
-            found[words[words.index("--service-name") + 1]] = child.memory_info().rss / 1e6
-    return found
+
+def install_rivals(folder: Path) -> Path:
+    """A Python that has the rivals' packages, our own and the project's."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    site = next((folder / "lib").glob("python*/site-packages"))
+    own = next(Path(p) for p in sys.path if p.endswith("site-packages"))
+    (site / "project.pth").write_text(f"{own}\n{ROOT}\n")
+    packages = ["litserve", "fastapi", "python-multipart"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    return python
 
 
-def run(backbone: str, seconds: float) -> int:
-    """Measure and print; returns the number of answers that were not 200."""
-    pictures = make_pictures()
-    folder = make_classifier(backbone)
-    ceilings = [in_process(folder, pictures, seconds)]
-    with server() as (url, started, pid):
-        loads = [asyncio.run(ask(url, pictures, clients, seconds)) for clients in CLIENTS]
-        memory = memory_mb(pid)
-    ceilings.append(in_process(folder, pictures, seconds))
-    ceiling = sum(ceilings) / 2
-    size = sum(map(len, pictures)) / len(pictures) / 1000
-    print(f"{machine()}; {backbone}; JPEG 500 x 375, {size:.0f} kB")
-    print(f"cold start to the first answer: {started:.1f} s")
-    print("memory, MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in memory.items()))
-    print(f"in process, batches of {BATCH}: {ceilings[0]:.1f} before, {ceilings[1]:.1f} after (pictures/s)")
-    print("clients  pictures/s  of ceiling   p50 ms   p95 ms   p99 ms  non-200")
-    for load in loads:
-        p50, p95, p99 = (load.percentile_ms(p) for p in (50, 95, 99))
+def ceiling(folder: Path, pictures: list[Path], seconds: float, form: str) -> float:
+    """Pictures a second in one process, see `benchmarks.ceiling`."""
+    command = [sys.executable, "-m", "benchmarks.ceiling", str(folder), str(seconds), form, *map(str, pictures)]
+    return float(json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout))
+
+
+@contextmanager
+def alone(served: Served | None, everyone: list[Served]) -> Iterator[None]:
+    """Let only one of the servers run, or none."""
+    for other in everyone:
+        for process in other.family():
+            (process.resume if other is served else process.suspend)()
+    yield
+
+
+def ask(served: Served, clients: int, seconds: float, pictures: list[Path], path: str = "/classify") -> Load:
+    """Measure one server."""
+    return asyncio.run(load(served.url, clients, seconds, pictures, path))
+
+
+def compare(everyone: list[Served], folder: Path, pictures: list[Path], options: argparse.Namespace, form: str) -> int:
+    """Ceiling and servers in turns; prints a table, returns how many answers of ours were not 200."""
+    us, found, processor = everyone[0], dict[tuple[str, int], list[_Turn]](), list[float]()
+    for _ in range(options.rounds):
+        for served in everyone:
+            for clients in CLIENTS if served is us else [32]:
+                with alone(None, everyone):
+                    top = ceiling(folder, pictures, options.seconds, form)
+                with alone(served, everyone):
+                    before = served.processor_seconds()
+                    loaded = ask(served, clients, options.seconds, pictures)
+                    spent = served.processor_seconds() - before
+                found.setdefault((served.name, clients), []).append((loaded, top))
+                if served is us:
+                    processor.append(1000 * spent / max(1, len(loaded.latencies)))
+    print_table(found)
+    print(f"processor time beside the model: {median(processor):.1f} ms a request")
+    return sum(len(loaded.refused) for clients in CLIENTS[:3] for loaded, _ in found[us.name, clients])
+
+
+def print_table(found: dict[tuple[str, int], list[_Turn]]) -> None:
+    """Medians over the rounds; "of 32" is p99 in units of what 32 pictures take in process."""
+    print("server                    clients  pictures/s  of ceiling  p50 ms  p95 ms  p99 ms   of 32  answers  non-200")
+    for (name, clients), turns in found.items():
+        rate, share = median(one.rate for one, _ in turns), median(one.rate / top for one, top in turns)
+        p50, p95, p99 = (median(one.percentile_ms(p) for one, _ in turns) for p in (50, 95, 99))
+        slow = median(one.percentile_ms(99) / (32_000 / top) for one, top in turns)
+        answers, failed = sum(len(one.latencies) for one, _ in turns), sum(len(one.refused) for one, _ in turns)
         print(
-            f"{load.clients:7d}  {load.rate:10.1f}  {load.rate / ceiling:10.2f} "
-            f"{p50:8.0f} {p95:8.0f} {p99:8.0f}  {load.failed:7d}"
+            f"{name:24}  {clients:7d}  {rate:10.1f}  {share:10.2f}  {p50:6.0f}  {p95:6.0f}  {p99:6.0f}  {slow:6.1f}  "
+            f"{answers:7d}  {failed:7d}"
         )
-    return sum(load.failed for load in loads)
+    print(f"in process: {median(top for turns in found.values() for _, top in turns):.1f} pictures/s")
+
+
+def mixed(served: Served, folders: list[Path], pictures: list[Path], options: argparse.Namespace) -> None:
+    """Requests for several classifiers of one backbone, against requests for one."""
+    rates: dict[int, list[float]] = {}
+    for _ in range(options.rounds):
+        for count in MIXED:
+            paths = ",".join(f"/classify?model={folder.parent.name}" for folder in folders[:count])
+            ask(served, 1, 1.0, pictures[:1], paths)  # load them
+            rates.setdefault(count, []).append(ask(served, 32, options.seconds, pictures, paths).rate)
+    for count in MIXED[1:]:
+        share = median(many / one for many, one in zip(rates[count], rates[1], strict=True))
+        print(f"{count} classifiers mixed, 32 clients: {share:.2f} of one classifier's rate")
+
+
+def burst(served: Served, pictures: list[Path], options: argparse.Namespace) -> None:
+    """A lone client before and after many."""
+    before = ask(served, 1, options.seconds, pictures).percentile_ms(50)
+    ask(served, 128, 2.0, pictures)
+    after = ask(served, 1, options.seconds, pictures).percentile_ms(50)
+    print(f"a lone request's p50: {before:.0f} ms, after a burst {after:.0f} ms ({after / before:.2f})")
+
+
+def overload(served: Served, pictures: list[Path], options: argparse.Namespace) -> None:
+    """Requests begun at four times the rate that can be answered, against a queue that is just full."""
+    full = ask(served, 128, options.seconds, pictures)
+    over = asyncio.run(load(served.url, 0, options.seconds, pictures, "/classify", 4 * full.rate))
+    print(
+        f"overload, 4 x {full.rate:.0f} a second: {over.rate:.0f} answered, p99 {over.percentile_ms(99):.0f} ms "
+        f"({over.percentile_ms(99) / full.percentile_ms(99):.2f} of 128 clients'); {len(over.refused)} refused, "
+        f"p50 {over.percentile_ms(50, refused=True):.0f} ms, p99 {over.percentile_ms(99, refused=True):.0f} ms"
+    )
+
+
+def memory_mb(served: Served) -> str:
+    """Resident memory of the server's processes."""
+    kinds = {"tellapart.runner": "Runner", "_bentoml_impl.worker.service": "front", "serve": "supervisor"}
+    found = []
+    for process in served.family():
+        words = process.cmdline()
+        kind = next((kinds[word] for word in kinds if word in words), "")
+        if kind:
+            found.append(f"{kind} {process.memory_info().rss / 1e6:.0f}")
+    return ", ".join(found)
+
+
+def run(options: argparse.Namespace, home: Path) -> int:
+    """Measure and print; returns the number of answers that were not 200 and should have been."""
+    pictures = make_pictures(home)
+    folders = make_classifiers(options.backbone, max(MIXED) if options.mixed else 1)
+    with ExitStack() as stack:
+        everyone = [ours(stack)]
+        form = next((str(p) for p in (home / "tellapart" / "cache" / "compiled").glob("*.pt2")), "eager")
+        if options.rivals:
+            os.environ["RIVAL_BUNDLE"] = str(folders[0])
+            everyone += rivals(stack, home / "rivals")
+        print(f"{machine()}; {options.backbone}, {'eager' if form == 'eager' else 'compiled'}")
+        print(f"ready after {everyone[0].started:.1f} s; memory, MB: {memory_mb(everyone[0])}")
+        failed = compare(everyone, folders[0], pictures, options, form)
+        with alone(everyone[0], everyone):
+            burst(everyone[0], pictures, options)
+            overload(everyone[0], pictures, options)
+            if options.mixed:
+                mixed(everyone[0], folders, pictures, options)
+        print(f"memory, MB: {memory_mb(everyone[0])}")
+    return failed
 
 
 def main() -> None:
     """Parse the command line and run in a model store of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rivals", action="store_true", help="measure other servers, too")
+    parser.add_argument("--compile", action="store_true", help="compile the backbone before anything is measured")
+    parser.add_argument("--mixed", action="store_true", help="measure requests for 2 to 100 classifiers, too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        os.environ.update(BENTOML_HOME=home, BENTOML_DO_NOT_TRACK="True")
-        os.environ.pop("TELLAPART_TOKEN", None)
-        failed = run(options.backbone, options.seconds)
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        os.environ.update(
+            BENTOML_HOME=str(home),
+            BENTOML_DO_NOT_TRACK="True",
+            TELLAPART_HOME=str(home / "tellapart"),
+            TELLAPART_COMPILE="on" if options.compile else "off",
+            TELLAPART_TOKEN="",
+        )
+        failed = run(options, home)
     sys.exit(1 if failed else 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait(url: str, process: psutil.Popen) -> None:
+    while process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    sys.exit(f"a server stopped while starting: {url}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ class BundleInfo:
             raise BundleError(f"model.json has format {found!r}, expected {FORMAT}", "Train it again or update")
         preprocessing = Preprocessing.from_json(value.get("preprocessing"))
         try:
-            info = TypeAdapter(BundleInfo).validate_python({**value, "preprocessing": preprocessing})
+            info = _adapter().validate_python({**value, "preprocessing": preprocessing})
         except ValidationError as error:
             first = error.errors()[0]
             field_name = ".".join(str(part) for part in first["loc"])
@@ -154,6 +155,11 @@ class BundleInfo:
         if not 0 < info.temperature < math.inf:
             raise BundleError(f"temperature is {info.temperature}, expected above 0")
         return info
+
+
+@cache
+def _adapter() -> TypeAdapter[BundleInfo]:
+    return TypeAdapter(BundleInfo)
 
 
 @dataclass(frozen=True)

@@ -53,23 +53,23 @@ class Loader:
 
     def __init__(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
         self._device, self._dtype = device, dtype
-        self._extractors: WeakValueDictionary[tuple[str, str], FeatureExtractor] = WeakValueDictionary()
+        self._extractors: WeakValueDictionary[tuple[str, str, str], FeatureExtractor] = WeakValueDictionary()
 
-    def load(self, folder: Path) -> Classifier:
-        """Load the bundle in a folder.
+    def load(self, folder: Path, dtype: torch.dtype | None = None) -> Classifier:
+        """Load the bundle in a folder; `dtype` where it is not to be the loader's.
 
         Raises:
             BundleError: what was expected and what was found.
         """
-        bundle = open_bundle(folder, known={sha256 for sha256, _ in self._extractors})
-        how = bundle.info.preprocessing
-        key = (bundle.info.backbone_sha256, str((how.mean, how.std)))  # any size of picture fits
+        bundle = open_bundle(folder, known={sha256 for sha256, *_ in self._extractors})
+        dtype, how = dtype or self._dtype, bundle.info.preprocessing
+        key = (bundle.info.backbone_sha256, str((how.mean, how.std)), str(dtype))  # any size of picture fits
         extractor = self._extractors.get(key)
         if extractor is None:
-            extractor = self._extractors[key] = self._extractor(bundle)
+            extractor = self._extractors[key] = self._extractor(bundle, dtype)
         return Classifier(bundle, extractor)
 
-    def _extractor(self, bundle: Bundle) -> FeatureExtractor:
+    def _extractor(self, bundle: Bundle, dtype: torch.dtype | None) -> FeatureExtractor:
         try:
             module = load_module(bundle.backbone, load_file(bundle.backbone_file))
         except (RuntimeError, SafetensorError) as error:
@@ -77,4 +77,4 @@ class Loader:
             raise BundleError(
                 f"{bundle.backbone_file} does not fit {bundle.info.backbone}: {reason}", "Train it again"
             ) from error
-        return FeatureExtractor(module, bundle.info.preprocessing, self._device, self._dtype)
+        return FeatureExtractor(module, bundle.info.preprocessing, self._device, dtype)

@@ -1,6 +1,6 @@
 """Backbones as machine code for this processor: compiled once in a process of its own, kept in the cache.
 
-    python -m tellapart.compiled BUNDLE_FOLDER FILE
+    python -m tellapart.compiled BUNDLE_FOLDER FILE FORM
 
 Normalisation is folded into the convolutions in float32 (Jacob et al. 2018, section 3.2) before weights become
 bfloat16, which loses less than folding afterwards. Compiling takes a C++ compiler and about a minute of one core,
@@ -38,7 +38,7 @@ def package_file(info: BundleInfo, form: str, cache: Path) -> Path:
     return cache / "compiled" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.pt2"
 
 
-def start_compiling(folder: Path, file: Path) -> "subprocess.Popen[bytes]":
+def start_compiling(folder: Path, file: Path, form: str) -> "subprocess.Popen[bytes]":
     """Compile a bundle's backbone in a process of its own, which makes way for others.
 
     Raises:
@@ -46,7 +46,7 @@ def start_compiling(folder: Path, file: Path) -> "subprocess.Popen[bytes]":
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
-        ["nice", "-n", str(_POLITE), sys.executable, "-m", "tellapart.compiled", str(folder), str(file)],
+        ["nice", "-n", str(_POLITE), sys.executable, "-m", "tellapart.compiled", str(folder), str(file), form],
         cwd=_ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
         stdin=subprocess.DEVNULL,
@@ -115,12 +115,16 @@ def _processor() -> str:
     return f"{platform.machine()} {sorted(set(flags))}"
 
 
-def compile_bundle(folder: Path, file: Path) -> None:
-    """Compile a bundle's backbone into a file, which is there whole or not at all."""
+def compile_bundle(folder: Path, file: Path, form: str) -> None:
+    """Compile a bundle's backbone into a file, which is there whole or not at all.
+
+    Args:
+        form: "bfloat16" or "float32", see `FeatureExtractor`.
+    """
     bundle = open_bundle(folder)
     side = bundle.info.preprocessing.crop
     module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
-    network = FeatureExtractor(module, bundle.info.preprocessing).whole_pass()
+    network = FeatureExtractor(module, bundle.info.preprocessing, dtype=getattr(torch, form)).whole_pass()
     example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
     count = torch.export.Dim("count", min=1, max=_MOST_AT_ONCE)
     waiting = file.with_name(f"{os.getpid()}-{file.name}")
@@ -137,4 +141,4 @@ def compile_bundle(folder: Path, file: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    compile_bundle(Path(sys.argv[1]), Path(sys.argv[2]))
+    compile_bundle(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

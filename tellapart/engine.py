@@ -1,5 +1,6 @@
 """What computes behind the service: classifiers in memory, and batches that mix them. Needs torch."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier, Loader
-from tellapart.errors import MissingError, TellapartError
+from tellapart.errors import BundleError, MissingError, TellapartError
 from tellapart.forms import Forms
-from tellapart.golden import check_golden, golden_pixels
+from tellapart.golden import check_golden
 from tellapart.heatmap import activation_maps
 from tellapart.messages import Answer, Look
 from tellapart.neighbours import Neighbour, Neighbours, read_neighbours
 from tellapart.network import FeatureExtractor
 from tellapart.wire import ServiceError
 
+_log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 
@@ -167,9 +170,12 @@ def _total(entries: Iterable[_Entry]) -> int:
 def _load(folder: str, loader: Loader) -> Classifier:
     try:
         classifier = loader.load(Path(folder))
-        if classifier.info.golden is not None:
-            found = classifier.probabilities(golden_pixels(classifier.info.preprocessing))[0]
-            check_golden(classifier.info.golden, found)
+        try:
+            check_golden(classifier)
+        except BundleError as error:  # trained elsewhere: this processor's own form may round too much
+            _log.warning("%s in %s: %s; trying float32", _tag(folder), classifier.extractor.form, error)
+            classifier = loader.load(Path(folder), torch.float32)
+            check_golden(classifier)
         return classifier
     except TellapartError as error:
         raise ServiceError("unusable_model", f"{_tag(folder)} cannot be loaded: {error}") from error

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tellapart.classifier import Classifier
 from tellapart.compiled import can_compile, load_package, package_file, start_compiling
 from tellapart.errors import TellapartError
-from tellapart.golden import golden_pixels
+from tellapart.golden import check_golden, golden_pixels
 from tellapart.network import FeatureExtractor
 
 WORTH_IT = 500  # pictures after which a server is taken to go on answering
@@ -36,8 +37,9 @@ class Forms:
 
     def __init__(self, mode: str, cache: Path) -> None:
         self._mode, self._cache = mode, cache
-        self._counts: Counter[int] = Counter()
-        self._seen: set[int] = set()
+        # by backbone, then by the side of its pictures; what was let go of is forgotten
+        self._counts: WeakKeyDictionary[FeatureExtractor, Counter[int]] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[FeatureExtractor, set[int]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def loaded(self, classifier: Classifier) -> None:
@@ -45,52 +47,57 @@ class Forms:
         if self._mode == "off" or classifier.extractor.device.type != "cpu":
             return
         there = package_file(classifier.info, classifier.extractor.form, self._cache).exists()
-        if (there or self._mode == "on") and self._first(classifier.extractor):
+        if (there or self._mode == "on") and self._first(classifier):
             self._bring(classifier)
 
     def answered(self, classifier: Classifier, count: int) -> None:
         """A backbone answered some pictures: compile it if it goes on like that."""
         if self._mode != "auto" or classifier.extractor.device.type != "cpu":
             return
-        key = id(classifier.extractor)
-        self._counts[key] += count
-        if self._counts[key] >= WORTH_IT and self._first(classifier.extractor):
+        side = classifier.info.preprocessing.crop
+        with self._lock:
+            counts = self._counts.setdefault(classifier.extractor, Counter())
+            counts[side] += count
+        if counts[side] >= WORTH_IT and self._first(classifier):
             threading.Thread(target=self._bring, args=(classifier,), daemon=True).start()
 
-    def _first(self, extractor: FeatureExtractor) -> bool:
+    def _first(self, classifier: Classifier) -> bool:
+        side = classifier.info.preprocessing.crop
         with self._lock:
-            new = id(extractor) not in self._seen
-            self._seen.add(id(extractor))
+            seen = self._seen.setdefault(classifier.extractor, set())
+            new = side not in seen
+            seen.add(side)
             return new
 
     def _bring(self, classifier: Classifier) -> None:
         """Compile where need be, and change over; whatever fails, what there is goes on."""
-        extractor = classifier.extractor
+        extractor, side = classifier.extractor, classifier.info.preprocessing.crop
         file = package_file(classifier.info, extractor.form, self._cache)
         try:
             if not file.exists():
-                _compile(classifier.bundle.path, file)
+                _compile(classifier, file)
             forward = load_package(file)
             pixels = np.repeat(golden_pixels(classifier.info.preprocessing), extractor.at_once, axis=0)
             before, slow = _timed(extractor, pixels)
-            extractor.use(forward)
+            extractor.use(side, forward)
             after, fast = _timed(extractor, pixels)
             cosine = float(before[0] @ after[0] / np.linalg.norm(before[0]) / np.linalg.norm(after[0]))
             _log.warning("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
+            check_golden(classifier)
             if not cosine >= _LEAST_COSINE or slow < fast * _LEAST_GAIN:
-                extractor.use(None)
+                extractor.use(side, None)
         except (OSError, RuntimeError, TellapartError) as error:
-            extractor.use(None)
+            extractor.use(side, None)
             _log.warning("not compiled: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
-def _compile(folder: Path, file: Path) -> None:
+def _compile(classifier: Classifier, file: Path) -> None:
     if not can_compile():
         raise TellapartError("there is no C++ compiler")
     started = time.monotonic()
-    status = start_compiling(folder, file).wait()
+    status = start_compiling(classifier.bundle.path, file, classifier.extractor.form).wait()
     if status:
-        raise TellapartError(f"compiling {folder} ended with status {status}")
+        raise TellapartError(f"compiling {classifier.bundle.path} ended with status {status}")
     _log.warning("compiled in %.0f s", time.monotonic() - started)
 
 

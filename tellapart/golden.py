@@ -1,14 +1,19 @@
 """A generated picture whose answer is kept in the bundle: a classifier that answers differently is not served."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.bundle import Head
 from tellapart.errors import BundleError
 from tellapart.preprocess import Preprocessing
 
-MAX_DRIFT = 1e-2  # of a probability; between float32 and bfloat16 it is some thousandths
+if TYPE_CHECKING:
+    from tellapart.classifier import Classifier
+    from tellapart.network import FeatureExtractor
+
+MAX_DRIFT = 1e-2  # of a probability
 
 
 def golden_pixels(preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -18,13 +23,23 @@ def golden_pixels(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return np.round(127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)[None]
 
 
-def check_golden(expected: Sequence[float], found: NDArray[np.float32]) -> None:
-    """Compare the probabilities (C,) kept in a bundle with those computed here.
+def golden_answer(extractor: "FeatureExtractor", preprocessing: Preprocessing, head: Head) -> tuple[float, ...]:
+    """What a bundle keeps: the probabilities (C,) of the golden picture."""
+    found = head.probabilities(extractor(golden_pixels(preprocessing)))[0]
+    return tuple(round(float(p), 6) for p in found)
+
+
+def check_golden(classifier: "Classifier") -> None:
+    """Compare what a bundle keeps with what is computed here; one that keeps nothing passes.
 
     Raises:
-        BundleError: they differ by more than `MAX_DRIFT`.
+        BundleError: a probability differs by more than `MAX_DRIFT`.
     """
-    drift = float(np.abs(np.array(expected) - found).max()) if len(expected) == len(found) else 1.0
+    expected = classifier.info.golden
+    if expected is None:
+        return
+    found = golden_answer(classifier.extractor, classifier.info.preprocessing, classifier.bundle.head)
+    drift = float(np.abs(np.subtract(expected, found)).max()) if len(expected) == len(found) else 1.0
     if not drift <= MAX_DRIFT:
         raise BundleError(
             f"its answer for the golden picture is {drift:.3f} off what it was when it was trained", "Train it again"

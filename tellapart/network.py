@@ -87,7 +87,7 @@ class FeatureExtractor:
         self.form = str(self.dtype).removeprefix("torch.")
         self._module = _prepared(module, self.device, self.dtype)
         self._pass = _WholePass(self._module, preprocessing, self.dtype).to(self.device).eval()
-        self._forward: Forward = self._pass
+        self._compiled: dict[int, Forward] = {}
         self.at_once = CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
 
     @property
@@ -99,11 +99,11 @@ class FeatureExtractor:
         """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
         with torch.inference_mode():
             parts = (pixels[at : at + self.at_once] for at in range(0, max(1, len(pixels)), self.at_once))
-            return np.concatenate([self._features(part, self._forward) for part in parts])
+            return np.concatenate([self._features(part) for part in parts])
 
-    def use(self, forward: Forward | None) -> None:
-        """Take another form of the same forward pass from now on, None for its own."""
-        self._forward = forward or self._pass
+    def use(self, side: int, forward: Forward | None) -> None:
+        """Take another form of the same forward pass for pictures of that many pixels a side, None for its own."""
+        self._compiled[side] = forward or self._pass
 
     def whole_pass(self) -> Module:
         """Pictures (N, H, W, 3) uint8 to features (N, D) float32, as one module."""
@@ -116,12 +116,13 @@ class FeatureExtractor:
         hook = pool.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
         try:
             with torch.inference_mode():
-                self._features(pixels, self._pass)
+                self._pass(torch.from_numpy(pixels).to(self.device))
         finally:
             hook.remove()
         return torch.cat(found).float().cpu().numpy()
 
-    def _features(self, pixels: NDArray[np.uint8], forward: Forward) -> NDArray[np.float32]:
+    def _features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        forward = self._compiled.get(pixels.shape[1], self._pass)
         return forward(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
 
 

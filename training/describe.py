@@ -10,6 +10,7 @@ import numpy as np
 
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset, Role
+from tellapart.golden import golden_answer
 from tellapart.manifest import now
 from tellapart.weights import Weights
 from training.candidates import Candidate
@@ -61,6 +62,7 @@ def describe(run: Run) -> BundleInfo:
         training=_training_facts(run),
         packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         created=now(),
+        golden=golden_answer(source.extractor, source.preprocessing, run.winner.outcome.head),
     )
 
 

@@ -10,8 +10,7 @@ import pytest
 from tellapart.backbones import BACKBONES
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
-from tellapart.errors import BundleError
-from tellapart.golden import check_golden, golden_pixels
+from tellapart.golden import golden_answer, golden_pixels
 from tellapart.wire import ServiceError
 
 
@@ -22,18 +21,33 @@ def test_the_picture_is_always_the_same() -> None:
     assert pixels[0, 28, 0].tolist() == [128, 212, 248]  # sines of 0, pi / 4, pi / 2
 
 
-def test_a_little_drift_is_let_through_and_more_is_not() -> None:
-    check_golden((0.5, 0.5), np.array([0.509, 0.491], np.float32))
-    for found in ([0.52, 0.48], [0.5, 0.3, 0.2], [float("nan"), 0.5]):
-        with pytest.raises(BundleError, match="golden"):
-            check_golden((0.5, 0.5), np.array(found, np.float32))
-
-
-def test_a_bundle_that_answers_differently_is_not_served(tmp_path: Path, tiny_bundle: Callable[..., Any]) -> None:
-    tiny_bundle(tmp_path / "right", golden=(0.7311, 0.2689))
-    tiny_bundle(tmp_path / "wrong", golden=(0.2689, 0.7311))
+@pytest.mark.parametrize(
+    ("kept", "served"),
+    [
+        (None, True),
+        ((0.7311, 0.2689), True),
+        ((0.7231, 0.2769), True),
+        ((0.7431, 0.2569), False),
+        ((0.2689, 0.7311), False),
+        ((0.7311, 0.2689, 0.0), False),
+        ((float("nan"), 0.2689), False),
+    ],
+)
+def test_a_little_drift_is_let_through_and_more_is_not_served(
+    tmp_path: Path, tiny_bundle: Callable[..., Any], kept: tuple[float, ...] | None, served: bool
+) -> None:
+    tiny_bundle(tmp_path / "bundle", golden=kept)
     engine = Engine(Loader(), 2**30)
-    assert engine.load(str(tmp_path / "right")).info.golden == (0.7311, 0.2689)
+    if served:
+        assert engine.load(str(tmp_path / "bundle")).info.golden == kept
+        return
     with pytest.raises(ServiceError, match="golden") as refusal:
-        engine.load(str(tmp_path / "wrong"))
+        engine.load(str(tmp_path / "bundle"))
     assert refusal.value.code == "unusable_model"
+
+
+def test_what_a_bundle_keeps_is_what_it_answers(tmp_path: Path, tiny_bundle: Callable[..., Any]) -> None:
+    tiny_bundle(tmp_path)
+    classifier = Loader().load(tmp_path)
+    found = golden_answer(classifier.extractor, classifier.info.preprocessing, classifier.bundle.head)
+    assert found == pytest.approx((0.731059, 0.268941), abs=1e-6)

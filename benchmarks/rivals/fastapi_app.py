@@ -1,0 +1,26 @@
+"""A plain FastAPI application around the same classifier, as one would write it: a thread a request, no batching."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastapi import FastAPI, UploadFile
+
+from tellapart.classifier import Loader
+
+torch.set_num_threads(1)
+classifier = Loader().load(Path(os.environ["RIVAL_BUNDLE"]))
+app = FastAPI()
+
+
+@app.get("/readyz")
+def ready() -> str:
+    return "ready"
+
+
+@app.post("/classify")
+def classify(image: UploadFile) -> dict[str, float]:
+    pixels = classifier.info.preprocessing.from_bytes(image.file.read())
+    probabilities = classifier.probabilities(np.stack([pixels]))[0]
+    return dict(zip(classifier.info.class_names, probabilities.tolist(), strict=True))
