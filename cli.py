@@ -26,6 +26,7 @@ from tellapart.names import check_name, parse_class_names
 from tellapart.settings import load_settings
 from tellapart.stopping import stopping_on_sigterm
 from tellapart.terminal import Terminal
+from webui.users_command import users
 
 _OUT = Console(highlight=False)
 _SOURCE_HELP = (
@@ -458,6 +459,9 @@ def up(open_page: bool, check: bool) -> None:
         supervisor.check_ports(together)
     else:
         supervisor.run(together, ready)
+
+
+cli.add_command(users)
 
 
 @cli.command()

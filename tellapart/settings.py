@@ -33,6 +33,7 @@ class Settings:
         cache_url: a Redis URL for the web cache, "" for files (TELLAPART_CACHE_URL).
         database_url: a PostgreSQL URL for the web page's database, "" for SQLite (TELLAPART_DATABASE_URL).
         queue_url: a Redis URL for the queue of jobs, "" for SQLite (TELLAPART_QUEUE_URL).
+        proxies: how many proxies in front of the web page are to be believed about who asks (TELLAPART_PROXIES, 0).
         smtp_url: the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://..., "" for no mail (TELLAPART_SMTP_URL).
         mail_from: the sender of its mails (TELLAPART_MAIL_FROM).
         web_url: where people find the web page, for links in mails (TELLAPART_WEB_URL, from host and port).
@@ -63,6 +64,7 @@ class Settings:
     cache_url: str = ""
     database_url: str = field(default="", repr=False)
     queue_url: str = field(default="", repr=False)
+    proxies: int = 0
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "tellapart@localhost"
     web_url: str = "http://127.0.0.1:5000"
@@ -120,6 +122,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         compiled=_one_of("TELLAPART_COMPILE", text("COMPILE", "auto").lower(), ("auto", "on", "off")),
         database_url=text("DATABASE_URL", ""),
         queue_url=text("QUEUE_URL", ""),
+        proxies=_number("TELLAPART_PROXIES", text("PROXIES", "0"), least=0),
         smtp_url=text("SMTP_URL", ""),
         mail_from=text("MAIL_FROM", Settings.mail_from),
         web_url=text("WEB_URL", reachable(host, web_port)).rstrip("/"),
@@ -144,9 +147,9 @@ def _switch(name: str, text: str) -> bool:
     return text.lower() == "on"
 
 
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 10**7:
-        raise UsageError(f"{name}={text!r} is not a number", "Use a whole number above 0")
+def _number(name: str, text: str, least: int = 1) -> int:
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text) < 10**7:
+        raise UsageError(f"{name}={text!r} is not a number", f"Use a whole number from {least} on")
     return int(text)
 
 

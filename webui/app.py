@@ -18,6 +18,8 @@ from webui import (
     errors,
     formats,
     job_pages,
+    limits,
+    login,
     pages,
     results,
     review,
@@ -44,6 +46,7 @@ from webui.records import Records
 from webui.secret import secret_key
 from webui.shares import Shares
 from webui.staging import Staging
+from webui.users import Users
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -63,8 +66,8 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     app = Flask(__name__, template_folder=str(_TEMPLATES))
     app.config.update(SECRET_KEY=secret_key(settings.home), SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.config.update(security.CONFIG | cache_config(settings) | overrides)
-    app.extensions[EXTENSION] = _parts(app, settings, client)
-    security.secure(app)
+    app.extensions[EXTENSION] = made = _parts(app, settings, client)
+    security.secure(app, settings)
     errors.register(app)
     formats.register(app)
     app.jinja_env.globals["asset"] = _asset
@@ -81,8 +84,11 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
         review_changes,
         additions,
         audit,
+        login,
     ):
         app.register_blueprint(module.blueprint)
+    limits.register(app, settings, made.database, made.users)
+    login.register(app)
     return app
 
 
@@ -105,6 +111,7 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         feedback=FeedbackBook(database, folder / "feedback"),
         jobs=Jobs(database, Queue(settings).wake),
         staging=Staging(database),
+        users=Users(database),
     )
 
 

@@ -7,6 +7,7 @@ from flask import url_for
 from tellapart.wire import Problem
 from webui.answers import Answer, Question
 from webui.intake import Upload
+from webui.login import current_user
 from webui.parts import parts
 from webui.previews import LONGEST_SIDE
 from webui.records import Entry, Record, new_id
@@ -44,5 +45,5 @@ def _entry(upload: Upload, answer: Answer, side: int) -> Entry:
         name=upload.name, sha256=answer.digest, id=new_id(), result=answer.outcome, from_cache=answer.from_cache
     )
     parts().previews.save(answer.digest, upload.data, side)
-    parts().records.save(Record(entries=[entry]), entry.id)
+    parts().records.save(Record(entries=[entry], owner=current_user()), entry.id)
     return entry

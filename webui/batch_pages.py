@@ -9,6 +9,7 @@ from webui.asking import ask, for_programs
 from webui.batches import MAX_PICTURES, PART, Batch, read_part
 from webui.downloads import as_csv, as_json
 from webui.intake import Upload, read_number, read_top_k, read_uploads, shown_name
+from webui.login import current_user, mine
 from webui.parts import parts
 from webui.previews import OF_MANY
 from webui.records import Entry
@@ -21,7 +22,8 @@ def start() -> Response:
     """Begin a batch of `total` pictures that will be sent in parts."""
     model = parts().catalog.resolve(request.form.get("model", ""))
     total = read_number("total", 1, 1, MAX_PICTURES)
-    batch = parts().batches.start(shown_name(request.form.get("title")), Question(model.model, read_top_k()), total)
+    question = Question(model.model, read_top_k())
+    batch = parts().batches.start(shown_name(request.form.get("title")), question, total, owner=current_user())
     return jsonify({"batch": url_for(".show", batch_id=batch.id)})
 
 
@@ -96,4 +98,5 @@ def _start(batch: Batch) -> int:
 
 
 def _find(batch_id: str) -> Batch:
-    return parts().batches.find(batch_id) or abort(404)
+    batch = parts().batches.find(batch_id)
+    return batch if batch and mine(batch.owner) else abort(404)

@@ -39,6 +39,7 @@ class Batch(BaseModel):
     total: int = Field(ge=1, le=MAX_PICTURES)
     from_archive: bool = False
     created: str = Field(default_factory=now)
+    owner: str | None = None
 
     @property
     def question(self) -> Question:
@@ -52,7 +53,9 @@ class Batches:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = folder, clock
 
-    def start(self, title: str, question: Question, total: int, archive: Path | None = None) -> Batch:
+    def start(
+        self, title: str, question: Question, total: int, archive: Path | None = None, owner: str | None = None
+    ) -> Batch:
         """A new batch behind an id nobody can guess; an archive is moved in.
 
         Raises:
@@ -66,6 +69,7 @@ class Batches:
             top_k=question.top_k,
             total=total,
             from_archive=archive is not None,
+            owner=owner,
         )
         if archive is not None:
             self._path(batch).mkdir(parents=True)

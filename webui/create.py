@@ -11,8 +11,9 @@ from tellapart.wire import ServiceError
 from webui.client import Unavailable
 from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check, folders_allowed
 from webui.estimate import estimate
-from webui.job_pages import find_job, fragment
+from webui.job_pages import find_job, fragment, visible_job
 from webui.jobs import AlreadyThere, Job, Kind
+from webui.login import current_user
 from webui.parts import parts
 
 blueprint = Blueprint("create", __name__)
@@ -29,7 +30,7 @@ def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
         "web/index.html",
         classifiers=classifiers,
         resting=resting,
-        jobs=parts().jobs.list(most=8),
+        jobs=parts().jobs.list(current_user(), most=8),
         form=form,
         problem=problem,
         sources=[(source, lacking(source, settings)) for source in SOURCES],
@@ -62,22 +63,24 @@ def submit() -> AnyResponse:
 
 
 def _sample(plan: CreatePlan) -> AnyResponse:
-    job = parts().jobs.enqueue(Kind.SAMPLE, "", plan.sample_options())
+    job = parts().jobs.enqueue(Kind.SAMPLE, "", plan.sample_options(), owner=current_user())
     return redirect(url_for(".look", job_id=job.id), 303)
 
 
 def _start(plan: CreatePlan) -> AnyResponse:
     """Put the job in the queue; where the same is on its way already, show that."""
     try:
-        job_id = parts().jobs.enqueue(Kind.CREATE, plan.name, plan.options(), plan.email).id
+        job_id = parts().jobs.enqueue(Kind.CREATE, plan.name, plan.options(), plan.email, current_user()).id
     except AlreadyThere as running:
-        job_id = running.job_id
+        job_id = visible_job(running)
     return redirect(url_for("jobs.show", job_id=job_id), 303)
 
 
 def _look_page(job: Job) -> str:
     form, options = CreateForm.of_options(job.options), job.options
-    words = estimate(len(options["classes"]), int(form.per_class), options["sources"], parts().jobs.list(most=100))
+    words = estimate(
+        len(options["classes"]), int(form.per_class), options["sources"], parts().jobs.list(current_user(), most=100)
+    )
     return render_template("web/create_look.html", job=job, form=form, live=fragment(job), estimate=words)
 
 

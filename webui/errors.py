@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
@@ -58,6 +58,7 @@ def register(app: Flask) -> None:
     """Answer every error of an app this way."""
     handlers: list[tuple[type[Exception], Any]] = [
         (HTTPException, _on_http),
+        (SecurityError, _on_foreign_host),
         (CSRFError, _on_csrf),
         (RequestEntityTooLarge, _on_too_large),
         (ServiceError, _on_service_error),
@@ -71,10 +72,18 @@ def register(app: Flask) -> None:
 
 
 def _on_http(error: HTTPException) -> Response:
+    if isinstance(error.response, Response):  # somebody has said it better already
+        return error.response
     status = error.code or 500
     title, message = _TITLES.get(status, _TITLES[400 if status < 500 else 500])
     allow = dict(error.get_headers()).get("Allow")
     return answer(Trouble(status, title, message), **({"Allow": allow} if allow else {}))
+
+
+def _on_foreign_host(_: SecurityError) -> Response:
+    """Plain text: no address of ours can be written for a name that is not ours."""
+    text = "This page is not known by that name. Ask for it by its own, or set TELLAPART_WEB_URL to this one.\n"
+    return Response(text, 400, mimetype="text/plain")
 
 
 def _on_csrf(_: CSRFError) -> Response:

@@ -23,6 +23,7 @@ from webui.events import Now, open_stream
 from webui.job_command import dataset_folder
 from webui.job_view import view
 from webui.jobs import AlreadyThere, Job, Kind
+from webui.login import current_user, mine
 from webui.parts import parts
 from webui.thumbnails import thumbnail
 from webui.words import KIND_WORDS, STATE_WORDS
@@ -55,9 +56,10 @@ def live(job_id: str) -> Response:
 def events(job_id: str) -> Response:
     """The same part, sent whenever it changes; 503 where as many as may be are open."""
     find_job(job_id)
+    asker = current_user()
 
     def look() -> Now | None:
-        job = parts().jobs.find(job_id)
+        job = parts().jobs.find(job_id, asker)
         return Now(_number(job), partial(fragment, job), not job.active) if job else None
 
     stream = open_stream(look, request.headers.get("Last-Event-ID", "") or request.args.get("seen", ""))
@@ -103,7 +105,14 @@ def picture(job_id: str, digest: str) -> Response:
 
 def find_job(job_id: str) -> Job:
     """The job with this id; 404 where there is none, or it is another's."""
-    return parts().jobs.find(job_id) or abort(404)
+    return parts().jobs.find(job_id, current_user()) or abort(404)
+
+
+def visible_job(running: AlreadyThere) -> str:
+    """The id of the job that is on its way already; what is another's is only said to be there."""
+    if not mine(running.owner):
+        raise running
+    return running.job_id
 
 
 def fragment(job: Job) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, String, Text, select
+from sqlalchemy import JSON, String, Text, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tellapart.errors import UsageError
@@ -106,7 +106,7 @@ class AlreadyThere(UsageError):
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"{job.name} is being worked on already", "Watch that job, or stop it first")
-        self.job_id = job.id
+        self.job_id, self.owner = job.id, job.owner
 
 
 class Jobs:
@@ -142,11 +142,15 @@ class Jobs:
         """The job with this id, None where there is none or it is another's."""
         with self._database.reading() as session:
             job = session.get(Job, job_id)
-        return job if job and job.owner == owner else None
+        return job if job and job.owner in (None, owner) else None
 
     def list(self, owner: str | None = None, most: int = 20) -> list[Job]:
         """The newest jobs but samples, unfinished ones first."""
-        query = select(Job).where(Job.kind != Kind.SAMPLE, Job.owner == owner).order_by(Job.created.desc())
+        query = (
+            select(Job)
+            .where(Job.kind != Kind.SAMPLE, or_(Job.owner.is_(None), Job.owner == owner))
+            .order_by(Job.created.desc())
+        )
         with self._database.reading() as session:
             jobs = list(session.scalars(query.limit(most)))
         return sorted(jobs, key=lambda job: not job.active)

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from webui.create import front_page
 from webui.create_form import CreateForm
 from webui.jobs import Kind
+from webui.login import current_user
 from webui.parts import parts
 from webui.snippets import snippets
 
@@ -23,7 +24,7 @@ _ERRORS = (
 @blueprint.get("/")
 def index() -> str:
     """The form to make a classifier (`?form=` goes on from a sample's), the jobs, and all classifiers."""
-    sample = parts().jobs.find(request.args.get("form", ""))
+    sample = parts().jobs.find(request.args.get("form", ""), current_user())
     form = CreateForm.of_options(sample.options) if sample and sample.kind == Kind.SAMPLE else CreateForm()
     return front_page(form)
 

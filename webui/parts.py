@@ -19,6 +19,7 @@ from webui.previews import Previews
 from webui.records import Records
 from webui.shares import Shares
 from webui.staging import Staging
+from webui.users import Users
 
 EXTENSION = "tellapart"
 
@@ -42,6 +43,7 @@ class Parts:
     feedback: FeedbackBook
     jobs: Jobs
     staging: Staging
+    users: Users
 
 
 def parts() -> Parts:

@@ -31,10 +31,11 @@ class Entry(BaseModel):
 
 
 class Record(BaseModel):
-    """The pictures of one upload, in the order they came; `created` is ISO 8601 in UTC."""
+    """The pictures of one upload, in the order they came, and whose they are; `created` is ISO 8601 in UTC."""
 
     entries: list[Entry] = Field(min_length=1)
     created: str = Field(default_factory=now)
+    owner: str | None = None
 
 
 class Records:

@@ -14,7 +14,9 @@ from tellapart.decisions import Action
 from tellapart.errors import UsageError
 from webui.datasets import find_dataset
 from webui.errors import Trouble, answer, wants_json
+from webui.job_pages import visible_job
 from webui.jobs import AlreadyThere, Kind
+from webui.login import current_user
 from webui.parts import parts
 from webui.review_filters import read_filters, read_number
 from webui.staging import MAX_STAGED
@@ -94,9 +96,10 @@ def train(name: str) -> AnyResponse:
     """Train again on the pictures as they are now, and watch it."""
     dataset = find_dataset(name, parts().settings)
     try:
-        job_id = parts().jobs.enqueue(Kind.TRAIN, name, {"dataset": str(dataset.folder or dataset.root)}).id
+        where = {"dataset": str(dataset.folder or dataset.root)}
+        job_id = parts().jobs.enqueue(Kind.TRAIN, name, where, owner=current_user()).id
     except AlreadyThere as running:
-        job_id = running.job_id
+        job_id = visible_job(running)
     return redirect(url_for("jobs.show", job_id=job_id), 303)
 
 

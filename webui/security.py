@@ -3,11 +3,16 @@
 import base64
 import hashlib
 import re
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tellapart.settings import Settings
 
 MAX_UPLOAD_BYTES = 100 * 2**20
 PAGE_POLICY = (
@@ -20,8 +25,10 @@ CONFIG: dict[str, Any] = {
     "SESSION_COOKIE_NAME": "tellapart",
     "SESSION_COOKIE_HTTPONLY": True,
     "SESSION_COOKIE_SAMESITE": "Lax",
+    "PERMANENT_SESSION_LIFETIME": timedelta(days=7),
     "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a page may stay open over lunch
 }
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 
 
@@ -32,11 +39,23 @@ class _Sessions(SecureCookieSessionInterface):
         return request.is_secure or super().get_cookie_secure(app)
 
 
-def secure(app: Flask) -> None:
+def secure(app: Flask, settings: Settings) -> None:
     """Hold an app to all of it; the app has its secret key and `CONFIG` already."""
+    app.config["TRUSTED_HOSTS"] = trusted_hosts(settings)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     CSRFProtect(app)
     app.session_interface = _Sessions()
     app.after_request(_add_headers)
+
+
+def trusted_hosts(settings: Settings) -> list[str]:
+    """The names the page may be asked for by: this machine's own, and the one people know it by.
+
+    Any other is refused, so that a site whose name was pointed at this machine cannot read the page.
+    """
+    known = urlsplit(settings.web_url).hostname or ""
+    return [*_LOOPBACK, *({settings.host, known} - {"", "0.0.0.0", "::", "127.0.0.1", "localhost"})]
 
 
 def report_policy(html: str) -> str:

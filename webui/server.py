@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from tellapart import servers
+from tellapart.errors import UsageError
 from tellapart.settings import Settings
 from tellapart.supervisor import check_ports
+from webui.database import Database
 from webui.secret import secret_key
+from webui.users import Users
 
 WORKERS = 2
 THREADS = 8
@@ -30,13 +33,28 @@ def run(settings: Settings) -> NoReturn:
     """Become the web server; the workers read the same settings from the environment.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is taken, or others could reach a page without a login.
         TellapartError: the home folder cannot be written.
     """
     check_ports([servers.web(settings)])
     secret_key(settings.home)
+    refuse_strangers(settings)
     line = command(settings)
     os.execve(line[0], line, {**os.environ, **_environment(settings)})
+
+
+def refuse_strangers(settings: Settings) -> None:
+    """Without a login the page is for this machine alone.
+
+    Raises:
+        UsageError: it would listen to others too, and nobody can log in yet.
+    """
+    if settings.host in ("127.0.0.1", "::1", "localhost") or Users(Database(settings)).exist():
+        return
+    raise UsageError(
+        f"the web page would listen on {settings.host} for everybody, and has no login",
+        "Make the first user with: tellapart users add NAME, or leave TELLAPART_HOST at 127.0.0.1",
+    )
 
 
 def _environment(settings: Settings) -> dict[str, str]:

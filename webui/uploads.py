@@ -12,6 +12,7 @@ from webui.asking import ask, for_programs
 from webui.batches import count_pictures
 from webui.errors import wants_json
 from webui.intake import Upload, as_file, read_top_k, read_uploads, sent_archive, shown_name
+from webui.login import current_user
 from webui.parts import parts
 from webui.records import Entry, Record, new_id
 
@@ -60,7 +61,7 @@ def _start_batch(archive: FileStorage, question: Question) -> AnyResponse:
             total = count_pictures(path)
         except ArchiveError as error:
             raise ServiceError(error.code, str(error)) from error
-        batch = parts().batches.start(shown_name(archive.filename), question, total, path)
+        batch = parts().batches.start(shown_name(archive.filename), question, total, path, current_user())
     where = url_for("batches.show", batch_id=batch.id)
     return jsonify({"batch": where}) if wants_json() else redirect(where, 303)
 
@@ -70,7 +71,7 @@ def _answered(entries: list[Entry]) -> AnyResponse:
         return jsonify({"results": [for_programs(entry) for entry in entries]})
     if len(entries) == 1:
         return redirect(url_for("results.show", record_id=entries[0].id), 303)
-    record_id = parts().records.save(Record(entries=entries), new_id())
+    record_id = parts().records.save(Record(entries=entries, owner=current_user()), new_id())
     return redirect(url_for("results.show", record_id=record_id), 303)
 
 

@@ -52,3 +52,15 @@ def test_what_is_no_json_is_asked_again(
         kept.set(key, rubbish)
     assert upload((make_picture("red"), "a.png"), json=True).json["results"][0]["from_cache"] is False
     assert service.asked("/classify") == 2
+
+
+def test_tries_to_log_in_are_counted_for_all_workers_together(
+    app: Flask, tmp_path: Path, redis_url: str, service_client: Any
+) -> None:
+    settings = Settings(home=tmp_path / "home", cache_url=redis_url)
+    other = create_app(settings, client=service_client, WTF_CSRF_ENABLED=False)
+    workers = [app.test_client(), other.test_client()]
+    tries = [workers[i % 2].post("/login", data={"name": "ann", "password": "wrong"}) for i in range(11)]
+    assert 429 not in [answer.status_code for answer in tries[:10]]
+    assert tries[10].status_code == 429
+    assert 0 < int(tries[10].headers["Retry-After"]) <= 60

@@ -1,0 +1,215 @@
+"""Logging in: who may see what, once there is a user."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tellapart.errors import MissingError, UsageError
+from tellapart.settings import Settings
+from webui.app import create_app
+from webui.database import Database
+from webui.jobs import Kind
+from webui.server import refuse_strangers
+from webui.users import Users
+from webui.users_command import users as users_command
+
+PASSWORD = "a long enough one"
+OPEN = {"static", "login.form", "login.enter", "pages.healthz", "pages.livez", "shares.show", "shares.picture"}
+
+
+@pytest.fixture
+def users(app: Flask) -> Users:
+    users: Users = app.extensions["tellapart"].users
+    users.add("ann", PASSWORD)
+    users._seen = None  # a user is noticed after two seconds; the test does not wait for it
+    return users
+
+
+def log_in(web: FlaskClient, name: str = "ann", password: str = PASSWORD, **fields: str) -> Any:
+    return web.post("/login", data={"name": name, "password": password, **fields})
+
+
+def test_without_users_nobody_is_asked(web: FlaskClient) -> None:
+    assert web.get("/").status_code == 200
+    assert web.get("/login").location == "/"
+    assert "Log out" not in web.get("/").text
+
+
+def test_every_page_asks_for_a_login_once_there_is_a_user(web: FlaskClient, app: Flask, users: Users) -> None:
+    values = {
+        "name": "x",
+        "digest": "0" * 64,
+        "sha256": "0" * 64,
+        "record_id": "r" * 16,
+        "job_id": "j",
+        "batch_id": "b",
+    }
+    values |= {
+        "class_slug": "c",
+        "version": "v",
+        "action": "promote",
+        "share_id": 1,
+        "token": "t",
+        "filename": "app.css",
+    }
+    with app.test_request_context():
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in OPEN]
+        assert len(rules) > 40
+        for rule in rules:
+            path = app.url_map.bind("localhost").build(rule.endpoint, {a: values[a] for a in rule.arguments})
+            method = "POST" if "POST" in (rule.methods or ()) else "GET"
+            answer = web.open(path, method=method)
+            expected = 401 if method == "POST" else 302
+            assert answer.status_code == expected, rule
+            assert method == "POST" or answer.location.startswith("/login?next=")
+
+
+def test_logging_in_leads_back_and_logging_out_ends_it(web: FlaskClient, users: Users) -> None:
+    assert web.get("/api?model=x").location == "/login?next=/api?model%3Dx"
+    assert log_in(web, next="/api").location == "/api"
+    page = web.get("/api")
+    assert page.status_code == 200
+    assert "Log out" in page.text
+    web.post("/logout")
+    assert web.get("/api").status_code == 302
+
+
+@pytest.mark.parametrize("name", ["ann", "bob", "", "x" * 5000, "' OR 1=1 --"])
+def test_what_is_wrong_is_not_said(web: FlaskClient, users: Users, name: str) -> None:
+    answer = log_in(web, name, "wrong password")
+    assert answer.status_code == 401
+    assert "do not belong together" in answer.text
+    assert web.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "\\\\evil",
+        "/a\nb",
+        "/\t/evil",
+    ],
+)
+def test_nobody_is_sent_to_another_site(web: FlaskClient, users: Users, target: str) -> None:
+    assert log_in(web, next=target).location == "/"
+
+
+def test_a_new_password_ends_the_sessions(web: FlaskClient, users: Users) -> None:
+    log_in(web)
+    assert web.get("/").status_code == 200
+    users.add("ann", "another long one")
+    assert web.get("/").status_code == 302
+    users.remove("ann")
+    users._seen = None
+    assert web.get("/").status_code == 200
+
+
+def test_a_forged_session_is_none(web: FlaskClient, users: Users) -> None:
+    with web.session_transaction() as session:
+        session["user"], session["stamp"] = "ann", "0" * 16
+    assert web.get("/").status_code == 302
+    with web.session_transaction() as session:
+        session["user"], session["stamp"] = "nobody", None
+    assert web.get("/").status_code == 302
+
+
+def test_jobs_of_others_are_not_there(web: FlaskClient, app: Flask, users: Users) -> None:
+    jobs = app.extensions["tellapart"].jobs
+    mine = jobs.enqueue(Kind.TRAIN, "mine", {}, owner="ann")
+    others = jobs.enqueue(Kind.TRAIN, "others", {}, owner="bob")
+    log_in(web)
+    assert web.get(f"/jobs/{mine.id}").status_code == 200
+    missing = web.get("/jobs/none-such")
+    for path in ("", "/live", "/events"):
+        foreign = web.get(f"/jobs/{others.id}{path}")
+        assert foreign.status_code == 404
+    assert web.post(f"/jobs/{others.id}/stop").status_code == 404
+    assert web.get(f"/jobs/{others.id}").text == missing.text
+    assert "others" not in web.get("/").text
+
+
+def test_results_of_others_are_not_there(
+    web: FlaskClient, app: Flask, users: Users, upload: Any, make_picture: Callable[..., bytes]
+) -> None:
+    users.add("bob", PASSWORD)
+    log_in(web, "bob")
+    path = upload((make_picture("red"), "a.png")).location
+    assert web.get(path).status_code == 200
+    web.post("/logout")
+    log_in(web, "ann")
+    for kind in ("", "/json", "/csv", "/explanation", "/nearest", "/heat-map.png"):
+        assert web.get(path + kind).status_code == 404
+    assert web.post(f"{path}/feedback", data={"right": "yes"}).status_code == 404
+
+
+def test_passwords_are_hashed(users: Users, settings: Settings) -> None:
+    bytes_there = b"".join(path.read_bytes() for path in (settings.home / "web").glob("*.sqlite*"))
+    assert b"$argon2id$" in bytes_there
+    assert PASSWORD.encode() not in bytes_there
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("Ann", PASSWORD), ("", PASSWORD), ("a/b", PASSWORD), ("ann", "short"), ("ann", "x" * 201)]
+)
+def test_users_that_cannot_be(settings: Settings, name: str, password: str) -> None:
+    with pytest.raises(UsageError):
+        Users(Database(settings)).add(name, password)
+
+
+def test_tries_are_limited_for_all_workers_together(web: FlaskClient, app: Flask, users: Users) -> None:
+    settings = app.extensions["tellapart"].settings
+    other = create_app(settings, client=app.extensions["tellapart"].client, WTF_CSRF_ENABLED=False).test_client()
+    for number in range(10):
+        assert log_in((web, other)[number % 2], password="wrong password").status_code == 401
+    answer = log_in(other)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert "too often" in answer.text
+
+
+def test_a_page_for_everybody_needs_a_user_first(settings: Settings) -> None:
+    refuse_strangers(settings)
+    everybody = Settings(home=settings.home, host="0.0.0.0")
+    with pytest.raises(UsageError, match="users add"):
+        refuse_strangers(everybody)
+    Users(Database(settings)).add("ann", PASSWORD)
+    refuse_strangers(everybody)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:5000", "localhost.evil.example", "127.0.0.1.evil.example"]
+)
+def test_other_names_for_this_machine_are_refused(web: FlaskClient, host: str) -> None:
+    answer = web.get("/", headers={"Host": host})
+    assert answer.status_code == 400
+    assert "evil" not in answer.text
+
+
+def test_the_name_people_know_it_by_is_trusted(settings: Settings, service_client: Any) -> None:
+    known = Settings(home=settings.home, web_url="https://pets.example")
+    web = create_app(known, client=service_client).test_client()
+    assert web.get("/", headers={"Host": "pets.example"}).status_code == 200
+    assert web.get("/", headers={"Host": "localhost:5000"}).status_code == 200
+
+
+def test_users_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELLAPART_HOME", str(tmp_path))
+    run = CliRunner().invoke
+    assert run(users_command, ["add", "ann", "--password-file", "-"], input=PASSWORD + "\n").exit_code == 0
+    assert run(users_command, ["add", "bob"], input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
+    assert run(users_command, ["list"]).output == "ann\nbob\n"
+    assert run(users_command, ["remove", "bob"]).exit_code == 0
+    assert isinstance(run(users_command, ["remove", "bob"]).exception, MissingError)
+    assert Users(Database(Settings(home=tmp_path))).verify("ann", PASSWORD)
+    database = tmp_path / "web" / "tellapart.sqlite"
+    assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700

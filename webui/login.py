@@ -1,0 +1,90 @@
+"""Logging in, where there are users: the form, and the gate before every page."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, g, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webui.errors import Trouble, answer, wants_json
+from webui.parts import parts
+
+blueprint = Blueprint("login", __name__)
+_OPEN = {  # what nobody has to log in for
+    *("static", "login.form", "login.enter", "pages.healthz", "pages.livez"),
+    *("shares.show", "shares.picture"),  # who has the link may see it
+}
+
+
+@blueprint.get("/login")
+def form() -> str | AnyResponse:
+    """The form; `?next=` is where to go afterwards."""
+    if not parts().users.exist() or current_user():
+        return redirect(url_for("pages.index"))
+    return render_template("web/login.html", next=_inside(request.args.get("next", "")), problem="")
+
+
+@blueprint.post("/login")
+def enter() -> AnyResponse:
+    """Log in; whatever is wrong, the answer is the same."""
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    after = _inside(request.form.get("next", ""))
+    if not parts().users.verify(name, password):
+        page = render_template("web/login.html", next=after, problem="That name and password do not belong together.")
+        return AnyResponse(page, 401, mimetype="text/html")
+    session.clear()
+    session.permanent = True
+    session["user"], session["stamp"] = name, parts().users.stamp(name)
+    return redirect(after or url_for("pages.index"), 303)
+
+
+@blueprint.post("/logout")
+def leave() -> AnyResponse:
+    """Log out."""
+    session.clear()
+    return redirect(url_for(".form"), 303)
+
+
+def current_user() -> str | None:
+    """Who asks; None where the page has no users, or nobody is logged in."""
+    if "user" not in g:
+        name = session.get("user")
+        known = isinstance(name, str) and _stamped(name)
+        g.user = name if known else None
+    found: str | None = g.user
+    return found
+
+
+def _stamped(name: str) -> bool:
+    """Whether the session is of the user's present password."""
+    stamp = parts().users.stamp(name)
+    return stamp is not None and session.get("stamp") == stamp
+
+
+def mine(owner: str | None) -> bool:
+    """Whether what belongs to `owner` is the asker's; what belongs to nobody is everybody's."""
+    return owner is None or owner == current_user()
+
+
+def register(app: Flask) -> None:
+    """Put the gate before every page of an app."""
+    app.before_request(_gate)
+    app.context_processor(lambda: {"current_user": current_user})
+
+
+def _gate() -> AnyResponse | None:
+    endpoint = request.endpoint or ""
+    if endpoint in _OPEN or not parts().users.exist():
+        return None
+    if current_user():
+        return None
+    if wants_json() or request.method != "GET":
+        message = "You are not logged in, or no longer. Log in and try again."
+        return answer(Trouble(401, "Log in first", message, "unauthorized"))
+    return redirect(url_for("login.form", next=request.full_path.rstrip("?")))
+
+
+def _inside(path: str) -> str:
+    """A path of this site, "" for anything else: nobody is sent to another site after logging in."""
+    parsed = urlsplit(path)
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+    return path if plain and not parsed.scheme and not parsed.netloc else ""

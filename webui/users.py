@@ -1,0 +1,100 @@
+"""Who may use the page, where it asks for a login: names and hashed passwords."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from threading import Lock
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import String, Text, delete, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tellapart.errors import MissingError, UsageError
+from webui.database import Base, Database, Moment
+from webui.jobs import utc_now
+
+MIN_PASSWORD, MAX_PASSWORD = 10, 200
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+_FRESH_SECONDS = 2.0
+_HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106 for little memory
+
+
+class User(Base):
+    """One person."""
+
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(Moment, default=utc_now)
+
+
+class Users:
+    """All users. As soon as there is one, the page asks everybody to log in."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._clock = database, clock
+        self._lock = Lock()
+        self._seen: tuple[float, bool] | None = None
+
+    def add(self, name: str, password: str) -> None:
+        """Add a user, or give one a new password, which ends the sessions there are.
+
+        Raises:
+            UsageError: the name or the password cannot be used.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name[:40]!r} cannot be a user's name", "Use up to 32 of a-z, 0-9, . - _")
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise UsageError(
+                f"a password of {len(password)} characters", f"Use {MIN_PASSWORD} to {MAX_PASSWORD} characters"
+            )
+        hashed = _HASHER.hash(password)
+        with self._database.writing() as session:
+            session.merge(User(name=name, password_hash=hashed, created=utc_now()))
+
+    def remove(self, name: str) -> None:
+        """Take a user out.
+
+        Raises:
+            MissingError: there is none of that name.
+        """
+        with self._database.writing() as session:
+            if not session.execute(delete(User).where(User.name == name)).rowcount:  # type: ignore[attr-defined]
+                raise MissingError(f"there is no user {name[:40]!r}", "See them with: tellapart users list")
+
+    def names(self) -> list[str]:
+        """All names, in order."""
+        with self._database.reading() as session:
+            return list(session.scalars(select(User.name).order_by(User.name)))
+
+    def exist(self) -> bool:
+        """Whether there is any; looked up at most every two seconds."""
+        with self._lock:
+            if self._seen is None or self._clock() - self._seen[0] >= _FRESH_SECONDS:
+                with self._database.reading() as session:
+                    self._seen = self._clock(), bool(session.scalar(select(func.count()).select_from(User)))
+            return self._seen[1]
+
+    def stamp(self, name: str) -> str | None:
+        """What a session of a user carries; another one after a new password. None where there is no such user."""
+        with self._database.reading() as session:
+            user = session.get(User, name)
+        return user.password_hash[-16:] if user else None
+
+    def verify(self, name: str, password: str) -> bool:
+        """Whether the password is the user's; takes as long for a name that there is not."""
+        with self._database.reading() as session:
+            user = session.get(User, name[:32])
+        try:
+            return _HASHER.verify(user.password_hash if user else _nobodys_hash(), password) and user is not None
+        except (Argon2Error, InvalidHashError):
+            return False
+
+
+def _nobodys_hash(made: list[str] = []) -> str:  # noqa: B006
+    """A hash that no password has, made once."""
+    if not made:
+        made.append(_HASHER.hash(f"nobody {time.time_ns()}"))
+    return made[0]

@@ -1,0 +1,49 @@
+"""`tellapart users`: who may log in to the web page."""
+
+from typing import IO
+
+import click
+
+from tellapart.settings import load_settings
+
+
+@click.group("users")
+def users() -> None:
+    """Say who may log in to the web page; with no user at all it asks nobody and is for this machine only."""
+
+
+@users.command("add")
+@click.argument("name")
+@click.option("--password-file", type=click.File(), help="Read the password from a file; - is the standard input.")
+def add_command(name: str, password_file: IO[str] | None) -> None:
+    """Add a user NAME, or give one a new password."""
+    from webui.database import Database
+    from webui.users import Users
+
+    if password_file:
+        password = password_file.read().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    Users(Database(load_settings())).add(name, password)
+    click.echo(f"{name} can log in", err=True)
+
+
+@users.command("list")
+def list_command() -> None:
+    """List the users."""
+    from webui.database import Database
+    from webui.users import Users
+
+    for name in Users(Database(load_settings())).names():
+        click.echo(name)
+
+
+@users.command("remove")
+@click.argument("name")
+def remove_command(name: str) -> None:
+    """Take a user out; who is logged in under that name no longer is."""
+    from webui.database import Database
+    from webui.users import Users
+
+    Users(Database(load_settings())).remove(name)
+    click.echo(f"{name} cannot log in any more", err=True)
