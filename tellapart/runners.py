@@ -44,6 +44,7 @@ class Runners:
     ) -> None:
         self._default, self._meters = default, meters
         self._loaded: set[str] = set()
+        self._started = 0
         self._failed: dict[str, tuple[_Stamp, ServiceError]] = {}
         gpus = len(visible_gpus())
         streams = 2 if gpus else cpus()
@@ -123,6 +124,9 @@ class Runners:
 
     async def _prepare(self, link: RunnerLink) -> None:
         self._loaded.clear()
+        self._started += 1
+        if self._started > len(self._links):
+            self._meters.restarts.inc()
         tuning, _ = await link.ask("load", {"do": "hello"})
         self._batcher.max_batch_size = tuning["batch"]
         self._batcher.concurrency = tuning["streams"] * len(self._links)
