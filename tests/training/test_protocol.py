@@ -154,6 +154,20 @@ def test_taking_the_hard_pictures_out_by_machine_does_not_raise_the_accuracy() -
     assert after.n_fitted == gone.n_fitted == int((~hard).sum())
 
 
+def test_what_only_judges_is_learned_from_in_no_fold() -> None:
+    """Two pictures in three stand in a wrong class and only judge: learned from, they would outvote the rest."""
+    features = made({"train": 60}, spread=1.0)
+    samples = [
+        replace(s, class_index=(s.class_index + 1) % 3, role=Role.JUDGE) if i % 3 else s
+        for i, s in enumerate(features.samples)
+    ]
+    outcome = learn_and_judge(Features(features.values, samples), NAMES, 0, silent)
+    right = outcome.probabilities.argmax(axis=1) == outcome.judged.targets
+    teaches = np.array([s.role is Role.BOTH for s in outcome.judged.samples])
+    assert right[teaches].mean() > 0.9
+    assert right[~teaches].mean() < 0.1
+
+
 def test_a_picture_that_a_machine_moved_judges_where_it_was_collected_only() -> None:
     features = made({"train": 60})
     first = features.samples[0]
