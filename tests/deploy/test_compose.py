@@ -102,7 +102,11 @@ def test_no_secret_has_a_value_and_none_is_started_without_one(compose: Any) -> 
     secrets = set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
     references = {m[1]: m[2] for text in strings(compose["services"]) for m in _REFERENCE.finditer(text)}
     assert {name for name, how in references.items() if how == ":?"} == secrets
-    assert {name for name, how in references.items() if how != ":?"} == {"TELLAPART_WEB_URL", "TELLAPART_CONTACT"}
+    assert {name for name, how in references.items() if how != ":?"} == {
+        "TELLAPART_WEB_URL",
+        "TELLAPART_PROXIES",
+        "TELLAPART_CONTACT",
+    }
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():
             if re.search("TOKEN|PASSWORD|SECRET|KEY", name):

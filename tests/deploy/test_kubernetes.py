@@ -13,6 +13,7 @@ from cli import cli
 from tellapart.openapi import describe
 from tellapart.settings import Settings
 from webui.app import create_app
+from webui.security import trusted_hosts
 
 KUBERNETES = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 API_VERSIONS = {
@@ -105,6 +106,9 @@ def test_probes_ask_routes_that_there_are(by_kind: dict[str, Any], tmp_path: Pat
         probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
         assert {probe["path"] for probe in probes.values()} <= routes
         assert probes["liveness"]["path"] == "/livez"
+        names = {header["value"] for probe in probes.values() for header in probe.get("httpHeaders", [])}
+        assert names == ({"localhost"} if name == "web" else set())
+        assert names <= set(trusted_hosts(Settings(home=tmp_path, host="0.0.0.0")))
     (service,) = pod_of(by_kind, "service")["containers"]
     assert service["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
