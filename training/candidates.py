@@ -41,6 +41,7 @@ _RATE = {"adamw": 2e-4, "sgd": 5e-3}
 _RATE_FROM_SCRATCH = 5.0  # times as much
 _EVIDENCE = 2.0  # what comes after the network, in times of fitting the head
 _REPORT = 3.0  # seconds
+_ENOUGH_MEASURED = 100  # pictures that went through the network, to know how long one takes
 _SEARCHING = 0.5  # of the time there is
 
 
@@ -71,6 +72,7 @@ class Contest:
         features: of all pictures, by the backbone as it began.
         budget: of the whole training.
         head_seconds: what fitting and measuring the head took.
+        feature_seconds: what came before that, most of it the features.
     """
 
     dataset: Dataset
@@ -79,6 +81,7 @@ class Contest:
     features: Features
     budget: Budget
     head_seconds: float
+    feature_seconds: float
     world: World
     log: RunLog
     report: Report
@@ -162,6 +165,7 @@ def checkpoint_file(dataset: Dataset) -> Path:
 
 def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
     options, device = contest.options, contest.world.device.type
+    seconds, pictures = _afterwards(contest)
     from_scratch = contest.weights.origin == "none"
     usual = Recipe(
         epochs=options.epochs or (EPOCHS_FROM_SCRATCH if from_scratch else EPOCHS[device]),
@@ -182,9 +186,17 @@ def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
         cache=contest.dataset.cache,
         checkpoint=checkpoint_file(contest.dataset),
         seconds=None if options.budget is None else contest.budget.left,
-        reserve=_EVIDENCE * contest.head_seconds + _REPORT,
-        reserve_pictures=len(contest.features.samples) + len(contest.dataset.strangers()),
+        reserve=seconds + _EVIDENCE * contest.head_seconds + _REPORT,
+        reserve_pictures=pictures,
     )
+
+
+def _afterwards(contest: Contest) -> tuple[float, int]:
+    """What the features of the fine-tuned network will take: seconds where that is known, else pictures."""
+    pictures, measured = len(contest.features.samples) + len(contest.dataset.strangers()), contest.features.computed
+    if measured < _ENOUGH_MEASURED:
+        return 0.0, pictures
+    return contest.feature_seconds * pictures / measured, 0
 
 
 def _search(contest: Contest, job: Job) -> tuple[Job, dict[str, Any]]:

@@ -71,7 +71,7 @@ def _train(
     begun = budget.used
     outcome = learn_and_judge(features, class_names, options.seed, report)
     source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
-    contest = Contest(dataset, options, weights, features, budget, budget.used - begun, world, log, report)
+    contest = Contest(dataset, options, weights, features, budget, budget.used - begun, begun, world, log, report)
     winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, circumstances.resume)
     strangers = _strangers(dataset, winner.source, report)
     outcome, evidence = gather_evidence(winner.outcome, strangers, class_names, options.seed, report)

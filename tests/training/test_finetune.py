@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -247,6 +248,40 @@ def test_compiling_is_for_long_trainings_on_a_gpu() -> None:
     assert pays_to_compile(torch.device("cuda"), 1_000_000)
     assert not pays_to_compile(torch.device("cuda"), 10_000)
     assert not pays_to_compile(torch.device("cpu"), 1_000_000)
+
+
+ALONE = """
+import sys
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from training.distributed import World
+from training.finetune import Job, fine_tune
+
+def tell(progress):
+    print(progress.stage, progress.done, flush=True)
+
+tuned = fine_tune(Job.from_bytes(Path(sys.argv[1]).read_bytes()), World(), tell)
+Path(sys.argv[2]).write_bytes(tuned.backbone)
+"""
+
+
+def test_killed_at_any_moment_and_run_again_it_is_the_same_network(job: Job, tmp_path: Path) -> None:
+    job = replace(job, checkpoint=tmp_path / "checkpoint")
+    whole = tune(replace(job, checkpoint=None, cache=tmp_path / "another"))
+    (tmp_path / "job").write_bytes(job.to_bytes())
+    command = [sys.executable, "-c", ALONE, str(tmp_path / "job"), str(tmp_path / "out")]
+    chance = random.Random(4)
+    for _ in range(2):
+        running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert running.stdout is not None
+        for _ in range(chance.randint(3, 12)):
+            running.stdout.readline()
+        running.kill()
+        running.communicate(timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    assert (tmp_path / "out").read_bytes() == whole.backbone
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".part-")] == []
 
 
 FOLLOW = """
