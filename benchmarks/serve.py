@@ -15,6 +15,7 @@ import asyncio
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -290,6 +291,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="compile the backbone before anything is measured")
     parser.add_argument("--mixed", action="store_true", help="measure requests for 2 to 100 classifiers, too")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all servers are stopped
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ.update(

@@ -39,9 +39,9 @@ def test_any_class_can_be_explained_and_no_other(server: Server, make_photo: Mak
     assert [by_class[name]["class"] for name in by_class] == list(by_class)
     assert sum(found["confidence"] for found in by_class.values()) == pytest.approx(1, abs=1e-4)
     assert len({found["heat_map"] for found in by_class.values()}) == 3
-    for name, value in (("class", "fox"), ("top_k", "3")):
+    for name, value, expected in (("class", "fox", (404, "unknown_class")), ("top_k", "3", (422, "wrong_field"))):
         refused = server.client.post("/explain", files=[*form, (name, (None, value))])
-        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "wrong_field")
+        assert (refused.status_code, refused.json()["error"]["code"]) == expected
 
 
 def test_the_nearest_pictures_it_learned_from(server: Server, make_photo: MakePicture) -> None:
