@@ -86,6 +86,7 @@ function start(form) {
     tile.dataset.index = index;
     tile.setAttribute("aria-setsize", total);
     tile.setAttribute("aria-posinset", index + 1);
+    tile.querySelector("img").alt = `Picture ${index + 1}, on its way`;
     if (items[index]) fill(tile, items[index], index);
     return tile;
   }

@@ -1,0 +1,122 @@
+"""Every page in real Chromium, light and dark, phone and desktop: axe-core finds no violation of WCAG 2.2 AA."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from tellapart.dataset import Dataset
+from tellapart.flags import Suspect, store_flags
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
+from tellapart.predictions import Judged, write_predictions
+from tellapart.settings import Settings
+from tellapart.store import new_model, promote
+from webui.app import create_app
+from webui.jobs import Kind, State
+
+AXE = (Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """
+const done = arguments[arguments.length - 1];
+axe.run(document, { runOnly: { type: "tag", values: arguments[0] } }).then((found) => done(
+  found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))));
+"""
+PASSWORD = "a long enough one"
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def site(
+    browser: webdriver.Chrome,
+    serve: Callable[[Any], str],
+    service: Any,
+    settings: Settings,
+    isolated_home: Path,
+    tiny_bundle: Callable[..., Any],
+    make_photo: Callable[..., bytes],
+) -> Iterator[Any]:
+    """The page over a stand-in service, with a classifier in the store and its data set: (url, app)."""
+    dataset = Dataset.create(settings.datasets / "colours", "colours", parse_class_names(["red", "green", "blue"]), [])
+    for number in range(9):
+        c, data = dataset.classes[number // 3], make_photo(number)
+        picture = inspect(data)
+        dataset.store(c.slug, picture, data)
+        dataset.manifest.add([Attempt(f"u{number}", c.slug, Status.KEPT, Reason.OK, rank=number).with_picture(picture)])
+    first = dataset.manifest.kept("red")[0].sha256
+    store_flags(dataset, [Suspect(first, "red", "label_error", 0.9, "looks like 'green'", "move", "green")])
+    with new_model("colours") as (folder, version):
+        tiny_bundle(folder, ("red", "green", "blue"), file=b"x" * 100)
+        (folder / "report").mkdir()
+        write_predictions(folder, [Judged(first, "red", "green", 0.9)])
+    promote(f"colours:{version}")
+    service.models = [service.models[0].model_copy(update={"version": version, "model": f"colours:{version}"})]
+    app = create_app(
+        Settings(home=settings.home, service_url=serve(service.app())), WTF_CSRF_ENABLED=False, TESTING=True
+    )
+    yield serve(app), app
+    browser.get("about:blank")
+
+
+def violations(browser: webdriver.Chrome, url: str) -> list[str]:
+    browser.get(url)
+    browser.execute_script(AXE)
+    found: list[str] = browser.execute_async_script(RUN, RULES)
+    return found
+
+
+def pages(app: Any, upload_path: str, batch_path: str) -> list[str]:
+    """The address of every kind of page."""
+    jobs = app.extensions["tellapart"].jobs
+    running = jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "bus"], "sources": ["gallery"], "per_class": 9})
+    failed = jobs.enqueue(Kind.TRAIN, "boats", {})
+    with app.extensions["tellapart"].database.writing() as session:
+        session.merge(failed).change(state=State.FAILED, error="there is no data set", fix="Make one")
+    dataset = Dataset.open(app.extensions["tellapart"].settings.datasets / "colours")
+    red = dataset.manifest.kept("red")[0]
+    model = "/classifiers/colours"
+    return [
+        *("/", "/classify", "/api", "/nothing-here", upload_path, batch_path),
+        *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete"),
+        *(f"/jobs/{running.id}", f"/jobs/{failed.id}"),
+        *("/datasets/colours", "/datasets/colours?show=suspects", f"/datasets/colours/pictures/red/{red.sha256}"),
+        *("/datasets/colours/audit", "/datasets/colours?show=out"),
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_violation(
+    browser: webdriver.Chrome, site: Any, scheme: str, make_picture: Callable[..., bytes], complaints: Any
+) -> None:
+    url, app = site
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    found = {path: violations(browser, url + path) for path in pages(app, *uploaded(app, make_picture))}
+    app.extensions["tellapart"].users.add("ann", PASSWORD)
+    app.extensions["tellapart"].users._seen = None
+    found["/login"] = violations(browser, url + "/login")
+    assert {path: problems for path, problems in found.items() if problems} == {}
+    assert [said for said in complaints(browser) if "nothing-here" not in said] == []
+
+
+def test_a_picture_without_words_would_be_seen(browser: webdriver.Chrome, site: Any) -> None:
+    browser.get(site[0])
+    browser.execute_script("document.querySelector('main').append(document.createElement('img'))")
+    browser.execute_script(AXE)
+    assert any(problem.startswith("image-alt") for problem in browser.execute_async_script(RUN, RULES))
+
+
+def uploaded(app: Any, make_picture: Callable[..., bytes]) -> tuple[str, str]:
+    """The paths of a result of one picture, and of one of two."""
+    web = app.test_client()
+    found = []
+    for colours in (["red"], ["blue", "green"]):
+        files = [("images", FileStorage(io.BytesIO(make_picture(c)), f"{c}.png")) for c in colours]
+        found.append(web.post("/classify", data=MultiDict(files), content_type="multipart/form-data").location)
+    return found[0], found[1]
