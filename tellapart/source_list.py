@@ -28,7 +28,7 @@ SOURCES = (
     SourceInfo("wikimedia", "Wikimedia Commons", "freely licensed pictures, strong on places and things", True, 3.0),
     SourceInfo("inaturalist", "iNaturalist", "observations of animals, plants and fungi", True, 2.0),
     SourceInfo("flickr", "Flickr", "openly licensed photographs", True, 3.0),
-    SourceInfo("gallery", "Demo gallery", "the demo pictures on this computer: mammals, birds, fruit and more", True, 30.0),
+    SourceInfo("gallery", "Demo gallery", "demo pictures on this computer: birds, fruit and more", True, 30.0),
     SourceInfo("bing", "Bing", "its terms restrict automated queries", False, 2.0),
     SourceInfo("duckduckgo", "DuckDuckGo", "its terms restrict automated queries", False, 2.0),
     SourceInfo("google", "Google", "its terms restrict automated queries", False, 2.0),
