@@ -36,7 +36,10 @@ class _Connection:
 
     async def ask(self, pieces: list[Piece]) -> tuple[Head, bytes]:
         async with self._lock:
-            self.writer.writelines(pieces)
+            try:
+                self.writer.writelines(pieces)
+            except RuntimeError as error:  # what uvloop says of a connection that was closed meanwhile
+                raise Closed("the Runner ended") from error
             return await receive(self.reader)
 
 

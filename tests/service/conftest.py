@@ -120,9 +120,15 @@ def server(
         yield Server(url, home, {m.name: m for m in models}, client)
 
 
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """Starts a server of one's own: `with serve(home, NAME="value") as url`."""
+    return running
+
+
 @contextmanager
-def running(home: Path) -> Iterator[str]:
-    """`bentoml serve` on a free loopback port; stopped with all its processes at the end."""
+def running(home: Path, **changes: str) -> Iterator[str]:
+    """`bentoml serve` on a free loopback port in a changed environment; stopped with all its processes at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -133,6 +139,7 @@ def running(home: Path) -> Iterator[str]:
         "TELLAPART_HOME": str(home / "tellapart"),
         "TELLAPART_TOKEN": "",
         "TELLAPART_COMPILE": "off",
+        **changes,
     }
     command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
     with (home / "server.log").open("wb") as log:
