@@ -10,6 +10,7 @@ from the minute after the warm-up to the last one.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import sys
@@ -86,8 +87,13 @@ def listening_process(port: int) -> psutil.Process:
 
 
 def family(first: psutil.Process) -> list[int]:
-    """The numbers of a process and all below it."""
-    return [first.pid, *(process.pid for process in first.children(recursive=True))]
+    """The numbers of a process and all below it, less what compiles networks and then ends."""
+    lasting = []
+    for process in [first, *first.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "tellapart.compiled" not in process.cmdline():
+                lasting.append(process.pid)
+    return lasting
 
 
 def megabytes(first: psutil.Process) -> float:

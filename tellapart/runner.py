@@ -137,20 +137,21 @@ def main(path: Path, default: str) -> None:
     settings = load_settings()
     device = pick_device("auto")
     engine = Engine(Loader(device), settings.model_memory, Forms(settings.compiled, settings.cache))
-    tuning = _tuned(engine, default, device, settings.cache)
+    beside = path.with_suffix(".json")
+    tuning = _tuned(engine, default, device, settings.cache, beside)
     with socket.socket(socket.AF_UNIX) as listening:
         path.unlink(missing_ok=True)  # of one that was killed
         listening.bind(str(path))
         listening.listen(64)
         Runner(engine, tuning).serve(listening)
-    for file in (path, path.with_suffix(".lock")):
+    for file in (path, path.with_suffix(".lock"), beside):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others may live there
         path.parent.rmdir()
     os._exit(0)  # a thread may still compute what nobody waits for
 
 
-def _tuned(engine: Engine, default: str, device: torch.device, cache: Path) -> Tuning:
+def _tuned(engine: Engine, default: str, device: torch.device, cache: Path, beside: Path) -> Tuning:
     tuning = Tuning(batch=CPU_BATCH, streams=cpus(), threads=1) if device.type == "cpu" else GPU_TUNING
     if default:
         try:
@@ -160,7 +161,8 @@ def _tuned(engine: Engine, default: str, device: torch.device, cache: Path) -> T
         else:
             if device.type == "cpu":
                 key = f"{classifier.info.backbone} {classifier.extractor.form}"
-                tuning = tune(classifier.extractor, classifier.info.preprocessing.crop, cpus(), cache, key)
+                side = classifier.info.preprocessing.crop
+                tuning = tune(classifier.extractor, side, cpus(), cache, key, beside)
     if device.type == "cpu":
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch

@@ -1,5 +1,6 @@
 """How many pictures at once and how many threads are fastest on this machine: measured, not guessed. Needs torch."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -43,22 +44,24 @@ class Tuning:
     rate: float = 0.0
 
 
-def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: str) -> Tuning:
+def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: str, beside: Path) -> Tuning:
     """The fastest way on this machine, from the cache where it was measured before.
 
     Args:
         side: pixels of the network's input.
         cores: processor cores there are.
         key: names the backbone and its form.
+        beside: a file for what was measured on a busy machine: good enough for a Runner that is started
+            again by the same server, and not for the next server.
     """
     depends = (key, side, cores, torch.__version__, platform.processor(), platform.node())
     file = cache / "tuning" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.json"
-    try:
-        return Tuning(**json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
-        best = choose(sweep(extractor, side, cores))
+    for known in (file, beside):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return Tuning(**json.loads(known.read_text()))
+    best = choose(sweep(extractor, side, cores))
     if os.getloadavg()[0] > _BUSY * cores:
-        return best  # measured beside others: to be measured again at the next start
+        file = beside
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, asdict(best))
