@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 _FILE = Path("report") / "predictions.csv"
 
@@ -30,6 +31,7 @@ def read_predictions(bundle: Path) -> Sequence[Judged]:
     """Those of a bundle; none where it has none or they cannot be read."""
     try:
         with (bundle / _FILE).open(newline="", encoding="utf-8") as file:
-            return [Judged(**row | {"confidence": float(row["confidence"])}) for row in csv.DictReader(file)]
+            rows: Iterable[dict[str, Any]] = csv.DictReader(file)
+            return [Judged(**row | {"confidence": float(row["confidence"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
         return []
