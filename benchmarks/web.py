@@ -7,7 +7,7 @@ measures on the same machine, which the clients share:
 
 - repeat upload: the same picture is sent again and again, by one client and by 32. Once the 32 keep one request
   in flight each, which measures how much can be done at all; once each sends one a second, as people do.
-- folder: pictures of 500 x 375 pixels, each different, sent as the page sends a folder (parts of 32, three at
+- folder: pictures of 500 x 375 pixels, each different, sent as the page sends a folder (parts of 32, four at
   a time), beside as many sent to the service itself in the same way; a quarter of each in turn, so that what else
   the machine does weighs on both.
 
@@ -35,10 +35,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import machine
-from benchmarks.serve import make_classifier
+from benchmarks.serve import make_classifiers
 
 ROOT = Path(__file__).resolve().parent.parent
-PART, AT_ONCE, CLIENTS = 32, 3, 32
+PART, AT_ONCE, CLIENTS = 32, 4, 32
 ROUNDS = 4
 JSON = {"Accept": "application/json"}
 
@@ -189,7 +189,7 @@ async def folder_to_service(service: str, pictures: list[bytes]) -> Seen:
     """Send the same parts to the service itself."""
     async with _session(AT_ONCE) as session:
         return await _in_parts(
-            session, f"{service}/classify_batch", pictures, lambda _, part: _form(part, "images", model="benchmark")
+            session, f"{service}/classify_batch", pictures, lambda _, part: _form(part, "images", model="benchmark0")
         )
 
 
@@ -270,7 +270,7 @@ def main() -> None:
         for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
             del os.environ[name]
         os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
-        make_classifier(options.backbone)
+        make_classifiers(options.backbone, 1)
         with running() as stack:
             print(f"{machine()}; {options.backbone}; JPEG 500 x 375")
             errors = measure_repeats(stack, options.seconds) + measure_folder(stack, options.pictures)

@@ -11,8 +11,8 @@ from tellapart.wire import ErrorBody, Problem, Result, ServiceError
 from webui.client import ServiceClient
 
 _PICTURE_FAULTS = {fault.value for fault in ImageFault}
-_CHUNK_PICTURES = 16
-_CHUNK_BYTES = 16 * 2**20
+_CHUNK_PICTURES = 32  # as many as the service computes at once
+_CHUNK_BYTES = 32 * 2**20
 
 
 class KeyValues(Protocol):

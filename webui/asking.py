@@ -9,19 +9,18 @@ from webui.answers import Answer, Question
 from webui.intake import Upload
 from webui.login import current_user
 from webui.parts import parts
-from webui.previews import LONGEST_SIDE
 from webui.records import Entry, Record, new_id
 
 
-def ask(uploads: Sequence[Upload], question: Question, side: int = LONGEST_SIDE) -> list[Entry]:
-    """One entry for each picture, in their order; `side` is the longest one of the copies that are kept.
+def ask(uploads: Sequence[Upload], question: Question, many: bool = False) -> list[Entry]:
+    """One entry for each picture, in their order; of `many` few are looked at, so copies are made when they are.
 
     Raises:
         ServiceError: the question is wrong, such as `unknown_model`.
         Unavailable: the service cannot answer.
     """
     answers = parts().answers.answer([u.data for u in uploads], question)
-    return [_entry(upload, answer, side) for upload, answer in zip(uploads, answers, strict=True)]
+    return [_entry(upload, answer, many) for upload, answer in zip(uploads, answers, strict=True)]
 
 
 def for_programs(entry: Entry) -> dict[str, object]:
@@ -37,13 +36,14 @@ def for_programs(entry: Entry) -> dict[str, object]:
     }
 
 
-def _entry(upload: Upload, answer: Answer, side: int) -> Entry:
+def _entry(upload: Upload, answer: Answer, many: bool) -> Entry:
     """What became of one upload; a result gets its own record and a preview."""
     if isinstance(answer.outcome, Problem):
         return Entry(name=upload.name, sha256=answer.digest, error=answer.outcome)
     entry = Entry(
         name=upload.name, sha256=answer.digest, id=new_id(), result=answer.outcome, from_cache=answer.from_cache
     )
-    parts().previews.save(answer.digest, upload.data, side)
+    keep = parts().previews.save_later if many else parts().previews.save
+    keep(answer.digest, upload.data)
     parts().records.save(Record(entries=[entry], owner=current_user()), entry.id)
     return entry

@@ -11,7 +11,6 @@ from webui.downloads import as_csv, as_json
 from webui.intake import Upload, read_number, read_top_k, read_uploads, shown_name
 from webui.login import current_user, mine
 from webui.parts import parts
-from webui.previews import OF_MANY
 from webui.records import Entry
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
@@ -34,7 +33,7 @@ def add(batch_id: str) -> Response:
     first, uploads = read_number("start", 0, 0, batch.total - 1), read_uploads()
     if batch.from_archive or first + len(uploads) > batch.total:
         raise ServiceError("wrong_field", f"the batch takes {batch.total} pictures")
-    entries = ask(uploads, batch.question, OF_MANY)
+    entries = ask(uploads, batch.question, many=True)
     parts().batches.save_part(batch, first, entries)
     return jsonify({"results": [for_programs(entry) for entry in entries]})
 
@@ -45,7 +44,7 @@ def show(batch_id: str) -> str:
     batch = _find(batch_id)
     first = _start(batch)
     shown = _answer_part(batch, first) if batch.from_archive else parts().batches.entries(batch)
-    has_picture = {e.sha256 for e in shown if parts().previews.find(e.sha256)}
+    has_picture = {e.sha256 for e in shown if parts().previews.has(e.sha256)}
     return render_template(
         "web/batch.html", batch=batch, entries=shown, start=first, part=PART, has_picture=has_picture
     )
@@ -80,7 +79,7 @@ def _answer_part(batch: Batch, first: int) -> list[Entry]:
     with open_archive(parts().batches.archive(batch)) as archive:
         found = [(shown_name(name), data) for name, data in read_part(archive, first)]
     readable = [Upload(name, data) for name, data in found if isinstance(data, bytes)]
-    answers = iter(ask(readable, batch.question, OF_MANY))
+    answers = iter(ask(readable, batch.question, many=True))
     entries = [next(answers) if isinstance(data, bytes) else _unreadable(name, data) for name, data in found]
     parts().batches.save_part(batch, first, entries)
     return entries

@@ -11,10 +11,12 @@ from PIL import Image
 
 from tellapart.errors import TellapartError
 from tellapart.images import decode
+from webui.cache import DAY
 from webui.shelf import Shelf
 
 LONGEST_SIDE = 960
-OF_MANY = 480  # the longest side of one of many pictures, whose copies must cost little
+MAX_WAITING = 1500
+MAX_WAITING_BYTES = 4 * 2**20  # of one picture
 MAX_PICTURES = 5000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -24,16 +26,39 @@ class Previews:
 
     def __init__(self, folder: Path, limit: int = MAX_PICTURES, clock: Callable[[], float] = time.time) -> None:
         self._files = Shelf(folder, ".jpg", limit, clock=clock)
+        self._waiting = Shelf(folder / "waiting", ".upload", MAX_WAITING, DAY, clock)
 
-    def save(self, digest: str, data: bytes, longest_side: int = LONGEST_SIDE) -> None:
+    def save(self, digest: str, data: bytes) -> None:
         """Make and keep the preview of a picture; one that cannot be made leaves the page without."""
         if not self._files.touch(digest):  # kept as long as its newest result
             with suppress(TellapartError):
-                self._files.put(digest, preview(data, longest_side))
+                self._files.put(digest, preview(data))
+
+    def save_later(self, digest: str, data: bytes) -> None:
+        """Put one of many pictures aside as it came, for a day: its preview is made when somebody looks at it."""
+        if len(data) > MAX_WAITING_BYTES:
+            self.save(digest, data)
+        elif not self._files.touch(digest):
+            self._waiting.put(digest, data)
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a preview of the picture with this sha256, or what to make it of."""
+        return bool(_DIGEST.fullmatch(digest)) and bool(self._files.find(digest) or self._waiting.find(digest))
 
     def find(self, digest: str) -> Path | None:
         """The preview of the picture with this sha256, None where there is none (any more)."""
-        return self._files.find(digest) if _DIGEST.fullmatch(digest) else None
+        if not _DIGEST.fullmatch(digest):
+            return None
+        return self._files.find(digest) or self._made_now(digest)
+
+    def _made_now(self, digest: str) -> Path | None:
+        waiting = self._waiting.find(digest)
+        if waiting is None:
+            return None
+        with suppress(FileNotFoundError):  # another request makes the same
+            self.save(digest, waiting.read_bytes())
+        self._waiting.remove(digest)
+        return self._files.find(digest)
 
 
 def preview(data: bytes, longest_side: int = LONGEST_SIDE) -> bytes:

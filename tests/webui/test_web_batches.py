@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
 MakePicture = Callable[..., bytes]
 NASTY = [
@@ -212,3 +213,19 @@ def test_old_batches_go(app: Flask, upload: Any, web: FlaskClient, pictures: Any
     where = [upload((archive(pictures(1)), "x.zip")).location for _ in range(4)]
     assert [web.get(w).status_code for w in where[-2:]] == [200, 200]
     assert 404 in [web.get(w).status_code for w in where[:2]]
+
+
+def test_pictures_wait_until_somebody_looks(web: FlaskClient, send: Any, to_bytes: MakePicture, settings: Any) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "my address"
+    batch = web.post("/batches", data={"total": "1"}).json["batch"]
+    data = to_bytes(Image.new("RGB", (90, 60), "red"), "JPEG", exif=exif)
+    (result,) = send(batch, 0, (data, "a.jpg")).json["results"]
+    waiting = settings.home / "web" / "pictures" / "waiting"
+    assert len(list(waiting.iterdir())) == 1
+    assert result["picture"] in web.get(batch).text
+    assert len(list(waiting.iterdir())) == 1  # the list made no copy
+    with web.get(result["picture"]) as shown:
+        assert b"my address" not in shown.data
+        assert Image.open(io.BytesIO(shown.data)).size == (90, 60)
+    assert list(waiting.iterdir()) == []

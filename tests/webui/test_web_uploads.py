@@ -46,7 +46,7 @@ def test_many_pictures_are_asked_about_in_parts(upload: Any, make_picture: MakeP
     files = [(make_picture((i, 0, 0)), f"{i}.png") for i in range(64)]
     results = upload(*files, json=True).json["results"]
     assert [r["name"] for r in results] == [f"{i}.png" for i in range(64)]
-    assert service.asked("/classify_batch") == 4
+    assert service.asked("/classify_batch") == 2
     assert service.pictures == 64
 
 

@@ -1,4 +1,4 @@
-// The page of an archive: its parts are asked for one after the other, three at a time, and shown as they come.
+// The page of an archive: its parts are asked for one after the other, four at a time, and shown as they come.
 "use strict";
 
 const many = document.getElementById("many");
@@ -12,7 +12,7 @@ function streamParts() {
   const tally = new Tally(total);
   if (first && first !== "0") list.replaceChildren();
   countShown(list, tally);
-  const queue = new Queue(3);
+  const queue = new Queue(4);
   const starts = [];
   for (let start = list.children.length; start < total; start += part) starts.push(start);
   const tiles = Array.from({ length: total - list.children.length }, () => newTile(""));

@@ -5,7 +5,7 @@
 const FEW = 12;
 const PART = 32;
 const PART_BYTES = 24 * 2 ** 20;
-const queue = new Queue(3);
+const queue = new Queue(4);
 const form = document.getElementById("upload");
 if (form) startPage();
 
