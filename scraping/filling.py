@@ -141,12 +141,12 @@ class Filling:
         return self.shelf.kept + len(self._running)
 
     def _consider(self, candidate: Candidate, local: bool, downloads: asyncio.TaskGroup, stage: Stage) -> None:
-        if self.shelf.is_settled(candidate.url):
+        if candidate.url in self._held_back or self.shelf.is_settled(candidate.url):
             return
         if local or self._share.has_room(candidate.url):
             self._start(candidate, local, downloads, stage)
         else:
-            self._held_back.setdefault(candidate.url, candidate)
+            self._held_back[candidate.url] = candidate
 
     async def _take_held_back(self, stage: Stage) -> None:
         """Try what was held back for its host's share: a class is better filled from one site than not at all."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from urllib.parse import urlsplit
 
 import pytest
 from werkzeug.utils import redirect
@@ -85,6 +86,15 @@ def test_what_was_held_back_comes_last(fill, web_source, on_host):
     assert sorted(row.url for row in fill(6, web_source([*crowd, *rest])).manifest.kept("cat")) == sorted(
         [*crowd, rest[0]]
     )
+
+
+def test_what_was_held_back_and_is_found_again_is_fetched_once(fill, web_source, on_host, site):
+    pictures = on_host("localhost", 4)
+    missing = [f"{site.url}/nowhere/{n}".replace("127.0.0.1", "localhost") for n in range(3)]
+    first, second = web_source([*missing, *pictures], "first"), web_source(pictures, "second")
+    dataset = fill(10, first, second)
+    assert {row.url for row in dataset.manifest.kept("cat")} == set(pictures)
+    assert all(site.asked[urlsplit(url).path] == 1 for url in pictures)
 
 
 def test_where_held_back_pictures_fail_the_search_goes_on(fill, web_source, on_host, site):
