@@ -223,7 +223,7 @@ def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Ca
     module = load_module(weights.backbone, load(tuned.backbone))
     source, backbone = FeatureSource.of_weights(replace(weights, module=module), contest.world.device)
     with tempfile.TemporaryDirectory(dir=contest.dataset.cache) as folder:
-        features = extract(contest.features.samples, source, Path(folder), _renamed(contest.report))
+        features = extract(contest.features.samples, source, Path(folder), contest.report, "new features")
     used = {*parts.learn.samples, *parts.choose.samples}
     learning, unseen, judged = (
         _among(features, part) for part in (used, set(parts.choose.samples), set(parts.judge.samples))
@@ -247,10 +247,6 @@ def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Ca
 
 def _among(features: Features, samples: Set[Sample]) -> Features:
     return features.part(np.array([s in samples for s in features.samples], dtype=np.bool_))
-
-
-def _renamed(report: Report) -> Report:
-    return lambda progress: report(replace(progress, stage="new features"))
 
 
 def _judge(mode: Mode, parts: Parts, start: Head, fine: Candidate) -> tuple[bool, str]:

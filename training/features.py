@@ -133,7 +133,9 @@ class Features:
         return Features(values, samples, others=tuple(others))
 
 
-def extract(samples: Sequence[Sample], source: FeatureSource, cache: Path, report: Report) -> Features:
+def extract(
+    samples: Sequence[Sample], source: FeatureSource, cache: Path, report: Report, stage_name: str = "features"
+) -> Features:
     """Compute the features of samples, or take them from the cache.
 
     A picture that is gone, damaged, or no longer the one that was collected is skipped and
@@ -141,6 +143,7 @@ def extract(samples: Sequence[Sample], source: FeatureSource, cache: Path, repor
 
     Args:
         cache: folder of the cached features.
+        stage_name: what to call it in the progress.
 
     Raises:
         TellapartError: the cache cannot be written.
@@ -149,7 +152,7 @@ def extract(samples: Sequence[Sample], source: FeatureSource, cache: Path, repor
         known = store.get(s.sha256 for s in samples)
         missing = list({s.sha256: s for s in samples if s.sha256 not in known}.values())
         faults: dict[str, str] = {}
-        with Stage(report, "features", total=len(missing)) as stage:
+        with Stage(report, stage_name, total=len(missing)) as stage:
             stage.counts["cached"] = len(samples) - len(missing)
             for done in _in_background(lambda batch: _compute(batch, source), _batches(missing, source)):
                 store.put(done.vectors)

@@ -52,7 +52,7 @@ def extract_views(
     if len(sources) > 1 and len(samples) > FEW and judge is not None:
         learning = [s for s in samples if s.split != judge and s.role in (Role.LEARN, Role.BOTH)]
         sources = [_best(sources, _sample(learning, seed), cache, seed, report)]
-    return sources, _together([extract(samples, s, cache, report) for s in sources])
+    return sources, _see(samples, sources, cache, report, "features")
 
 
 def _best(
@@ -60,8 +60,15 @@ def _best(
 ) -> FeatureSource:
     if not samples:
         return sources[0]
-    features = _together([extract(samples, s, cache, report) for s in sources])
+    features = _see(samples, sources, cache, report, "sample")
     return sources[choose_view(features, int(features.targets.max(initial=0)) + 1, seed).view]
+
+
+def _see(
+    samples: Sequence[Sample], sources: Sequence[FeatureSource], cache: Path, report: Report, name: str
+) -> Features:
+    names = [name, *(f"{name}, view {number}" for number in range(2, len(sources) + 1))]
+    return _together([extract(samples, s, cache, report, n) for s, n in zip(sources, names, strict=True)])
 
 
 def _sample(samples: Sequence[Sample], seed: int) -> list[Sample]:
