@@ -37,6 +37,7 @@ from benchmarks.machine import machine
 
 CLIENTS = (1, 8, 32, 128)
 MIXED = (1, 2, 10, 100)
+MAX_WAITING = 128  # the service's default
 RIVALS = Path(__file__).parent / "rivals"
 
 
@@ -185,7 +186,7 @@ def compare(everyone: list[Served], folder: Path, pictures: list[Path], options:
     us, found, processor = everyone[0], dict[tuple[str, int], list[_Turn]](), list[float]()
     for _ in range(options.rounds):
         for served in everyone:
-            for clients in CLIENTS if served is us else [32]:
+            for clients in options.clients if served is us else [32]:
                 with alone(None, everyone):
                     top = ceiling(folder, pictures, options.seconds, form)
                 with alone(served, everyone):
@@ -197,7 +198,9 @@ def compare(everyone: list[Served], folder: Path, pictures: list[Path], options:
                     processor.append(1000 * spent / max(1, len(loaded.latencies)))
     print_table(found)
     print(f"processor time beside the model: {median(processor):.1f} ms a request")
-    return sum(len(loaded.refused) for clients in CLIENTS[:3] for loaded, _ in found[us.name, clients])
+    return sum(
+        len(loaded.refused) for clients in options.clients if clients < 128 for loaded, _ in found[us.name, clients]
+    )
 
 
 def print_table(found: dict[tuple[str, int], list[_Turn]]) -> None:
@@ -287,6 +290,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="that ask the service at once")
     parser.add_argument("--rivals", action="store_true", help="measure other servers, too")
     parser.add_argument("--compile", action="store_true", help="compile the backbone before anything is measured")
     parser.add_argument("--mixed", action="store_true", help="measure requests for 2 to 100 classifiers, too")
