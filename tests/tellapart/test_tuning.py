@@ -27,9 +27,23 @@ def test_every_way_is_measured_once_a_machine(tmp_path: Path, monkeypatch: pytes
     extractor: object = Extractor()
     monkeypatch.setattr(tuning, "_SECONDS", 0.0)
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
-    first = tune(extractor, 8, 1, tmp_path, "backbone")  # type: ignore[arg-type]
+    first = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside")  # type: ignore[arg-type]
     assert calls == [(2, 2), (4, 4), (8, 8), (16, 16)]
-    assert tune(extractor, 8, 1, tmp_path, "backbone") == first  # type: ignore[arg-type]
+    assert tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside") == first  # type: ignore[arg-type]
     assert len(calls) == 4
-    tune(extractor, 8, 1, tmp_path, "another")  # type: ignore[arg-type]
+    tune(extractor, 8, 1, tmp_path, "another", tmp_path / "beside")  # type: ignore[arg-type]
     assert len(calls) == 8
+
+
+def test_what_was_measured_on_a_busy_machine_is_kept_for_the_same_server_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Tuning(8, 1, 1, 10.0)
+    measured = []
+    monkeypatch.setattr(tuning, "sweep", lambda *_: measured.append(1) or [busy])
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
+    extractor: object = None
+    for server in ("one", "one", "two"):
+        found = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / server)  # type: ignore[arg-type]
+        assert found == busy
+    assert len(measured) == 2
