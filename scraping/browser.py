@@ -9,6 +9,7 @@
 
 Nothing here holds on to an element of the page: each step is one script that looks for what it needs, so
 that a page that rebuilds itself meanwhile is read as it is. Chromium says what it is, headless and driven.
+It stores no file that a page hands it, and like the fetcher takes no proxy from the environment.
 
 Chromium and its driver end with the block, whatever ends it, and also when this process is killed: the
 driver gets the signal of its parent's death, and Chromium ends with the pipe to its driver.
@@ -34,6 +35,7 @@ from selenium.common.exceptions import (
     WebDriverException,
 )
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.options import BaseOptions
 from selenium.webdriver.support.wait import WebDriverWait
 
 from scraping.selectors import Page
@@ -50,6 +52,7 @@ _FLAGS = (
     "--disable-sync",
     "--disable-quic",
     "--disable-dev-shm-usage",
+    "--no-proxy-server",
     "--remote-debugging-pipe",
     "--window-size=1280,2000",
     "--blink-settings=imagesEnabled=false",
@@ -60,6 +63,7 @@ _PAGE_LOAD = 30.0
 _POLL = 0.03
 _PROFILE = "tellapart-chromium-"
 _PR_SET_PDEATHSIG = 1
+_NO_DOWNLOADS = 3
 
 _TOOLS = """
 const visible = selector => selector
@@ -237,6 +241,8 @@ def _start(settings: Settings, flags: Sequence[str]) -> webdriver.Chrome:
     options.binary_location = str(settings.chromium)
     options.page_load_strategy = "eager"
     options.unhandled_prompt_behavior = "dismiss"
+    options.add_experimental_option("prefs", {"download_restrictions": _NO_DOWNLOADS})
+    BaseOptions.ignore_local_proxy_environment_variables(options)  # that of Options itself warns of its age
     options.timeouts = {"pageLoad": int(_PAGE_LOAD * 1000)}
     for flag in flags:
         options.add_argument(flag)

@@ -133,7 +133,7 @@ class Fetcher:
     async def _request(self, url: URL, local: bool, want: _Want, delay: float) -> bytes | URL:
         """One request: the body, or the address it sends on to."""
         timeout = aiohttp.ClientTimeout(want.timeout, self._limits.connect_timeout)
-        async with self._hosts.turn(url.authority, delay):
+        async with self._hosts.turn(url.host_port_subcomponent or "", delay):
             with told_by_aiohttp():
                 async with self._session(local).get(url, allow_redirects=False, timeout=timeout) as answer:
                     if answer.status in _REDIRECTS:

@@ -1,7 +1,6 @@
 """What web sites say about programs: robots.txt (RFC 9309) and the X-Robots-Tag header."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -14,10 +13,15 @@ from tellapart.pictures import Reason
 AGENT = "tellapart"
 _NO_AI = {"noai", "noimageai"}
 _FAILING_STATUS = {408, 425, 429}
+_HELD_BYTES = 4 * 2**20  # of text; rules take some ten times that
+_LEAST_BYTES = 500
 
 
 class Robots:
-    """The rules of each site, read once; use it inside one event loop."""
+    """The rules of each site, read once; use it inside one event loop.
+
+    Of very many sites, those longest not asked about are forgotten, and read again where they are needed.
+    """
 
     def __init__(self, read: Callable[[URL], Awaitable[bytes]], now: Callable[[], float], rest: float) -> None:
         """
@@ -27,7 +31,7 @@ class Robots:
             rest: seconds until rules that could not be read are asked for again.
         """
         self._read, self._now, self._rest = read, now, rest
-        self._sites: defaultdict[URL, _Site] = defaultdict(_Site)
+        self._sites: dict[URL, _Site] = {}
 
     async def check(self, url: URL) -> float:
         """Let an address pass that its site's rules allow.
@@ -44,7 +48,7 @@ class Robots:
         return float(rules.crawl_delay(AGENT) or 0)
 
     async def _rules(self, origin: URL) -> Protego:
-        site = self._sites[origin]
+        site = self._sites[origin] = self._sites.pop(origin, _Site())
         async with site.turn:
             if site.failure and self._now() < site.again_at:
                 raise site.failure.with_traceback(None)
@@ -61,7 +65,16 @@ class Robots:
                 site.again_at = self._now() + self._rest
                 raise site.failure from None
             text = b""
+        site.size += len(text)
+        self._make_room()
         return Protego.parse(text.decode("utf-8-sig", errors="replace"))
+
+    def _make_room(self) -> None:
+        held = sum(site.size for site in self._sites.values())
+        for origin in list(self._sites):
+            if held <= _HELD_BYTES:
+                break
+            held -= self._sites.pop(origin).size
 
 
 @dataclass
@@ -70,6 +83,7 @@ class _Site:
     rules: Protego | None = None
     failure: FetchFailed | None = None
     again_at: float = 0
+    size: int = _LEAST_BYTES
 
 
 def _says_there_are_none(failure: FetchFailed) -> bool:

@@ -15,7 +15,7 @@ from aiohttp.resolver import DefaultResolver
 
 Address = IPv4Address | IPv6Address
 
-_TUNNELS = [
+_NOT_PUBLIC = [  # beside what `is_global` knows
     ip_network(block)
     for block in (
         "64:ff9b::/96",  # NAT64
@@ -26,6 +26,8 @@ _TUNNELS = [
         "::ffff:0:0/96",  # IPv4-mapped
         "fec0::/10",  # site-local, deprecated
         "192.88.99.0/24",  # 6to4 relays
+        "192.0.0.0/24",  # protocol assignments; the machine's own data on some clouds
+        "3fff::/20",  # documentation
     )
 ]
 
@@ -39,7 +41,7 @@ class RefusedAddress(OSError):
 
 def is_public(address: Address) -> bool:
     """Whether an address is a public one: not private, shared, reserved, multicast, or IPv4 inside IPv6."""
-    if any(address.version == block.version and address in block for block in _TUNNELS):
+    if any(address.version == block.version and address in block for block in _NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

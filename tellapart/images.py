@@ -52,12 +52,14 @@ class Limits:
         max_pixels: width times height of the first frame.
         max_side: longest side.
         max_frames: of an animated picture, of which only the first is decoded.
+        max_scans: of a JPEG, whose pixels may come in passes: each takes a few bytes and the time of a picture.
     """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
     max_side: int = 20_000
     max_frames: int = 1_000
+    max_scans: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ SUPPORTED = {
 _KINDS_WE_REFUSE = (b"<svg", b"%PDF", b"8BPS", b"PK\x03\x04", b"\x1aE\xdf\xa3", b"\x00\x00\x01\x00")
 _KINDS_WE_TAKE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")  # what a cut-off file still begins with
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
+_JPEG = {"JPEG", "MPO"}
+_SCAN = b"\xff\xda"
 _OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
 _ORIENTATION = 0x0112
 _TURNED = {5, 6, 7, 8}
@@ -150,6 +154,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(data), formats=_OPENABLE) as image:
             _check(image, limits)
+            _check_scans(image, data, limits)
             yield image
     except ImageError:
         raise
@@ -182,6 +187,11 @@ def _check(image: Image.Image, limits: Limits) -> None:
         raise _too_large(f"{frames} frames", f"{limits.max_frames}")
 
 
+def _check_scans(image: Image.Image, data: bytes, limits: Limits) -> None:
+    if image.format in _JPEG and (scans := data.count(_SCAN)) > limits.max_scans:
+        raise _too_large(f"{scans} passes", f"{limits.max_scans}")
+
+
 def _unidentified(data: bytes) -> ImageError:
     if data.startswith(_KINDS_WE_TAKE):
         return _damaged()
@@ -211,7 +221,7 @@ def _draft(image: Image.Image, shorter_side: int, mode: str) -> None:
     """Let the JPEG decoder skip detail and colour that would be thrown away (it halves sizes in powers of two)."""
     width, height = image.size
     scale = shorter_side / min(width, height)
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB") and (scale < 1 or mode != image.mode):
+    if image.format in _JPEG and image.mode in ("L", "RGB") and (scale < 1 or mode != image.mode):
         image.draft(mode, (math.ceil(width * scale), math.ceil(height * scale)))
 
 

@@ -66,14 +66,15 @@ def slugify(name: str) -> str:
     """A lower-case ASCII slug of letters, digits and hyphens.
 
     Names with no ASCII letters or digits get a slug from their digest, so that every
-    script works: the slug is for paths, the name is what people see.
+    script works: the slug is for paths, the name is what people see. Folders and pages
+    may have names that are no whole text (lone surrogates); those have one too.
     """
     letters = unicodedata.normalize("NFKD", name)
     slug = re.sub(r"[^a-z0-9]+", "-", letters.encode("ascii", "ignore").decode().lower()).strip("-")
     lost = any(c.isalnum() and not c.isascii() for c in letters)
     if slug and not lost:
         return slug
-    digest = hashlib.sha256(name.casefold().encode()).hexdigest()[:10]
+    digest = hashlib.sha256(name.casefold().encode(errors="surrogatepass")).hexdigest()[:10]
     return f"{slug}-{digest}" if slug else f"class-{digest}"
 
 

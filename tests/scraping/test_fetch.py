@@ -238,6 +238,8 @@ def test_files_are_read_for_local_sources(settings, tmp_path: Path):
         ("255.255.255.255", False),
         ("0.0.0.0", False),
         ("192.88.99.1", False),
+        ("192.0.0.192", False),
+        ("198.18.0.1", False),
         ("::1", False),
         ("::", False),
         ("fe80::1", False),
@@ -251,6 +253,8 @@ def test_files_are_read_for_local_sources(settings, tmp_path: Path):
         ("2002:5db8:d70e::1", False),
         ("2001::1", False),
         ("2001:db8::1", False),
+        ("3fff::1", False),
+        ("::ffff:0:7f00:1", False),
     ],
 )
 def test_public_addresses(address, public):

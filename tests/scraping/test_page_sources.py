@@ -4,9 +4,11 @@ import json
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
 
 from scraping.browser import open_browser
 from scraping.collect import collect
@@ -364,6 +366,28 @@ def test_a_recipe_that_cannot_be_used_is_one_line(tmp_path, settings, text, word
         site_source(path, settings)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_browser_stores_no_file_and_asks_no_proxy_of_the_environment(browser_settings, site, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    site.serve("/", b"<img src=1.jpg><script>location = '/file'</script>", mimetype="text/html")
+    handed = Event()
+
+    def hand_out(_: object) -> Response:
+        handed.set()
+        return Response(b"x" * 9999, headers={"Content-Disposition": "attachment; filename=x.bin"})
+
+    site.on("/file", hand_out)
+    site.serve("/after", b"<p>after</p>", mimetype="text/html")
+    rules = "--host-resolver-rules=MAP gallery.example 127.0.0.1"
+    with open_browser(browser_settings, flags=[rules]) as browser:
+        browser.visit(site.url)
+        assert handed.wait(20)
+        browser.visit(site.url.replace("127.0.0.1", "gallery.example") + "/after")
+        assert browser.shown([("it", "p")])
+        assert not [path for path in (tmp_path / "Downloads").rglob("*") if path.is_file()]
 
 
 def test_a_browser_may_get_more_flags(browser_settings, site):

@@ -19,7 +19,7 @@ def test_queries_belong_to_classes():
     }
 
 
-@pytest.mark.parametrize("typed", ["jaguar", "jaguar=", "jaguar= ", "=words", "dog=poodle", ""])
+@pytest.mark.parametrize("typed", ["jaguar", "jaguar=", "jaguar= ", "=words", "dog=poodle", "", "\udcff=words"])
 def test_what_is_no_query_is_one_line(typed):
     with pytest.raises(UsageError) as caught:
         parse_queries([typed], CLASSES)

@@ -1,5 +1,6 @@
 """Making sources, and those that read one's own files."""
 
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_a_folder_gives_every_file_of_the_class(tmp_path):
     names = ["T shirt/b.png", "T shirt/deep/er/a.txt", "t-shirt/c.png"]
     assert [candidate.url for candidate in found] == [(tmp_path / name).as_uri() for name in names]
     assert [candidate.rank for candidate in found] == [0, 1, 2]
+
+
+def test_a_folder_whose_name_is_no_text_is_passed_over(tmp_path):
+    for folder in (os.fsdecode(b"\xff"), "cat"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    assert [c.url for c in FolderSource(tmp_path).search(CAT, "Cat")] == [(tmp_path / "cat" / "a.png").as_uri()]
 
 
 def test_a_folder_without_the_class_says_where_to_put_it(tmp_path):

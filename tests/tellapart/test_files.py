@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def test_only_a_durable_write_waits_for_the_disk(tmp_path, monkeypatch, durable)
 def test_json_is_for_people(tmp_path):
     write_json(tmp_path / "x.json", {"name": "кот"})
     assert (tmp_path / "x.json").read_text() == '{\n  "name": "кот"\n}\n'
+
+
+def test_json_may_hold_half_a_character(tmp_path):
+    write_json(tmp_path / "x.json", ["a\udcff \U0001f600"])
+    assert json.loads((tmp_path / "x.json").read_text()) == ["a\udcff \U0001f600"]
 
 
 @pytest.mark.parametrize(

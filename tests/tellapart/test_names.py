@@ -42,6 +42,11 @@ def test_a_slug_without_letters_does_not_depend_on_the_run():
     assert slugify("猫") == parse_class_name("  猫 ").slug
 
 
+def test_half_a_character_has_a_slug_of_its_own():
+    assert len({slugify("\udcfe"), slugify("\udcff"), slugify("?")}) == 3
+    assert slugify("cat\udcff") == "cat"
+
+
 HOSTILE = [
     "../etc",
     "a/b",

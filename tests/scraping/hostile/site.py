@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -34,10 +34,10 @@ LIMITS = FetchLimits(
     max_bytes=200_000,
     delay=0.01,
     min_rate=1000,
-    grace=0.1,
+    grace=1,
     backoff=0.01,
 )
-IMPATIENT = replace(LIMITS, total_timeout=0.4, robots_timeout=0.4)
+IMPATIENT = replace(LIMITS, total_timeout=0.4)
 
 _TLS_HELLO = b"\x16"
 
@@ -71,6 +71,16 @@ def then(*steps: bytes | float, again: bytes = b"", every: float = 0) -> Talk:
     return talk
 
 
+def once(event: Event, answer: bytes) -> Talk:
+    """Answer when something has happened."""
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(event.wait, 30)
+        writer.write(answer)
+
+    return talk
+
+
 def reset(first: bytes = b"") -> Talk:
     """Break the connection off without a proper end."""
 
@@ -92,7 +102,6 @@ class HostileSite:
         self.behaviours: dict[str, Behaviour] = {}
         self.robots: dict[str, Behaviour] = {}
         self.asked: Counter[str] = Counter()
-        self.times: list[float] = []
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._tls.load_cert_chain(certificate)
         self._loop = asyncio.new_event_loop()
@@ -144,7 +153,6 @@ class HostileSite:
         name = host.partition(":")[0].removesuffix(".test")
         for_robots = path == "/robots.txt"
         self.asked[f"{name} robots" if for_robots else name] += 1
-        self.times.append(time.monotonic())
         default = http(status="404 Not Found")
         behaviour = (self.robots if for_robots else self.behaviours).get(name, default)
         if isinstance(behaviour, bytes):

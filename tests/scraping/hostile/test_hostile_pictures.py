@@ -57,6 +57,18 @@ def animated(frames: int = 30) -> bytes:
     return saved(pictures[0], "GIF", save_all=True, append_images=pictures[1:], duration=10)
 
 
+def film(frames: int) -> bytes:
+    """A GIF of so many frames of one pixel each."""
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + struct.pack("<HHBBB", 40, 40, 0x80, 0, 0) + bytes(3) + b"\xff" * 3 + frame * frames + b";"
+
+
+def in_passes(count: int) -> bytes:
+    """A progressive JPEG whose shortest pass comes so many times again."""
+    head, *passes, last = saved(photo(), progressive=True).split(b"\xff\xda")
+    return b"\xff\xda".join([head, *passes, *[min(passes, key=len)] * count, last])
+
+
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -77,7 +89,9 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str, Reason, Status, tuple[int, i
     "cmyk": (lambda: saved(photo("CMYK")), "image/jpeg", Reason.OK, KEPT, (96, 64)),
     "sixteen_bit": (sixteen_bit, "image/png", Reason.OK, KEPT, (96, 64)),
     "animated": (animated, "image/gif", Reason.OK, KEPT, (96, 64)),
-    "endless_film": (lambda: animated(1001), "image/gif", Reason.TOO_LARGE, REJECTED, None),
+    "endless_film": (lambda: film(1001), "image/gif", Reason.TOO_LARGE, REJECTED, None),
+    "passes": (lambda: in_passes(100), "image/jpeg", Reason.OK, KEPT, (96, 64)),
+    "endless_passes": (lambda: in_passes(1000), "image/jpeg", Reason.TOO_LARGE, REJECTED, None),
     "exif": (turned, "image/jpeg", Reason.OK, KEPT, (64, 96)),
     "svg_with_script": (lambda: SVG, "image/svg+xml", Reason.UNSUPPORTED_TYPE, REJECTED, None),
     "svg_as_png": (lambda: SVG, "image/png", Reason.UNSUPPORTED_TYPE, REJECTED, None),

