@@ -123,10 +123,12 @@ def server(name: str, command: list[str], port: int, folder: Path = ROOT, path: 
             _wait(f"{served.url}{path}", process)
             yield Served(name, served.url, process, time.perf_counter() - start)
         finally:
-            for part in served.family():
+            family = served.family()
+            for part in family:
                 part.resume()
             process.terminate()
-            process.wait(60)
+            for part in psutil.wait_procs(family, 20)[1]:  # LitServe leaves its workers
+                part.kill()
 
 
 def ours(stack: ExitStack) -> Served:
