@@ -248,6 +248,7 @@ class Trainer:
 
     def _spread(self, n_train: int) -> Callable[[torch.Tensor], torch.Tensor]:
         """The network as it is trained: compiled where that pays, gradients averaged over all processes."""
+        torch.backends.cudnn.benchmark = True  # every batch is as large as the first
         if pays_to_compile(self._world.device, n_train * self._recipe.epochs):
             self._network.compile()
         if self._world.size == 1:
