@@ -44,21 +44,23 @@ class Claims:
 
     def take(self, kinds: Collection[Kind]) -> Claim | None:
         """Claim the job of these kinds that has waited longest, passing over names that are being worked on."""
-        with self._database.exclusive() as session:
-            busy = set(session.scalars(select(Job.name).where(Job.state.in_(_HELD), Job.name != "")))
-            waiting = select(Job).where(Job.state == State.QUEUED, Job.kind.in_(kinds)).order_by(Job.queued, Job.id)
-            for job in session.scalars(waiting):
-                if job.name not in busy and (lock := self._lock(job)) is not None:
-                    now = utc_now()
-                    job.change(state=State.RUNNING, worker=self._worker, started=now, heartbeat=now, stages=[])
-                    self._at_work.add(job.id)
-                    return Claim(job, lock)
-        return None
+        claim, job_id = None, ""
+        try:
+            with self._database.exclusive() as session:
+                if claim := self._claim(session, kinds):
+                    job_id = claim.job.id
+                    self._at_work.add(job_id)
+        except BaseException:
+            if claim:  # it was not written down, and its lock file would stay locked
+                self._at_work.discard(job_id)
+                os.close(claim.lock)
+            raise
+        return claim
 
     def release(self, claim: Claim) -> None:
         """Say that nothing is done for a claim any more; its lock file stays locked while the job's process has it."""
-        os.close(claim.lock)
         self._at_work.discard(claim.job.id)
+        os.close(claim.lock)
 
     def waiting(self) -> bool:
         """Whether a job waits."""
@@ -108,6 +110,16 @@ class Claims:
                 forgotten = job.worker == self._worker and job.id not in self._at_work
                 if forgotten or _is_lost(job):
                     _give_back(job)
+
+    def _claim(self, session: Session, kinds: Collection[Kind]) -> Claim | None:
+        busy = set(session.scalars(select(Job.name).where(Job.state.in_(_HELD), Job.name != "")))
+        waiting = select(Job).where(Job.state == State.QUEUED, Job.kind.in_(kinds)).order_by(Job.queued, Job.id)
+        for job in session.scalars(waiting):
+            if job.name not in busy and (lock := self._lock(job)) is not None:
+                now = utc_now()
+                job.change(state=State.RUNNING, worker=self._worker, started=now, heartbeat=now, stages=[])
+                return Claim(job, lock)
+        return None
 
     def _mine(self, session: Session, job: Job) -> Job | None:
         mine = session.get(Job, job.id, with_for_update=True)

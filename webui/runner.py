@@ -53,19 +53,23 @@ class Runner:
             TellapartError: the database cannot be used; the job's process is ended, and the job taken back later.
         """
         try:
+            ended = self._work(claim)
+            if ended.state is None:
+                self._claims.give_back(claim.job)
+                return None
+            return self._claims.finish(claim.job, ended.state, ended.error, ended.fix, ended.result)
+        finally:  # not before its end is written down: a job that nobody works on is taken back
+            self._claims.release(claim)
+
+    def _work(self, claim: Claim) -> Ended:
+        try:
             with _start(claim, self._settings) as child:
-                ended = self._follow(claim.job, child)
+                return self._follow(claim.job, child)
         except TellapartError:
             raise
         except Exception as error:  # so that no job hangs, and none is tried for ever
             _log.exception("job %s", claim.job.id)
-            ended = Ended(State.FAILED, f"unexpected failure: {type(error).__name__}: {error}", _KEPT_TEXT)
-        finally:
-            self._claims.release(claim)
-        if ended.state is None:
-            self._claims.give_back(claim.job)
-            return None
-        return self._claims.finish(claim.job, ended.state, ended.error, ended.fix, ended.result)
+            return Ended(State.FAILED, f"unexpected failure: {type(error).__name__}: {error}", _KEPT_TEXT)
 
     def _follow(self, job: Job, child: "_Child") -> Ended:
         """Write down what the process says, until it ends."""

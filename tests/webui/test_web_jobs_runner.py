@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session, SessionTransaction
 
 from tellapart.errors import TellapartError
 from tellapart.settings import Settings
@@ -314,7 +315,34 @@ def test_a_job_that_could_not_be_written_down_is_taken_back(
     assert reread(jobs, job).state == State.QUEUED
 
 
-def broken(*_: object) -> None:
+def test_a_job_that_has_ended_is_not_taken_back_before_that_is_written_down(
+    run: Callable[..., Job], lite: tuple[Jobs, Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, claims = lite
+    finish = claims.finish
+
+    def looked_at_just_before(*ending: Any) -> Job | None:
+        claims.take_back_lost()
+        return finish(*ending)
+
+    monkeypatch.setattr(claims, "finish", looked_at_just_before)
+    assert run("tell('result', tag='pets:1')").state == State.DONE
+
+
+def test_a_claim_that_could_not_be_written_down_can_be_made_again(
+    lite: tuple[Jobs, Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, claims = lite
+    jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    with monkeypatch.context() as away:
+        away.setattr(Session, "commit", broken)
+        away.setattr(SessionTransaction, "commit", broken)
+        with pytest.raises(TellapartError):
+            claims.take(ALL)
+    assert taken(claims).job.name == "pets"
+
+
+def broken(*_: object, **__: object) -> None:
     raise TellapartError("the disk is full")
 
 
