@@ -9,6 +9,9 @@ from tellapart.manifest import Attempt
 from tellapart.names import check_name
 from tellapart.settings import Settings
 from tellapart.store import list_models
+from webui.job_command import dataset_folder
+from webui.jobs import Job
+from webui.parts import parts
 
 
 def find_dataset(name: str, settings: Settings) -> Dataset:
@@ -26,6 +29,16 @@ def find_picture(dataset: Dataset, class_slug: str, sha256: str) -> Attempt:
     """A picture that stands, or stood, in a class; 404 where there is none such."""
     found = [a for a in dataset.manifest.with_digest(sha256) if a.class_slug == class_slug and a.extension]
     return found[0] if found else abort(404)
+
+
+def job_on(name: str, dataset: Dataset) -> Job | None:
+    """The unfinished job for a name or its data set, whoever asked for it; None where there is none.
+
+    Classifiers of several names may be trained on one data set.
+    """
+    where = dataset.folder or dataset.root
+    active = parts().jobs.active()
+    return next((j for j in active if name == j.name or dataset_folder(j, parts().settings) == where), None)
 
 
 def _of_classifier(name: str, settings: Settings) -> Dataset | None:

@@ -84,8 +84,8 @@ def resume(job_id: str) -> AnyResponse:
     try:
         parts().jobs.resume(find_job(job_id).id)
     except AlreadyThere as other:
+        job_id = visible_job(other)
         flash("Another job is working on this classifier; here it is.")
-        job_id = other.job_id
     return redirect(url_for(".show", job_id=job_id), 303)
 
 

@@ -4,8 +4,9 @@ A job's row is the whole truth about it; the queue only wakes a worker, which ta
 run (`webui.claims`). So a lost message, a killed worker or a restart of the machine loses no job.
 """
 
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -39,6 +40,7 @@ class State(StrEnum):
 
 ACTIVE = (State.QUEUED, State.RUNNING, State.STOPPING)
 RESUMABLE = (State.STOPPED, State.FAILED)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 def utc_now() -> datetime:
@@ -140,26 +142,27 @@ class Jobs:
 
     def find(self, job_id: str, owner: str | None = None) -> Job | None:
         """The job with this id, None where there is none or it is another's."""
+        if not _ID.fullmatch(job_id):
+            return None
         with self._database.reading() as session:
             job = session.get(Job, job_id)
         return job if job and job.owner in (None, owner) else None
+
+    def active(self) -> Sequence[Job]:
+        """The unfinished jobs but samples, whoever asked for them."""
+        query = select(Job).where(Job.kind != Kind.SAMPLE, Job.state.in_(ACTIVE))
+        with self._database.reading() as session:
+            return session.scalars(query).all()
 
     def list(self, owner: str | None = None, most: int = 20) -> list[Job]:
         """The newest jobs but samples, unfinished ones first."""
         query = (
             select(Job)
             .where(Job.kind != Kind.SAMPLE, or_(Job.owner.is_(None), Job.owner == owner))
-            .order_by(Job.created.desc())
+            .order_by(Job.state.not_in(ACTIVE), Job.created.desc())
         )
         with self._database.reading() as session:
-            jobs = list(session.scalars(query.limit(most)))
-        return sorted(jobs, key=lambda job: not job.active)
-
-    def at_work_on(self, name: str) -> Job | None:
-        """The unfinished job for a name, whoever asked for it; None where there is none."""
-        query = select(Job).where(Job.name == name, Job.state.in_(ACTIVE)).limit(1)
-        with self._database.reading() as session:
-            return session.scalar(query)
+            return list(session.scalars(query.limit(most)))
 
     def ahead(self, job: Job) -> int:
         """How many jobs are worked on before a queued one."""

@@ -11,8 +11,9 @@ from tellapart.decisions import Action
 from tellapart.errors import TellapartError
 from tellapart.listing import Listed, Wanted, count, page
 from tellapart.pictures import REASON_TEXT, Status
-from webui.datasets import find_dataset, find_picture
+from webui.datasets import find_dataset, find_picture, job_on
 from webui.judged import judged_pictures
+from webui.login import mine
 from webui.parts import parts
 from webui.review_filters import read_filters, read_number
 from webui.thumbnails import SIZES, thumbnail
@@ -26,7 +27,7 @@ def show(name: str) -> str:
     """The pictures, sixty at a time; the script makes one long window of them."""
     dataset = find_dataset(name, parts().settings)
     filters, offset = read_filters(request.args, dataset), read_number(request.args, "offset", 0)
-    wanted, staged = filters.wanted(name), _staged(dataset)
+    wanted, staged, job = filters.wanted(name), _staged(dataset), job_on(name, dataset)
     return render_template(
         "web/review.html",
         name=name,
@@ -43,7 +44,8 @@ def show(name: str) -> str:
         staged=len(staged),
         undoable=_last_batch(dataset),
         judged=judged_pictures(name),
-        job=parts().jobs.at_work_on(name),
+        job=job,
+        may_watch=job is not None and mine(job.owner),
     )
 
 
@@ -105,7 +107,7 @@ def _tile(row: Listed, staged: Mapping[tuple[str, str], Action]) -> dict[str, An
 
 
 def _staged(dataset: Dataset) -> dict[tuple[str, str], Action]:
-    return {(a.class_slug, a.sha256): a for a in parts().staging.staged(dataset.name)}
+    return {(a.class_slug, a.sha256): a for a in parts().staging.staged(dataset)}
 
 
 def _last_batch(dataset: Dataset) -> int:

@@ -12,7 +12,8 @@ from tellapart.actions import ACTIONS, apply, undo
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import UsageError
-from webui.datasets import find_dataset
+from tellapart.pictures import Status
+from webui.datasets import find_dataset, job_on
 from webui.errors import Trouble, answer, wants_json
 from webui.job_pages import visible_job
 from webui.jobs import AlreadyThere, Kind
@@ -51,17 +52,17 @@ def stage(name: str) -> AnyResponse:
     except UsageError as error:
         return answer(Trouble(400, "That decision cannot be taken", str(error), "wrong_field"))
     if decision.action == "none":
-        parts().staging.unstage(dataset.name, decision.pictures)
+        parts().staging.unstage(dataset, decision.pictures)
     else:
-        parts().staging.stage(dataset.name, decision.actions())
-    return _after(name, dataset, staged=len(parts().staging.staged(dataset.name)))
+        parts().staging.stage(dataset, decision.actions())
+    return _after(name, dataset, staged=len(parts().staging.staged(dataset)))
 
 
 @blueprint.post("/discard")
 def discard(name: str) -> AnyResponse:
     """Forget all that is staged."""
     dataset = find_dataset(name, parts().settings)
-    parts().staging.unstage(dataset.name)
+    parts().staging.unstage(dataset)
     return _after(name, dataset, "The decisions that were waiting are forgotten.")
 
 
@@ -69,14 +70,15 @@ def discard(name: str) -> AnyResponse:
 def apply_staged(name: str) -> AnyResponse:
     """Carry out all that is staged, as one batch that can be undone."""
     dataset = find_dataset(name, parts().settings)
-    if parts().jobs.at_work_on(name):
+    if job_on(name, dataset):
         return _busy()
-    there = {(a.class_slug, a.sha256) for a in dataset.manifest.attempts() if a.sha256}
-    actions = [a for a in parts().staging.staged(dataset.name) if (a.class_slug, a.sha256) in there]
+    there = {(a.class_slug, a.sha256) for a in dataset.manifest.attempts() if a.status != Status.REJECTED}
+    staged = parts().staging.staged(dataset)
+    actions = [a for a in staged if (a.class_slug, a.sha256) in there]
     if actions:
         apply(dataset, actions)
         dataset.manifest.assign("flags", {a.sha256: "" for a in actions if a.action == "keep"})
-    parts().staging.unstage(dataset.name)
+    parts().staging.settle(dataset, staged)
     done = f"Carried out for {_pictures(len(actions))}. Train again to let the classifier know."
     return _after(name, dataset, done if actions else "No decision was waiting.")
 
@@ -85,7 +87,7 @@ def apply_staged(name: str) -> AnyResponse:
 def undo_last(name: str) -> AnyResponse:
     """Take back what a person applied last."""
     dataset = find_dataset(name, parts().settings)
-    if parts().jobs.at_work_on(name):
+    if job_on(name, dataset):
         return _busy()
     undone = undo(dataset, by="person")
     return _after(name, dataset, f"Taken back for {_pictures(len(undone))}." if undone else "Nothing to take back.")
@@ -121,7 +123,7 @@ def _read_pictures(chosen: Sequence[Any]) -> tuple[tuple[str, str], ...]:
     if not isinstance(chosen, list) or not 0 < len(chosen) <= MAX_STAGED:
         raise UsageError("no picture was chosen, or too many at once", f"Choose 1 to {MAX_STAGED}")
     found = [_PICTURE.fullmatch(str(text)) for text in chosen]
-    if not all(found):
+    if not all(match and match[1].isprintable() for match in found):
         raise UsageError("a picture has an unknown address", "Reload the page")
     return tuple((match[1], match[2]) for match in found if match)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import String, delete, select
+from sqlalchemy import Select, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from webui.database import Base, Database
 
@@ -12,7 +13,7 @@ MAX_STAGED = 20_000
 
 
 class StagedDecision(Base):
-    """What is to become of one picture of one class of one data set."""
+    """What is to become of one picture of one class of one data set; `dataset` is `_key`'s, as names may be shared."""
 
     __tablename__ = "staged_decision"
     dataset: Mapped[str] = mapped_column(String(80), primary_key=True)
@@ -32,13 +33,13 @@ class Staging:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def stage(self, dataset: str, actions: Iterable[Action]) -> None:
+    def stage(self, dataset: Dataset, actions: Iterable[Action]) -> None:
         """Add decisions; a later one about the same picture replaces the earlier."""
         with self._database.writing() as session:
             for a in actions:
                 session.merge(
                     StagedDecision(
-                        dataset=dataset,
+                        dataset=_key(dataset),
                         class_slug=a.class_slug,
                         sha256=a.sha256,
                         action=a.action,
@@ -46,19 +47,35 @@ class Staging:
                     )
                 )
 
-    def unstage(self, dataset: str, pictures: Sequence[tuple[str, str]] | None = None) -> None:
+    def unstage(self, dataset: Dataset, pictures: Sequence[tuple[str, str]] | None = None) -> None:
         """Forget the decisions about pictures, as (class slug, sha256); None for all of the data set."""
         with self._database.writing() as session:
             if pictures is None:
-                session.execute(delete(StagedDecision).where(StagedDecision.dataset == dataset))
+                session.execute(delete(StagedDecision).where(StagedDecision.dataset == _key(dataset)))
             for class_slug, sha256 in pictures or ():
-                staged = session.get(StagedDecision, (dataset, class_slug, sha256))
+                staged = session.get(StagedDecision, (_key(dataset), class_slug, sha256))
                 if staged:
                     session.delete(staged)
 
-    def staged(self, dataset: str) -> list[Action]:
+    def settle(self, dataset: Dataset, actions: Sequence[Action]) -> None:
+        """Forget decisions that were carried out; one that came meanwhile, or was changed, still waits."""
+        done = {(a.class_slug, a.sha256): (a.action, a.to_slug) for a in actions}
+        with self._database.writing() as session:
+            for row in session.scalars(_of(dataset)):
+                if done.get((row.class_slug, row.sha256)) == (row.action, row.to_slug):
+                    session.delete(row)
+
+    def staged(self, dataset: Dataset) -> list[Action]:
         """What is staged for a data set, by class and picture."""
-        wanted = select(StagedDecision).where(StagedDecision.dataset == dataset)
-        ordered = wanted.order_by(StagedDecision.class_slug, StagedDecision.sha256)
+        ordered = _of(dataset).order_by(StagedDecision.class_slug, StagedDecision.sha256)
         with self._database.reading() as session:
             return [row.as_action() for row in session.scalars(ordered)]
+
+
+def _of(dataset: Dataset) -> Select[StagedDecision]:
+    return select(StagedDecision).where(StagedDecision.dataset == _key(dataset))
+
+
+def _key(dataset: Dataset) -> str:
+    """Which data set: its folder's name in the home; several plain folders may have the same name."""
+    return f"{dataset.root.parent.name}/{dataset.root.name}"

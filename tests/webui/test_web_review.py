@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tellapart.actions import apply
 from tellapart.dataset import Dataset
+from tellapart.decisions import Action
 from tellapart.flags import Suspect, store_flags
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
@@ -18,6 +20,8 @@ from tellapart.pictures import Reason, Status, inspect
 from tellapart.predictions import Judged, write_predictions
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
+from webui import review_changes
+from webui.jobs import Kind
 
 JSON = {"Accept": "application/json"}
 MakePicture = Callable[..., bytes]
@@ -143,6 +147,8 @@ def test_without_javascript_the_form_goes_back_to_where_it_was(web: FlaskClient,
         ({"action": "remove", "pictures": "cat"}, "no picture was chosen"),
         ({"action": "remove", "pictures": ["../../etc/passwd"]}, "unknown address"),
         ({"action": "remove", "pictures": [7, None]}, "unknown address"),
+        ({"action": "remove", "pictures": ["\ud800/" + "0" * 64]}, "unknown address"),
+        ({"action": "remove", "pictures": ["\0/" + "0" * 64]}, "unknown address"),
         ({"action": "move", "to": "bird", "pictures": ["cat/" + "0" * 64]}, "no class to move"),
         ({"action": "move", "pictures": ["cat/" + "0" * 64]}, "no class to move"),
         ([1], "none of the decisions"),
@@ -160,6 +166,53 @@ def test_a_picture_that_vanished_meanwhile_costs_nothing(
     stage("remove", ["cat/" + "0" * 64, *keys(dataset, 0)])
     assert "for 1 picture." in web.post("/datasets/pets/apply", headers=JSON).json["message"]  # type: ignore[index]
     assert kept(dataset) == {"cat": 2, "dog": 3}
+
+
+def test_a_picture_that_was_turned_away_meanwhile_costs_nothing(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    stage("remove", keys(dataset, 0, 1))
+    first = next(a for a in dataset.manifest.attempts() if a.url == "u0")
+    dataset.manifest.set_status([first], Status.REJECTED, Reason.TOO_SMALL)
+    assert "for 1 picture." in web.post("/datasets/pets/apply", headers=JSON).json["message"]  # type: ignore[index]
+    assert kept(dataset) == {"cat": 1, "dog": 3}
+
+
+def test_what_is_decided_while_others_are_carried_out_still_waits(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(dataset: Dataset, actions: Sequence[Action]) -> None:
+        stage("remove", keys(dataset, 1))
+        stage("keep", keys(dataset, 2))
+        apply(dataset, actions)
+
+    monkeypatch.setattr(review_changes, "apply", slowly)
+    stage("remove", keys(dataset, 0, 2))
+    web.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 1, "dog": 3}
+    assert '<strong id="staged">2</strong>' in web.get("/datasets/pets").text
+
+
+def test_data_sets_of_the_same_name_have_decisions_of_their_own(app: Flask, tmp_path: Path) -> None:
+    staging = app.extensions["tellapart"].staging
+    one, other = (Dataset(tmp_path / "folders" / digest, "pets", (), ()) for digest in ("a1", "b2"))
+    action = Action("remove", "cat", "0" * 64)
+    staging.stage(one, [action])
+    assert staging.staged(other) == []
+    staging.unstage(other)
+    assert [a.sha256 for a in staging.staged(one)] == [action.sha256]
+
+
+def test_nothing_is_applied_while_another_classifier_learns_from_the_same_pictures(
+    web: FlaskClient, app: Flask, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    where = {"dataset": str(dataset.root)}
+    job = app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "animals", where, owner="ann")
+    stage("remove", keys(dataset, 0))
+    assert web.post("/datasets/pets/apply", headers=JSON).status_code == 409
+    page = web.get("/datasets/pets").text
+    assert "A job is working on these pictures" in page
+    assert job.id not in page  # it is another's
 
 
 @pytest.mark.parametrize(
@@ -282,7 +335,7 @@ def test_training_again_is_a_job_and_nothing_is_applied_while_it_runs(
     web: FlaskClient, app: Flask, dataset: Dataset, stage: Callable[..., Any]
 ) -> None:
     where = web.post("/datasets/pets/train")
-    job = app.extensions["tellapart"].jobs.at_work_on("pets")
+    (job,) = app.extensions["tellapart"].jobs.active()
     assert (where.status_code, where.location) == (303, f"/jobs/{job.id}")
     assert web.post("/datasets/pets/train").location == f"/jobs/{job.id}"
     stage("remove", keys(dataset, 0))
