@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     app.config.update(SECRET_KEY=secret_key(settings.home), SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.config.update(security.CONFIG | cache_config(settings) | overrides)
     app.extensions[EXTENSION] = made = _parts(app, settings, client)
-    security.secure(app, settings)
+    security.secure(app, settings, login.gate)
     errors.register(app)
     formats.register(app)
     app.jinja_env.globals["asset"] = _asset

@@ -5,15 +5,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.errors import UsageError
 from tellapart.licenses import FILTER_WORDS
-from tellapart.names import parse_class_names
+from tellapart.names import slugify
 from tellapart.source_list import SOURCES, lacking
 from tellapart.wire import ServiceError
 from webui.client import Unavailable
-from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check, folders_allowed
+from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check
 from webui.estimate import estimate
 from webui.job_pages import find_job, fragment, visible_job
 from webui.jobs import AlreadyThere, Job, Kind
-from webui.login import current_user
+from webui.login import asks, current_user
 from webui.parts import parts
 
 blueprint = Blueprint("create", __name__)
@@ -36,7 +36,7 @@ def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
         sources=[(source, lacking(source, settings)) for source in SOURCES],
         licenses=FILTER_WORDS,
         most=MOST_PER_CLASS,
-        with_folder=folders_allowed(settings),
+        with_folder=not asks(),
         with_mail=bool(settings.smtp_url),
     )
 
@@ -55,7 +55,7 @@ def submit() -> AnyResponse:
     """Start what the form says, or look at samples of it first (`action=sample`)."""
     form = CreateForm.read(request.form)
     try:
-        plan = check(form, parts().settings)
+        plan = check(form, parts().settings, with_folder=not asks())
         _refuse_other_classifier(plan)
         return _sample(plan) if request.form.get("action") == "sample" else _start(plan)
     except FormProblem as problem:
@@ -90,6 +90,6 @@ def _refuse_other_classifier(plan: CreatePlan) -> None:
         there = parts().catalog.classifier(plan.name).current
     except (ServiceError, Unavailable):
         return
-    if {c.slug for c in parse_class_names(there.classes)} != {c.slug for c in plan.classes}:
+    if {slugify(name) for name in there.classes} != {c.slug for c in plan.classes}:
         error = UsageError(f"there is a classifier {plan.name!r} with other classes already", "Choose another name")
         raise FormProblem("name", error)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,8 @@ class CreatePlan:
         return self.options() | {"per_class": SAMPLES_PER_CLASS, "form": asdict(self.form)}
 
 
-def check(form: CreateForm, settings: Settings) -> CreatePlan:
-    """The plan a form stands for.
+def check(form: CreateForm, settings: Settings, with_folder: bool) -> CreatePlan:
+    """The plan a form stands for; `with_folder` says whether a folder on this computer may be named.
 
     Raises:
         FormProblem: a field is wrong, or the name belongs to a classifier of other classes.
@@ -101,20 +100,12 @@ def check(form: CreateForm, settings: Settings) -> CreatePlan:
         form=form,
         name=_checked("name", lambda: _name(form.name.strip(), classes, settings)),
         classes=classes,
-        sources=_checked("sources", lambda: _sources(form, settings)),
+        sources=_checked("sources", lambda: _sources(form, settings, with_folder)),
         license=_checked("license", lambda: _license(form.license)),
         per_class=per_class,
         email=_checked("email", lambda: check_address(form.email)),
     )
     return replace(plan, form=replace(form, name=plan.name))
-
-
-def folders_allowed(settings: Settings) -> bool:
-    """Whether a folder on this computer may be named: only where nobody but its own user reaches the page."""
-    try:
-        return ip_address(settings.host).is_loopback
-    except ValueError:
-        return settings.host == "localhost"
 
 
 def _checked(field: str, read: Any) -> Any:
@@ -125,29 +116,29 @@ def _checked(field: str, read: Any) -> Any:
 
 
 def _number(text: str, classes: int) -> int:
-    most = min(MOST_PER_CLASS, MOST_PICTURES // classes)
-    if not (text.strip().isascii() and text.strip().isdecimal() and 2 <= int(text.strip()[:9]) <= most):
+    most, digits = min(MOST_PER_CLASS, MOST_PICTURES // classes), text.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 10 and 2 <= int(digits) <= most):
         raise UsageError(f"{text[:20]!r} pictures per class cannot be collected", f"Write a number from 2 to {most}")
-    return int(text)
+    return int(digits)
 
 
-def _sources(form: CreateForm, settings: Settings) -> tuple[str, ...]:
+def _sources(form: CreateForm, settings: Settings, with_folder: bool) -> tuple[str, ...]:
     known = {source.word: source for source in SOURCES}
     for word in form.sources:
         if word not in known:
             raise UsageError(f"there is no source {word[:40]!r}", "Choose from the list")
         if why := lacking(known[word], settings):
             raise UsageError(f"{known[word].title} cannot be asked: it {why}", "Choose another source")
-    folder = _folder(form.folder.strip(), settings)
+    folder = _folder(form.folder.strip(), with_folder)
     if not (form.sources or folder):
         raise UsageError("no source is chosen", "Choose at least one")
     return (*dict.fromkeys(form.sources), *folder)
 
 
-def _folder(text: str, settings: Settings) -> tuple[str, ...]:
+def _folder(text: str, allowed: bool) -> tuple[str, ...]:
     if not text:
         return ()
-    if not folders_allowed(settings):
+    if not allowed:
         raise UsageError("folders cannot be named here", "Start it on the computer itself, or use the command line")
     path = Path(text).expanduser()
     try:

@@ -10,7 +10,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityEr
 from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
 from webui.client import Unavailable
-from webui.security import MAX_UPLOAD_BYTES
+from webui.parts import parts
+from webui.security import MAX_UPLOAD_BYTES, only_this_machine
 
 _DRAIN_BYTES = 4 * MAX_UPLOAD_BYTES
 _CODES = {405: "method_not_allowed", 413: "too_large", 404: "not_found", 503: "overloaded"}
@@ -114,7 +115,9 @@ def _on_missing(error: MissingError) -> Response:
 
 def _on_failure(error: TellapartError) -> Response:
     current_app.logger.error("%s", error)
-    return answer(Trouble(500, _TITLES[500][0], _sentence(str(error))))
+    title, message = _TITLES[500]
+    shown = _sentence(str(error)) if only_this_machine(parts().settings) else message  # it may name paths and hosts
+    return answer(Trouble(500, title, shown))
 
 
 def _on_unavailable(error: Unavailable) -> Response:

@@ -86,7 +86,7 @@ def read_number(field: str, default: int, least: int, most: int) -> int:
         ServiceError: it is no number in range.
     """
     text = request.form.get(field, str(default))
-    if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
         raise ServiceError("wrong_field", f"{field} is {text[:20]!r}; a number from {least} to {most} is expected")
     return int(text)
 

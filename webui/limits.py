@@ -1,6 +1,8 @@
 """How often one client may ask for what costs something, counted for all workers together."""
 
 import time
+from contextlib import suppress
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from flask import Flask, Response
@@ -23,6 +25,7 @@ LIMITS = {
     "review_changes.train": "60 per hour",
     "classifiers.export": "60 per hour",
     "uploads.classify": "1200 per minute",
+    "batches.start": "120 per hour",
     "batches.add": "1200 per minute",
     "shares.create": "120 per hour",
 }
@@ -56,7 +59,7 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and give the count of the window; a window that is over begins anew."""
         current = time.time()
-        with self._database.writing() as session:
+        with self._database.exclusive() as session:  # or two that count at once would count one
             session.execute(delete(Counter).where(Counter.expires < current))
             counter = session.get(Counter, key) or Counter(key=key, count=0, expires=current + expiry)
             counter.count += amount
@@ -102,14 +105,24 @@ def register(app: Flask, settings: Settings, database: Database, users: Users) -
     uri = settings.cache_url or "tellapart-database://"
     options: dict[str, Any] = {} if settings.cache_url else {"database": database}
     limiter = Limiter(
-        get_remote_address, app=app, storage_uri=uri, storage_options=options, on_breach=_too_often,
-        key_prefix="tellapart", headers_enabled=False,
+        _client, app=app, storage_uri=uri, storage_options=options, on_breach=_too_often,
+        key_prefix="tellapart", headers_enabled=False, in_memory_fallback_enabled=True,
     )  # fmt: skip
     for endpoint, limit in LIMITS.items():
         view: Any = app.view_functions[endpoint]
         free = None if endpoint == _ALWAYS else (lambda: not users.exist())
         limited: Any = limiter.limit(limit, exempt_when=free)(view)
         app.view_functions[endpoint] = limited
+
+
+def _client() -> str:
+    """Who asks: an IPv4 address, or the 64 bits of an IPv6 one that are a network; the rest is free to choose."""
+    text = get_remote_address()
+    with suppress(ValueError):
+        address = ip_address(text)
+        if isinstance(address, IPv6Address) and not address.ipv4_mapped:
+            return str(IPv6Network((address, 64), strict=False))
+    return text
 
 
 def _too_often(limit: RequestLimit) -> Response:

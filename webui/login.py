@@ -1,24 +1,28 @@
 """Logging in, where there are users: the form, and the gate before every page."""
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from tellapart.errors import TellapartError
 from webui.errors import Trouble, answer, wants_json
 from webui.parts import parts
+from webui.security import only_this_machine
 
 blueprint = Blueprint("login", __name__)
 _OPEN = {  # what nobody has to log in for
     *("static", "login.form", "login.enter", "pages.healthz", "pages.livez"),
     *("shares.show", "shares.picture"),  # who has the link may see it
 }
+_LONGEST_FORM = 64 * 2**10
 
 
 @blueprint.get("/login")
 def form() -> str | AnyResponse:
     """The form; `?next=` is where to go afterwards."""
-    if not parts().users.exist() or current_user():
+    if not asks() or current_user():
         return redirect(url_for("pages.index"))
     return render_template("web/login.html", next=_inside(request.args.get("next", "")), problem="")
 
@@ -44,6 +48,14 @@ def leave() -> AnyResponse:
     return redirect(url_for(".form"), 303)
 
 
+def asks() -> bool:
+    """Whether everybody has to log in: there are users, or others than this machine's own reach the page.
+
+    So a page that others reach stays closed where its last user is taken out.
+    """
+    return parts().users.exist() or not only_this_machine(parts().settings)
+
+
 def current_user() -> str | None:
     """Who asks; None where the page has no users, or nobody is logged in."""
     if "user" not in g:
@@ -66,14 +78,16 @@ def mine(owner: str | None) -> bool:
 
 
 def register(app: Flask) -> None:
-    """Put the gate before every page of an app."""
-    app.before_request(_gate)
-    app.context_processor(lambda: {"current_user": current_user})
+    """Let every page of an app show who is logged in."""
+    app.context_processor(lambda: {"current_user": _shown_user})
 
 
-def _gate() -> AnyResponse | None:
+def gate() -> AnyResponse | None:
+    """The answer to whoever has to log in first, None for all others."""
     endpoint = request.endpoint or ""
-    if endpoint in _OPEN or not parts().users.exist():
+    if endpoint == "login.enter":
+        request.max_content_length = _LONGEST_FORM
+    if endpoint in _OPEN or not asks():
         return None
     if current_user():
         return None
@@ -81,6 +95,13 @@ def _gate() -> AnyResponse | None:
         message = "You are not logged in, or no longer. Log in and try again."
         return answer(Trouble(401, "Log in first", message, "unauthorized"))
     return redirect(url_for("login.form", next=request.full_path.rstrip("?")))
+
+
+def _shown_user() -> str | None:
+    """Who asks, for the page's head; nobody where the database is away, as errors have that head too."""
+    with suppress(TellapartError):
+        return current_user()
+    return None
 
 
 def _inside(path: str) -> str:

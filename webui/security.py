@@ -3,13 +3,16 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
+from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tellapart.settings import Settings
@@ -28,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "PERMANENT_SESSION_LIFETIME": timedelta(days=7),
     "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a page may stay open over lunch
 }
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 
 
@@ -39,9 +42,24 @@ class _Sessions(SecureCookieSessionInterface):
         return request.is_secure or super().get_cookie_secure(app)
 
 
-def secure(app: Flask, settings: Settings) -> None:
-    """Hold an app to all of it; the app has its secret key and `CONFIG` already."""
-    app.config["TRUSTED_HOSTS"] = trusted_hosts(settings)
+def only_this_machine(settings: Settings) -> bool:
+    """Whether nobody but this machine's own user reaches the page: it listens on loopback, with no proxy in front."""
+    try:
+        loopback = settings.host == "localhost" or ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    return loopback and not settings.proxies
+
+
+def secure(app: Flask, settings: Settings, gate: Callable[[], Any]) -> None:
+    """Hold an app to all of it; the app has its secret key and `CONFIG` already.
+
+    Args:
+        gate: who may pass at all; it comes before the look for tokens, which reads a form whole.
+    """
+    known = trusted_hosts(settings)
+    app.before_request(lambda: _refuse_other_names(known))
+    app.before_request(gate)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     CSRFProtect(app)
@@ -49,13 +67,13 @@ def secure(app: Flask, settings: Settings) -> None:
     app.after_request(_add_headers)
 
 
-def trusted_hosts(settings: Settings) -> list[str]:
+def trusted_hosts(settings: Settings) -> set[str]:
     """The names the page may be asked for by: this machine's own, and the one people know it by.
 
     Any other is refused, so that a site whose name was pointed at this machine cannot read the page.
     """
     known = urlsplit(settings.web_url).hostname or ""
-    return [*_LOOPBACK, *({settings.host, known} - {"", "0.0.0.0", "::", "127.0.0.1", "localhost"})]
+    return _LOOPBACK | ({settings.host.lower(), known} - {"", "0.0.0.0", "::"})
 
 
 def report_policy(html: str) -> str:
@@ -66,6 +84,16 @@ def report_policy(html: str) -> str:
         f"default-src 'none'; img-src data:; style-src {allowed}; "
         "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _refuse_other_names(known: set[str]) -> None:
+    """Flask's own TRUSTED_HOSTS knows no IPv6 addresses."""
+    try:
+        name = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        name = None
+    if name not in known:
+        raise SecurityError
 
 
 def _add_headers(response: Response) -> Response:

@@ -11,6 +11,7 @@ from tellapart.settings import Settings
 from tellapart.supervisor import check_ports
 from webui.database import Database
 from webui.secret import secret_key
+from webui.security import only_this_machine
 from webui.users import Users
 
 WORKERS = 2
@@ -47,13 +48,14 @@ def refuse_strangers(settings: Settings) -> None:
     """Without a login the page is for this machine alone.
 
     Raises:
-        UsageError: it would listen to others too, and nobody can log in yet.
+        UsageError: others would reach it too, and nobody can log in yet.
     """
-    if settings.host in ("127.0.0.1", "::1", "localhost") or Users(Database(settings)).exist():
+    if only_this_machine(settings) or Users(Database(settings)).exist():
         return
+    how = "through a proxy" if settings.proxies else f"on {settings.host}"
     raise UsageError(
-        f"the web page would listen on {settings.host} for everybody, and has no login",
-        "Make the first user with: tellapart users add NAME, or leave TELLAPART_HOST at 127.0.0.1",
+        f"the web page would answer everybody {how}, and has no login",
+        "Make the first user with: tellapart users add NAME, or leave TELLAPART_HOST and TELLAPART_PROXIES unset",
     )
 
 

@@ -24,7 +24,7 @@ def create(record_id: str) -> Response:
     return make_response(result_page(record_id, new_link=link), 201)
 
 
-@blueprint.post("/results/<record_id>/shares/<int:share_id>/revoke")
+@blueprint.post("/results/<record_id>/shares/<int(max=2147483647):share_id>/revoke")
 def revoke(record_id: str, share_id: int) -> AnyResponse:
     """Take back a link of this result."""
     find_entry(record_id)

@@ -86,7 +86,7 @@ class Users:
     def verify(self, name: str, password: str) -> bool:
         """Whether the password is the user's; takes as long for a name that there is not."""
         with self._database.reading() as session:
-            user = session.get(User, name[:32])
+            user = session.get(User, name) if _NAME.fullmatch(name) else None
         try:
             return _HASHER.verify(user.password_hash if user else _nobodys_hash(), password) and user is not None
         except (Argon2Error, InvalidHashError):

@@ -150,6 +150,7 @@ def test_a_folder_is_sent_in_parts_and_kept_together(
         ({"total": "10001"}, 422),
         ({"total": "x"}, 422),
         ({"total": "9" * 5000}, 422),
+        ({"total": "000000001" + "9" * 5000}, 422),
         ({"total": "3", "model": "cars"}, 404),
         ({"total": "3", "top_k": "-1"}, 422),
     ],

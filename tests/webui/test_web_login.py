@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tellapart.errors import MissingError, UsageError
+from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.settings import Settings
+from webui.answers import Question
 from webui.app import create_app
 from webui.database import Database
 from webui.jobs import Kind
@@ -138,6 +140,58 @@ def test_jobs_of_others_are_not_there(web: FlaskClient, app: Flask, users: Users
     assert "others" not in web.get("/").text
 
 
+def test_samples_and_batches_of_others_are_not_there(web: FlaskClient, app: Flask, users: Users) -> None:
+    found = app.extensions["tellapart"]
+    sample = found.jobs.enqueue(Kind.SAMPLE, "", {"classes": ["a", "b"]}, owner="bob")
+    batch = found.batches.start("holiday", Question("colours:v1", 5), 2, owner="bob")
+    log_in(web)
+    for path in (f"/create/{sample.id}", *(f"/batches/{batch.id}{tail}" for tail in ("", "/part", "/json", "/csv"))):
+        assert web.get(path).status_code == 404
+    assert web.post(f"/batches/{batch.id}", data={"start": "0"}).status_code == 404
+    assert "holiday" not in web.get(f"/?form={sample.id}").text
+
+
+def test_who_is_not_logged_in_sends_no_long_forms(app: Flask, settings: Settings, service_client: Any) -> None:
+    guarded = create_app(settings, client=service_client).test_client()
+    users = guarded.application.extensions["tellapart"].users
+    users.add("ann", PASSWORD)
+    long = {"name": "ann", "password": "x" * 70_000}
+    assert guarded.post("/classify", data=long).status_code == 401  # not 400: the form was not looked at
+    assert guarded.post("/login", data=long).status_code == 413
+
+
+@pytest.mark.parametrize("outside", [{"host": "0.0.0.0"}, {"host": "fd00::5"}, {"proxies": 1}])
+def test_a_page_that_others_reach_stays_closed_without_users(
+    settings: Settings, service_client: Any, outside: dict[str, Any]
+) -> None:
+    open_to_others = replace(settings, **outside)
+    web = create_app(open_to_others, client=service_client, WTF_CSRF_ENABLED=False).test_client()
+    assert web.get("/").location.startswith("/login?next=")
+    assert web.get("/login").status_code == 200
+    assert log_in(web).status_code == 401
+    with pytest.raises(UsageError, match="users add"):
+        refuse_strangers(open_to_others)
+
+
+def test_an_error_page_needs_no_database(
+    web: FlaskClient, app: Flask, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Database) -> Any:
+        raise TellapartError("the database /home/ann/secret.sqlite cannot be used")
+
+    log_in(web)
+    found = app.extensions["tellapart"]
+    with monkeypatch.context() as gone:
+        gone.setattr(Database, "reading", away)
+        users._seen = None
+        assert "secret.sqlite" in web.get("/").text
+        object.__setattr__(found, "settings", replace(found.settings, proxies=1))
+        answer = web.get("/")
+    assert answer.status_code == 500
+    assert "it has been logged" in answer.text
+    assert "secret.sqlite" not in answer.text
+
+
 def test_results_of_others_are_not_there(
     web: FlaskClient, app: Flask, users: Users, upload: Any, make_picture: Callable[..., bytes]
 ) -> None:
@@ -177,6 +231,16 @@ def test_tries_are_limited_for_all_workers_together(web: FlaskClient, app: Flask
     assert "too often" in answer.text
 
 
+def test_a_network_of_version_6_counts_as_one(web: FlaskClient, app: Flask, users: Users) -> None:
+    def tried(address: str) -> int:
+        answer = web.post("/login", data={"name": "ann"}, environ_overrides={"REMOTE_ADDR": address})
+        return answer.status_code
+
+    assert {tried(f"2001:db8:1:2::{number}") for number in range(10)} == {401}
+    assert tried("2001:db8:1:2:ffff::1") == 429
+    assert tried("2001:db8:1:3::1") == 401
+
+
 def test_a_page_for_everybody_needs_a_user_first(settings: Settings) -> None:
     refuse_strangers(settings)
     everybody = Settings(home=settings.home, host="0.0.0.0")
@@ -187,12 +251,31 @@ def test_a_page_for_everybody_needs_a_user_first(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:5000", "localhost.evil.example", "127.0.0.1.evil.example"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:5000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "[::2]",
+        "[::1].evil",
+        "",
+    ],
 )
-def test_other_names_for_this_machine_are_refused(web: FlaskClient, host: str) -> None:
+def test_other_names_for_this_machine_are_refused(web: FlaskClient, users: Users, host: str) -> None:
     answer = web.get("/", headers={"Host": host})
     assert answer.status_code == 400
     assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "[::1]", "[::1]:5000"])
+def test_this_machine_is_known_by_its_names(web: FlaskClient, host: str) -> None:
+    assert web.get("/", headers={"Host": host}).status_code == 200
+
+
+def test_a_network_address_of_version_6_is_known(settings: Settings, service_client: Any) -> None:
+    web = create_app(replace(settings, host="fd00::5"), client=service_client).test_client()
+    assert web.get("/login", headers={"Host": "[fd00::5]:5000"}).status_code == 200
 
 
 def test_the_name_people_know_it_by_is_trusted(settings: Settings, service_client: Any) -> None:

@@ -54,6 +54,13 @@ def test_what_is_no_json_is_asked_again(
     assert service.asked("/classify") == 2
 
 
+def test_tries_are_counted_even_while_redis_is_away(tmp_path: Path, service_client: Any) -> None:
+    settings = Settings(home=tmp_path / "home", cache_url="redis://127.0.0.1:1/0")
+    web = create_app(settings, client=service_client, WTF_CSRF_ENABLED=False).test_client()
+    tries = [web.post("/login", data={"name": "ann", "password": "wrong"}).status_code for _ in range(11)]
+    assert tries == [401] * 10 + [429]
+
+
 def test_tries_to_log_in_are_counted_for_all_workers_together(
     app: Flask, tmp_path: Path, redis_url: str, service_client: Any
 ) -> None:
