@@ -10,7 +10,7 @@ from tellapart.bundle import FORMAT
 from tellapart.dataset import Dataset
 from training.options import TrainingOptions
 
-RECIPE = 3  # raised when the same data and options would give another classifier
+RECIPE = 4  # raised when the same data and options would give another classifier
 
 
 def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:

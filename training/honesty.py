@@ -64,13 +64,11 @@ def _reject(
     outcome: Outcome, known: Features, strangers: NDArray[np.float32], class_names: Sequence[str], seed: int
 ) -> tuple[Outcome, dict[str, Any] | None]:
     head_settings = (len(class_names), outcome.choice.c, outcome.choice.temperature)
-    learned = learn_rejection(known.values, known.targets, known.groups, strangers, head_settings, seed)
+    answers = None if outcome.unseen is None else outcome.head.probabilities(known.values)
+    learned = learn_rejection(known.values, known.targets, known.groups, strangers, head_settings, seed, answers)
     if learned is None:
         return outcome, None
     rejection, evidence = learned
-    if outcome.unseen is not None:  # the threshold was for heads refitted on them
-        scores = rejection.scores(rejection.columns(known.values, outcome.head.probabilities(known.values)))
-        rejection = replace(rejection, threshold=float(np.quantile(scores, FALSE_REJECT, method="lower")))
     outcome = replace(outcome, head=replace(outcome.head, rejection=rejection))
     return outcome, _rejection_facts(outcome, evidence, class_names)
 

@@ -23,7 +23,6 @@ Pictures of another kind are the easier case: of the stamps shown to the clothin
 and nearness let 0.68 through, all three 0.08; of the clothing shown to the stamps classifier, 0.19 and 0.05.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 
 from tellapart.bundle import Head
 from tellapart.folds import Fold, few_folds
-from tellapart.rejection import Rejection, unit
+from tellapart.rejection import Rejection, log_odds, unit
 from training.head import fit_head
 from training.stranger_evidence import (
     COLUMNS,
@@ -77,14 +76,15 @@ def learn_rejection(
     given: Floats,
     head_settings: tuple[int, float, float],
     seed: int,
-    tick: Callable[[], None] = lambda: None,
+    answers: Floats | None = None,
 ) -> tuple[Rejection, RejectionEvidence] | None:
     """Fit the rule on learning pictures (N, D) and measure it; None where there are too few.
 
     Args:
         given: (M, D) of pictures that show none of the classes, M may be 0.
         head_settings: number of classes, C and temperature.
-        tick: called after each head fitted.
+        answers: probabilities (N, C) by the head that is shipped, where it has not learned from these pictures;
+            the threshold is for it then, else for heads fitted without each fold.
     """
     folds = few_folds(targets, groups, seed)
     if len(targets) < LEAST_PICTURES or not folds:
@@ -95,9 +95,11 @@ def learn_rejection(
     for i, fold in enumerate(folds):
         for left_out in (None, *_pick_classes(targets, seed)):
             rounds.append(_round(pictures, fold, part == i, left_out, settings))
-            tick()
     weights = weigh(rounds)
-    threshold = threshold_of(np.concatenate([r.known for r in rounds if r.left_out is None]) @ weights)
+    columns = np.concatenate([r.known for r in rounds if r.left_out is None])
+    if answers is not None:
+        columns[:, 0] = log_odds(answers[np.concatenate([held for _, held in folds])])
+    threshold = threshold_of(columns @ weights)
     return _describe(pictures, settings, weights, threshold), measure(rounds)
 
 

@@ -11,10 +11,11 @@ from tellapart.dataset import Role, Sample
 from tellapart.progress import silent
 from training.curves_picture import draw_curves
 from training.features import Features
-from training.head import fit_head
+from training.head import Choice, fit_head
 from training.honesty import gather_evidence
 from training.metrics import balanced_accuracy_interval, summarize
-from training.protocol import learn_and_judge
+from training.protocol import Outcome, learn_and_judge
+from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split
 from training.reliability import calibration_evidence, calibration_words, reliability_bins
 from training.selective import selective_table, threshold_for
@@ -176,6 +177,23 @@ def test_given_strangers_teach_and_are_judged_by_the_other_half(strange: Any) ->
     assert learned is not None
     assert learned[1].given is not None
     assert (learned[1].given.n, learned[1].given.count < 5) == (50, True)
+
+
+def test_a_head_that_has_not_seen_the_pictures_turns_away_no_more_known_ones_than_stated() -> None:
+    """As after fine-tuning: nearness to means of the very pictures that set the threshold would be flattered."""
+    rng = np.random.default_rng(1)
+    centres = 0.25 * rng.normal(size=(4, 400))
+    values = (centres[np.arange(880) % 4] + rng.normal(size=(880, 400))).astype(np.float32)
+    pictures = as_features(values, np.arange(880) % 4)
+    learned, chosen, judged = (pictures.part(np.arange(880) // 240 == i) for i in range(3))
+    chosen = chosen.part(np.arange(240) < 80)
+    head = fit_head(learned.values, learned.targets, 4, 0.001)
+    outcome = Outcome(
+        head, Choice(0.001, 1.0, 5), Protocol.TEST, judged, head.probabilities(judged.values), 240,
+        learning=learned, unseen=chosen,
+    )  # fmt: skip
+    _, found = gather_evidence(outcome, values[:0], NAMES, 0, silent)
+    assert found["none_of_these"]["false_reject"]["share"] < 0.12
 
 
 def test_too_few_pictures_set_no_threshold() -> None:
