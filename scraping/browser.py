@@ -60,6 +60,7 @@ _FLAGS = (
 _INSTALL = "Install the browser and its driver: apt-get install chromium chromium-driver"
 _PATIENCE = 10.0
 _PAGE_LOAD = 30.0
+_SCRIPT = 5.0
 _POLL = 0.03
 _PROFILE = "tellapart-chromium-"
 _PR_SET_PDEATHSIG = 1
@@ -187,7 +188,10 @@ class Browser:
             nonlocal pressed, state
             pressed = pressed or bool(self._run(_PRESS, page.more))
             with _told_by_selenium():
-                state = str(self.driver.execute_async_script(_TOOLS + _STEP, _script_form(page), mark))
+                try:
+                    state = str(self.driver.execute_async_script(_TOOLS + _STEP, _script_form(page), mark))
+                except TimeoutException:  # its own script led the page away
+                    state = "changed"
             return bool(state)
 
         self._until(step)
@@ -243,7 +247,7 @@ def _start(settings: Settings, flags: Sequence[str]) -> webdriver.Chrome:
     options.unhandled_prompt_behavior = "dismiss"
     options.add_experimental_option("prefs", {"download_restrictions": _NO_DOWNLOADS})
     BaseOptions.ignore_local_proxy_environment_variables(options)  # that of Options itself warns of its age
-    options.timeouts = {"pageLoad": int(_PAGE_LOAD * 1000)}
+    options.timeouts = {"pageLoad": int(_PAGE_LOAD * 1000), "script": int(_SCRIPT * 1000)}
     for flag in flags:
         options.add_argument(flag)
     environment = {**os.environ, "SE_OFFLINE": "true"}

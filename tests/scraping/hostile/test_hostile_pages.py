@@ -18,13 +18,17 @@ from tests.scraping.hostile.site import INSIDE, NETWORK, PUBLIC, http, then
 
 CAT = parse_class_name("cat")
 NAMES = f"--host-resolver-rules=MAP inside.test {INSIDE}, MAP *.test {PUBLIC}"
-GALLERY = Page("img", {"picture": ("", "src")}, next="a", nothing="#nothing", consent="#no", blocked=ANY_BLOCK)
+GALLERY = Page(
+    "img", {"picture": ("", "src")}, next="a", end="#end", nothing="#nothing", consent="#no", blocked=ANY_BLOCK
+)
 FORBIDDEN = b"User-agent: *\nDisallow: /\n"
 pytestmark = pytest.mark.browser
 
 
 def html(body: str, *headers: str) -> bytes:
-    return http(f"<!doctype html><body>{body}".encode(), "200 OK", "Content-Type: text/html", *headers)
+    """A page; its end is marked, so that nobody waits for more."""
+    page = f"<!doctype html><body>{body}<p id=end>the end</p>"
+    return http(page.encode(), "200 OK", "Content-Type: text/html", *headers)
 
 
 def sent_on(address: str) -> bytes:
@@ -36,7 +40,7 @@ def browser():
     settings = Settings(home=Path("/nonexistent"))
     if not (settings.chromium.exists() and settings.chromedriver.exists()):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    with open_browser(settings, [NAMES], patience=0.5) as browser:
+    with open_browser(settings, [NAMES], patience=4) as browser:
         yield browser
 
 
@@ -97,7 +101,7 @@ def test_a_next_page_that_is_no_public_one_is_not_opened(hostile, search, browse
 
 
 LEAVES = "<img src=decoy.jpg><script>location = '{target}'</script>"
-LEAVES_LATER = """<img src=1.jpg><div style="height:9000px"></div>
+LEAVES_LATER = """<img src=1.jpg><div style="height:9000px"></div><style>#end {{ display: none }}</style>
 <script>addEventListener("scroll", () => {{ location = "{target}"; }})</script>"""
 REFRESHES = "<meta http-equiv=refresh content='0;url={target}'>"
 
@@ -110,7 +114,7 @@ def test_what_stands_inside_is_never_read(hostile, search, way, robots):
     hostile.behaviours["trap"] = html(way.format(target=target)) if way else sent_on(target)
     found, error = search("trap", robots)
     assert not any("inside" in address for address in found)
-    assert (type(error), error.reason) == (LedAstray, "refused_address")
+    assert (type(error), error.reason) == (LedAstray, "refused_address"), str(error)
     assert "\n" not in str(error)
 
 
