@@ -21,6 +21,7 @@ from tellapart.manifest import now
 from webui.answers import Question
 from webui.cache import KEEP_SECONDS
 from webui.records import Entry
+from webui.shelf import modified
 
 MAX_BATCHES = 200
 MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
@@ -108,9 +109,9 @@ class Batches:
         return self._folder / batch.id
 
     def _sweep(self) -> None:
-        found = sorted(((path.stat().st_mtime, path) for path in self._folder.glob("*")), reverse=True)
-        for rank, (modified, path) in enumerate(found):
-            if rank >= MAX_BATCHES or modified < self._clock() - KEEP_SECONDS:
+        found = sorted(((modified(path), path) for path in self._folder.glob("*")), reverse=True)
+        for rank, (changed, path) in enumerate(found):
+            if rank >= MAX_BATCHES or changed < self._clock() - KEEP_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
 
 

@@ -54,7 +54,7 @@ class Previews:
     def _made_now(self, digest: str) -> Path | None:
         waiting = self._waiting.find(digest)
         if waiting is None:
-            return None
+            return self._files.find(digest)  # another request may just have made it
         with suppress(FileNotFoundError):  # another request makes the same
             self.save(digest, waiting.read_bytes())
         self._waiting.remove(digest)

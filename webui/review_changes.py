@@ -107,7 +107,10 @@ def train(name: str) -> AnyResponse:
 
 def _read_decision(dataset: Dataset) -> Decision:
     """The decision in a form or in JSON: `action`, `to` (a class slug) and `pictures`, each CLASS_SLUG/SHA256."""
-    sent = request.get_json(silent=True)
+    try:
+        sent = request.get_json(silent=True)
+    except RecursionError:  # nested beyond all sense
+        sent = None
     given: dict[str, Any] = sent if isinstance(sent, dict) else {}
     action = str(given.get("action") or request.form.get("action", ""))
     to_slug = str(given.get("to") or request.form.get("to", "")) if action == "move" else ""

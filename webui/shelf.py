@@ -35,7 +35,7 @@ class Shelf:
         if not _KEY.fullmatch(key):
             return None
         path = self._path(key)
-        return path if _modified(path) >= self._oldest() else None
+        return path if modified(path) >= self._oldest() else None
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file, whole or not at all.
@@ -62,10 +62,10 @@ class Shelf:
 
     def sweep(self) -> None:
         """Delete what is too old or too many; another process may be deleting the same."""
-        ages = sorted(((_modified(path), path) for path in self._folder.glob(f"*{self._suffix}")), reverse=True)
+        ages = sorted(((modified(path), path) for path in self._folder.glob(f"*{self._suffix}")), reverse=True)
         oldest = self._oldest()
-        for rank, (modified, path) in enumerate(ages):
-            if rank >= self._limit or modified < oldest:
+        for rank, (changed, path) in enumerate(ages):
+            if rank >= self._limit or changed < oldest:
                 path.unlink(missing_ok=True)
         self._until_sweep = self._limit // 20
 
@@ -76,7 +76,8 @@ class Shelf:
         return self._clock() - self._keep
 
 
-def _modified(path: Path) -> float:
+def modified(path: Path) -> float:
+    """When a file was last written (Unix time); before all time where it is gone, as another process sweeps too."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

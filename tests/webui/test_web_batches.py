@@ -6,12 +6,16 @@ import json
 import stat
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+
+from tellapart.images import sha256
+from webui.previews import Previews
 
 MakePicture = Callable[..., bytes]
 NASTY = [
@@ -214,6 +218,24 @@ def test_old_batches_go(app: Flask, upload: Any, web: FlaskClient, pictures: Any
     where = [upload((archive(pictures(1)), "x.zip")).location for _ in range(4)]
     assert [web.get(w).status_code for w in where[-2:]] == [200, 200]
     assert 404 in [web.get(w).status_code for w in where[:2]]
+
+
+def test_a_batch_that_another_process_takes_away_disturbs_no_sweep(web: FlaskClient, settings: Any) -> None:
+    folder = settings.home / "web" / "batches"
+    folder.mkdir(parents=True)
+    (folder / "gone").symlink_to(folder / "nowhere")  # listed, and not there when it is looked at
+    assert web.post("/batches", data={"total": "1"}).status_code == 200
+
+
+def test_a_copy_that_another_request_has_just_made_is_found(
+    tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, data = Previews(tmp_path), Previews(tmp_path), make_picture()
+    digest = sha256(data)
+    one.save_later(digest, data)
+    looked = other._waiting.find
+    monkeypatch.setattr(other._waiting, "find", lambda key: one.find(key) and looked(key))
+    assert other.find(digest) == one.find(digest) is not None
 
 
 def test_pictures_wait_until_somebody_looks(web: FlaskClient, send: Any, to_bytes: MakePicture, settings: Any) -> None:

@@ -160,6 +160,11 @@ def test_a_decision_that_cannot_be_taken(web: FlaskClient, dataset: Dataset, giv
     assert problem in answer.json["error"]["message"]  # type: ignore[index]
 
 
+def test_a_decision_nested_beyond_sense_is_none(web: FlaskClient, dataset: Dataset) -> None:
+    answer = web.post("/datasets/pets/stage", data="[" * 200_000, content_type="application/json", headers=JSON)
+    assert answer.status_code == 400
+
+
 def test_a_picture_that_vanished_meanwhile_costs_nothing(
     web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
 ) -> None:

@@ -109,6 +109,12 @@ def test_all_can_be_chosen_and_keys_can_be_turned_off(url: str, browser: webdriv
     browser.find_element(By.ID, "keys").click()
     ActionChains(browser).send_keys("a").perform()
     says(browser, f"{PICTURES + 1} pictures")
+    first = browser.find_element(By.CSS_SELECTOR, "[data-index='0'] input")
+    first.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.get_attribute("href").endswith(f"/{0:064x}")
+    ActionChains(browser).send_keys(Keys.TAB, Keys.SPACE).perform()  # every picture is reached without keys of ours
+    says(browser, "1 chosen")
+    assert browser.find_element(By.CSS_SELECTOR, "[data-index='1'] input").is_selected()
     browser.find_element(By.ID, "keys").click()
 
 

@@ -22,11 +22,12 @@ function start(form) {
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
   list.replaceChildren();
-  keysSetting();
+  const keys = keysSetting(() => range(first, last).forEach(refresh));
   form.addEventListener("submit", (event) => { event.preventDefault(); decide(event.submitter.value); });
   document.getElementById("order").addEventListener("change", (event) => event.target.form.submit());
   list.addEventListener("click", onClick);
   list.addEventListener("change", onChange);
+  list.addEventListener("focusin", (event) => moveFocus(Number(event.target.closest(".tile").dataset.index)));
   document.addEventListener("keydown", onKey);
   window.addEventListener("scroll", draw, { passive: true });
   new ResizeObserver(layOut).observe(grid);
@@ -96,11 +97,12 @@ function start(form) {
     const box = tile.querySelector("input"), image = tile.querySelector("img"), link = tile.querySelector("a");
     box.value = key(item);
     box.checked = chosen.has(key(item));
-    box.tabIndex = index === focus ? 0 : -1;
+    const entry = focus >= first && focus < last ? focus : first;
+    box.tabIndex = keys.checked && index !== entry ? -1 : 0; // without keys the tabulator comes to each
     image.alt = `${name}, picture ${index + 1}`;
     image.src = address("thumbnails", item, ".jpg");
     link.href = address("pictures", item, "");
-    link.tabIndex = -1;
+    link.tabIndex = keys.checked ? -1 : 0;
     link.textContent = name;
     tile.querySelector(".tile-why").textContent = item.staged ? WORDS[item.staged](names[item.staged_to]) : item.why;
     tile.classList.toggle("suspect", Boolean(item.why));
@@ -133,7 +135,7 @@ function start(form) {
 
   function onKey(event) {
     const field = event.target.closest("select, textarea, input:not([type=checkbox])");
-    if (!document.getElementById("keys").checked || field || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!keys.checked || field || event.ctrlKey || event.metaKey || event.altKey) return;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const actions = { k: () => decide("keep"), x: () => decide("remove"), m: () => decide("move"), u: () => decide("none"),
       a: () => choose(0, total - 1), Escape: clear, Enter: open };
@@ -223,10 +225,11 @@ function start(form) {
   }
 }
 
-function keysSetting() {
+function keysSetting(changed) {
   const box = document.getElementById("keys");
   box.checked = localStorage.getItem("review-keys") !== "off";
-  box.addEventListener("change", () => localStorage.setItem("review-keys", box.checked ? "on" : "off"));
+  box.addEventListener("change", () => { localStorage.setItem("review-keys", box.checked ? "on" : "off"); changed(); });
+  return box;
 }
 
 function say(message) {
