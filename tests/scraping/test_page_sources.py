@@ -32,11 +32,11 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser():
-    """One Chromium for all tests here, which waits half a second at most."""
+    """One Chromium for all tests here, which waits a second at most."""
     settings = Settings(home=Path("/nonexistent"))
     if not (settings.chromium.exists() and settings.chromedriver.exists()):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    with open_browser(settings, patience=0.5) as browser:
+    with open_browser(settings, patience=1) as browser:
         yield browser
 
 
@@ -394,7 +394,7 @@ def test_a_browser_may_get_more_flags(browser_settings, site):
     site.serve("/", b"<img class='card' src='p/0.jpg'>", mimetype="text/html")
     port = site.url.rpartition(":")[2]
     rules = "--host-resolver-rules=MAP gallery.example 127.0.0.1"
-    with open_browser(browser_settings, flags=[rules], patience=0.5) as browser:
+    with open_browser(browser_settings, flags=[rules]) as browser:
         browser.visit(f"http://gallery.example:{port}/")
         tiles, _ = browser.read(Page(".card", {"picture": ("", "src")}))
     assert tiles == [{"picture": "p/0.jpg", "base": f"http://gallery.example:{port}/"}]
