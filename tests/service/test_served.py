@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tellapart import store
+from tellapart.backbones import BACKBONES
 from tellapart.bundle import Head
 
 pytestmark = pytest.mark.service
@@ -118,6 +119,51 @@ def test_none_of_these_is_answered_as_in_process(server: Server, make_photo: Mak
     answer = server.client.post("/classify_batch", files=form).json()
     assert [result["none_of_these"] for result in answer["results"]] == expected
     assert set(expected) == {True, False}
+
+
+def test_a_classifier_of_whole_pictures_is_the_same_in_evaluation_prediction_and_service(
+    server: Server,
+    store_at: Callable[[Path], AbstractContextManager[None]],
+    add_model: Callable[..., store.StoredModel],
+    seeing_head: Head,
+    modes: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    """Asked together with one that sees the middle only, so that batches of both kinds cross."""
+    from tellapart.classifier import Loader
+    from tellapart.dataset import Sample
+    from tellapart.images import sha256
+    from tellapart.progress import silent
+    from training.features import FeatureSource, extract
+    from training.predict import predict
+
+    how = BACKBONES["resnet18"].preprocessing.whole(160)
+    with store_at(server.home):
+        model = add_model("wide", ("cat", "dog", "bird"), seeing_head, preprocessing=how)
+    paths = [tmp_path / f"{i}.png" for i in range(len(modes))]
+    for path, data in zip(paths, modes.values(), strict=True):
+        path.write_bytes(data)
+    classifier = Loader().load(model.path)
+    samples = [Sample(path, 0, sha256(path.read_bytes()), "test", "") for path in paths]
+    features = extract(samples, FeatureSource.of_classifier(classifier), tmp_path / "cache", silent)
+    by_evaluation = classifier.bundle.head.probabilities(features.values)
+
+    def ask(place: tuple[str, Path]) -> dict[str, float]:
+        name, path = place
+        answer = server.client.post("/classify", files=[file(path.read_bytes()), text("model", name)]).json()
+        return {p["class"]: p["confidence"] for p in answer["predictions"]}
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, [(name, path) for path in paths for name in (model.tag, "photos")]))
+    predicted = [row.result for row in predict(classifier, model.tag, paths, silent)]
+    for path, expected, served, row in zip(paths, by_evaluation, found[::2], predicted, strict=True):
+        assert row is not None, path
+        said = {p.class_name: p.confidence for p in row.predictions}
+        for i, name in enumerate(classifier.info.class_names):
+            assert abs(served[name] - expected[i]) <= 1e-3, path
+            assert abs(said[name] - expected[i]) <= 1e-3, path
+    cut = [abs(a["cat"] - b["cat"]) for a, b in zip(found[::2], found[1::2], strict=True)]
+    assert max(cut) > 0.05  # the middle alone would be answered otherwise
 
 
 def test_one_bad_picture_of_a_batch_fails_alone(server: Server, make_photo: MakePicture) -> None:
