@@ -15,6 +15,7 @@ from webui.client import Unavailable
 
 KINDS = {"onnx": "ONNX", "torchscript": "TorchScript", "pt": "PyTorch"}
 SECONDS = 100.0
+WAIT = 3.0  # for another export
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,7 +38,7 @@ class Exports:
             return made
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._folder / "lock", timeout=self._seconds):
+            with FileLock(self._folder / "lock", timeout=WAIT):  # no longer: it would hold the page's threads
                 return made if made.is_dir() else self._make(tag, kind, made)
         except Timeout:
             raise Unavailable("another export is still being made", retry_after=30) from None

@@ -223,9 +223,6 @@ def token_in() -> Callable[[str], str]:
     return lambda html: re.search(r'name="csrf_token" value="([^"]+)"', html)[1]  # type: ignore[index]
 
 
-""
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[webdriver.Chrome]:
     """One Chromium for the whole run; a test that uses it is marked `browser`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
@@ -301,6 +302,19 @@ def test_an_export_that_fails_or_takes_too_long_says_so(
     assert "takes too long" in slow.text
     assert web.post("/classifiers/colours/export", data={"kind": "../x"}).status_code == 404
     assert web.get("/classifiers/colours/export").status_code == 405
+
+
+def test_an_export_does_not_wait_long_for_another(
+    web: FlaskClient, settings: Settings, save: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save()
+    monkeypatch.setattr("webui.exports.WAIT", 0.05)
+    folder = settings.cache / "exports"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "lock"):
+        answer = web.post("/classifiers/colours/export", data={"kind": "pt"})
+    assert answer.status_code == 503
+    assert "nother export is still being made" in answer.text
 
 
 def test_a_classifier_of_another_machine_offers_what_the_service_has(web: FlaskClient, isolated_home: Path) -> None:
