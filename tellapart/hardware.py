@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_DEVICES = Path("/dev")
 
 
 def cpus() -> int:
@@ -18,8 +19,11 @@ def cpus() -> int:
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them.
+
+    CUDA counts those it finds from 0 on, while a container may have only /dev/nvidia3.
+    """
     chosen = environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return [str(number) for number, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]

@@ -96,6 +96,13 @@ class Runner:
                 return {**reply, "seconds": time.perf_counter() - started}, parts
         except ServiceError as error:
             return {"code": error.code, "message": str(error)}, []
+        except Exception as error:  # without a reply the connection would be of no use any more, and nobody would know
+            _log.exception("%s failed", head["do"])
+            if isinstance(error, torch.AcceleratorError):
+                os._exit(1)  # a GPU that failed answers nothing more in this process; the front starts another
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                return {"code": "overloaded", "message": "there is not enough memory. Try again in a moment"}, []
+            return {"code": "internal", "message": "the Runner failed. Its log says why"}, []
 
     def _hello(self, _head: Head, _: Any) -> Reply:
         return {"batch": self._tuning.batch, "streams": self._tuning.streams}, []

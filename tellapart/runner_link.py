@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Connection:
-    """One question at a time; who comes meanwhile waits."""
+    """One question at a time; who comes meanwhile waits, and who gives up before it is their turn is not asked for."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -35,12 +36,17 @@ class _Connection:
         return self._lock.locked()
 
     async def ask(self, pieces: list[Piece]) -> tuple[Head, bytes]:
-        async with self._lock:
-            try:
-                self.writer.writelines(pieces)
-            except RuntimeError as error:  # what uvloop says of a connection that was closed meanwhile
-                raise Closed("the Runner ended") from error
+        await self._lock.acquire()
+        return await asyncio.shield(self._answer(pieces))
+
+    async def _answer(self, pieces: list[Piece]) -> tuple[Head, bytes]:
+        try:
+            self.writer.writelines(pieces)
             return await receive(self.reader)
+        except RuntimeError as error:  # what uvloop says of a connection that was closed meanwhile
+            raise Closed("the Runner ended") from error
+        finally:
+            self._lock.release()
 
 
 class RunnerLink:
@@ -74,15 +80,16 @@ class RunnerLink:
     async def stop(self) -> None:
         """Let go of the Runner; it ends when the last front has done so."""
         if self._watch:
-            self._watch.writer.writelines(pack({"do": GOODBYE}))
-            await self._watch.writer.drain()
+            with contextlib.suppress(OSError, RuntimeError):  # it has ended just now
+                self._watch.writer.writelines(pack({"do": GOODBYE}))
+                await self._watch.writer.drain()
         if self._keeping:
             self._keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeping
 
     async def ask(self, lane: str, head: Head, *parts: Piece) -> tuple[Head, bytes]:
-        """One question and its answer. Whoever gives up waiting leaves it to be answered.
+        """One question and its answer. One that was sent is answered, also where nobody waits for it any more.
 
         Raises:
             ServiceError: what the Runner refused, or `not_ready` as it is not there or died over it.
@@ -92,7 +99,7 @@ class RunnerLink:
         connection = min(self._connections[lane], key=lambda c: c.busy)
         self.under_way += 1
         try:
-            answer, body = await asyncio.shield(connection.ask(pack(head, *parts)))
+            answer, body = await connection.ask(pack(head, *parts))
         except (Closed, OSError):
             raise _starting() from None
         finally:
@@ -145,9 +152,16 @@ def _starting() -> ServiceError:
 
 
 def _socket_path(number: int) -> Path:
-    """The same for all fronts of one supervisor, in a folder that nobody else can enter."""
+    """The same for all fronts of one supervisor, in a folder that nobody else can enter.
+
+    Raises:
+        PermissionError: somebody else made that folder.
+    """
     folder = Path(tempfile.gettempdir()) / f"tellapart-{os.getuid()}-{os.getppid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not ours alone. Delete it")
     return folder / f"{number}.sock"
 
 

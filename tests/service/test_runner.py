@@ -1,0 +1,180 @@
+"""The Runner and the front's link to it on a real socket, around a computation that is known by hand."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tellapart import hardware, runner, runner_link
+from tellapart.messages import GOODBYE, WATCH, pack, receive_blocking, send_blocking
+from tellapart.runner import Runner
+from tellapart.runner_link import RunnerLink
+from tellapart.tuning import Tuning
+from tellapart.wire import ServiceError
+
+LANES = {"answer": 2, "load": 1, "aside": 1}
+
+
+class Engine:
+    """Loads what is asked for but raises what it is told to, and waits for `gate` over what is called "slow"."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.failures: dict[str, Exception] = {}
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def load(self, folder: str) -> None:
+        self.asked.append(folder)
+        if folder in self.failures:
+            raise self.failures[folder]
+        if folder == "slow":
+            self.begun.set()
+            self.gate.wait(30)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def path(engine: Engine, tmp_path: Path) -> Iterator[Path]:
+    """Where a Runner around the engine listens; it must end when its last front has gone."""
+    made: Any = engine
+    where = tmp_path / "0.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(where))
+        listening.listen()
+        serving = threading.Thread(target=Runner(made, Tuning(4, 2, 1)).serve, args=(listening,), daemon=True)
+        serving.start()
+        yield where
+        serving.join(30)
+        assert not serving.is_alive()
+
+
+@contextlib.contextmanager
+def connected(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(path))
+        yield connection
+
+
+def ask(connection: socket.socket, folder: str) -> str:
+    """The code of what comes back, "" where it is no error."""
+    send_blocking(connection, pack({"do": "load", "folder": folder}))
+    return str(receive_blocking(connection)[0].get("code", ""))
+
+
+def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: Path, engine: Engine) -> None:
+    engine.failures = {
+        "broken": RuntimeError("secret"),
+        "large": MemoryError(),
+        "bad": ServiceError("unusable_model", ""),
+    }
+    with connected(path) as watch, connected(path) as connection:
+        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+        codes = [ask(connection, folder) for folder in ("good", "broken", "large", "bad", "good")]
+        send_blocking(watch, pack({"do": GOODBYE}))
+    assert codes == ["", "internal", "overloaded", "unusable_model", ""]
+
+
+def test_it_waits_for_another_front_in_place_of_one_that_was_killed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = threading.Event()
+    monkeypatch.setattr(runner, "_report_killed", lambda *_: killed.set())
+    with connected(path) as watch:
+        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+    assert killed.wait(30)
+    with connected(path) as watch, connected(path) as connection:
+        send_blocking(watch, pack({"do": WATCH, "front": 2, "supervisor": 1}))
+        assert ask(connection, "good") == ""
+        send_blocking(watch, pack({"do": GOODBYE}))
+
+
+async def linked() -> RunnerLink:
+    """A link that is connected."""
+    ready = asyncio.Event()
+
+    async def prepare(_: RunnerLink) -> None:
+        ready.set()
+
+    async def default() -> str:
+        return ""
+
+    link = RunnerLink(0, LANES, default, prepare)
+    link.start()
+    await asyncio.wait_for(ready.wait(), 30)
+    return link
+
+
+def test_who_gives_up_before_it_is_their_turn_is_not_asked_for(
+    path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+
+    async def body() -> None:
+        link = await linked()
+        first, second, third = (
+            asyncio.create_task(link.ask("aside", {"do": "load", "folder": folder}))
+            for folder in ("slow", "given up", "wanted")
+        )
+        await asyncio.to_thread(engine.begun.wait, 30)
+        second.cancel()
+        engine.gate.set()
+        await asyncio.gather(first, third)
+        await link.stop()
+
+    asyncio.run(body())
+    assert engine.asked == ["slow", "wanted"]
+
+
+def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
+    path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    engine.failures["bad"] = ServiceError("unusable_model", "no")
+
+    async def body() -> None:
+        link = await linked()
+        first = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "slow"}))
+        await asyncio.to_thread(engine.begun.wait, 30)
+        first.cancel()
+        second = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "bad"}))
+        await asyncio.sleep(0)
+        engine.gate.set()
+        with pytest.raises(ServiceError, match="no"):
+            await second
+        await link.stop()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777])
+def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folder = runner_link._socket_path(0).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    with pytest.raises(PermissionError, match="not ours alone"):
+        runner_link._socket_path(0)
+
+
+def test_gpus_are_counted_as_cuda_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_DEVICES", tmp_path)
+    assert hardware.visible_gpus({}) == []
+    for name in ("nvidia3", "nvidia10", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert hardware.visible_gpus({}) == ["0", "1"]
+    assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "3, 5"}) == ["3", "5"]
+    assert (
+        hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": ""})
+        == hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"})
+        == []
+    )
