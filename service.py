@@ -34,6 +34,7 @@ from tellapart.preprocess import Preprocessing
 from tellapart.routes import build_app
 from tellapart.runners import Runners
 from tellapart.settings import load_settings
+from tellapart.stopping import end_with_parent
 from tellapart.store import StoredModel
 from tellapart.uploads import Upload
 from tellapart.versions import Versions
@@ -106,7 +107,8 @@ class Classifier:
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
-        """Begin to keep the Runners."""
+        """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
+        end_with_parent()
         self._runners.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
@@ -133,8 +135,8 @@ class Classifier:
             ServiceError: the picture cannot be used, there is no such classifier, or there is too much to do.
         """
         started = time.perf_counter()
-        model = await self._versions.find(upload.model)
         with self._pictures.admit():
+            model = await self._versions.find(upload.model)
             return await self._classify(upload.images[0], model, upload.top_k, started)
 
     async def many(self, upload: Upload) -> BatchResult:
@@ -144,8 +146,8 @@ class Classifier:
             ServiceError: there is no such classifier, or too much to do.
         """
         started = time.perf_counter()
-        model = await self._versions.find(upload.model)
         with self._pictures.admit(len(upload.images)):
+            model = await self._versions.find(upload.model)
             answers = (self._classify_or_error(data, model, upload.top_k, started) for data in upload.images)
             return BatchResult(model=model.tag, results=await asyncio.gather(*answers))
 
@@ -155,11 +157,11 @@ class Classifier:
         Raises:
             ServiceError: as `one`; `unknown_class` for one the classifier does not know.
         """
-        model = await self._versions.find(upload.model)
-        names = model.info.class_names
-        if upload.class_name not in ("", *names):
-            raise ServiceError("unknown_class", f"{model.tag} has no class {upload.class_name[:80]!r}")
         with self._explanations.admit():
+            model = await self._versions.find(upload.model)
+            names = model.info.class_names
+            if upload.class_name not in ("", *names):
+                raise ServiceError("unknown_class", f"{model.tag} has no class {upload.class_name[:80]!r}")
             async with self._one_explanation:
                 size, pixels = await self._decode(upload.images[0], model)
                 seen = Seen(names, *await self._runners.look(model, pixels, upload.class_name))
@@ -181,8 +183,8 @@ class Classifier:
         Raises:
             ServiceError: as `one`; `no_neighbours` where the classifier does not know what it learned from.
         """
-        model = await self._versions.find(upload.model)
         with self._explanations.admit():
+            model = await self._versions.find(upload.model)
             async with self._one_explanation:
                 _, pixels = await self._decode(upload.images[0], model)
                 found = await self._runners.nearest(model, pixels, upload.count)
@@ -220,7 +222,12 @@ class Classifier:
     async def _decode(self, data: bytes, model: StoredModel) -> tuple[Size, Pixels]:
         loop = asyncio.get_running_loop()
         try:
-            size, pixels, seconds = await loop.run_in_executor(self._threads, _decode, data, model.info.preprocessing)
+            async with asyncio.timeout(TIMEOUT_S):
+                size, pixels, seconds = await loop.run_in_executor(
+                    self._threads, _decode, data, model.info.preprocessing
+                )
+        except TimeoutError:
+            raise ServiceError("overloaded", "the picture waited too long. Try again in a moment") from None
         except ImageError as error:
             raise image_error(error) from None
         self._meters.decode.observe(seconds)

@@ -36,15 +36,21 @@ def container(
         yield client
 
 
-def kill(home: Path, word: str) -> None:
-    """The process of the server in that home whose command has the word."""
+def processes(home: Path) -> Iterator[tuple[int, list[str]]]:
+    """Those of the server in that home, with their commands."""
     for process in psutil.process_iter():
         try:
-            mine = process.environ().get("BENTOML_HOME") == str(home)
-            if mine and word in process.cmdline():
-                os.kill(process.pid, signal.SIGKILL)
+            if process.environ().get("BENTOML_HOME") == str(home) and (command := process.cmdline()):
+                yield process.pid, command
         except psutil.Error:
             continue
+
+
+def kill(home: Path, word: str) -> None:
+    """The process of the server in that home whose command has the word."""
+    for pid, command in processes(home):
+        if word in command:
+            os.kill(pid, signal.SIGKILL)
 
 
 def ready(client: httpx.Client) -> bool:
@@ -87,3 +93,8 @@ def test_whatever_is_killed_comes_back_and_what_was_in_it_is_a_clean_error(
     wait(container, wanted=True)
     answer = container.post("/classify", content=make_photo(1), headers={"Content-Type": "image/png"})
     assert answer.json()["top"] == "cat"
+    kill(tmp_path, "serve")
+    deadline = time.monotonic() + 90
+    while left := list(processes(tmp_path)):  # a front without its supervisor would keep the port and answer on
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)

@@ -1,0 +1,77 @@
+"""The front in process: what counts as waiting, and how long anything may."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import service
+from tellapart.uploads import Upload
+from tellapart.wire import ServiceError
+
+UPLOAD = Upload([b"picture"])
+Ask = Callable[[Any], Awaitable[Any]]
+
+
+@pytest.fixture
+def front(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A front without Runners that has room for two pictures and two explanations."""
+    monkeypatch.setenv("TELLAPART_MAX_WAITING", "2")
+    monkeypatch.setattr(service, "MAX_EXPLANATIONS", 2)
+    return service.Classifier.inner()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda front: front.one(UPLOAD),
+        lambda front: front.many(UPLOAD),
+        lambda front: front.explain(UPLOAD),
+        lambda front: front.nearest(UPLOAD),
+    ],
+)
+def test_what_waits_for_a_classifier_to_be_loaded_takes_room(front: Any, ask: Ask) -> None:
+    async def body() -> None:
+        waiting = asyncio.Semaphore(0)
+
+        async def find(_: str) -> None:
+            waiting.release()
+            await asyncio.Event().wait()
+
+        front._versions = SimpleNamespace(find=find)
+        tasks = [asyncio.ensure_future(ask(front)) for _ in range(2)]
+        for _ in tasks:
+            await waiting.acquire()
+        with pytest.raises(ServiceError) as refused:
+            await asyncio.wait_for(ask(front), 5)
+        assert refused.value.code == "overloaded"
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        front._pictures.check()
+        front._explanations.check(2)
+
+    asyncio.run(body())
+
+
+def test_a_picture_that_cannot_be_decoded_in_time_is_overload(front: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "TIMEOUT_S", 0.05)
+    release = threading.Event()
+    monkeypatch.setattr(service, "_decode", lambda *_: release.wait(30))
+
+    async def find(_: str) -> Any:
+        return SimpleNamespace(tag="pets:1", info=SimpleNamespace(preprocessing=None))
+
+    front._versions = SimpleNamespace(find=find)
+
+    async def body() -> Any:
+        return (await front.many(Upload([b"a", b"b"]))).results
+
+    try:
+        assert [result.error.code for result in asyncio.run(body())] == ["overloaded"] * 2
+    finally:
+        release.set()
