@@ -20,6 +20,8 @@ from tellapart.manifest import Attempt, now
 from tellapart.names import ClassName
 from tellapart.pictures import Reason, Rejected, Status, inspect
 
+MOST_DECODED = 8  # pictures at once: one of 50 megapixels takes most of a gigabyte
+
 
 class Intake:
     """Takes candidates in; use it as a context manager. Pictures are decoded and written in threads.
@@ -34,7 +36,7 @@ class Intake:
         self._reading = self._manifest
         self._turn = Lock()
         self._recorder = Recorder(self._manifest)
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="intake")
+        self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_DECODED), thread_name_prefix="intake")
         self._stack = ExitStack()
 
     def __enter__(self) -> "Intake":

@@ -1,8 +1,8 @@
 """A source that is a web page shown in a browser; what is special to a site is how one tile is read."""
 
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from scraping.browser import Browser, Tile, open_browser
@@ -17,6 +17,7 @@ from tellapart.settings import Settings
 Browsing = Callable[[Settings], AbstractContextManager[Browser]]
 Rules = Callable[[Settings, bool], PageRules]
 ReadTile = Callable[[Tile, str], Candidate | None]
+ROUNDS_WITHOUT_WANTED = 50  # of new addresses that all show other classes
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,37 @@ class PageSource:
     def search(self, class_name: ClassName, query: str) -> Generator[Candidate, None, None]:
         """The pictures that the site shows for a query."""
         nothing = NoResults(f"{self.name} has nothing for {query!r}", "Use other words for the class")
-        return ranked(self._rounds(class_name, query), nothing)
+        others: set[str] = set()
+        rank = 0
+        with closing(ranked(self._rounds(class_name, query, others), nothing)) as found:
+            for candidate in found:
+                if candidate.url not in others:
+                    yield replace(candidate, rank=rank)
+                    rank += 1
+        if not rank:
+            raise nothing
 
     def close(self) -> None:
         """Stop the browser."""
         self._open = None
         self._held.close()
 
-    def _rounds(self, class_name: ClassName, query: str) -> Generator[list[Candidate], None, None]:
+    def _rounds(self, class_name: ClassName, query: str, others: set[str]) -> Generator[list[Candidate], None, None]:
+        """All that is shown, round by round; the addresses of what shows other classes are put into `others`."""
         site = self._site
         browser, rules = self._opened()
         shown = understood = False
+        without = 0
         for tiles in show(browser, site.page, site.address(query), self.name, rules.check):
             read = [(tile, site.read(tile, query)) for tile in tiles]
             shown |= bool(read)
             understood |= any(candidate for _, candidate in read)
-            yield [candidate for tile, candidate in read if candidate and site.wanted(tile, class_name)]
+            here = [(candidate, site.wanted(tile, class_name)) for tile, candidate in read if candidate]
+            others.update(candidate.url for candidate, wanted in here if not wanted)
+            yield [candidate for candidate, _ in here]
+            without = 0 if any(wanted for _, wanted in here) else without + 1
+            if without == ROUNDS_WITHOUT_WANTED:
+                break
         if shown and not understood:
             raise LayoutChanged(f"{self.name} shows results in a form this program does not know", "Update it")
 

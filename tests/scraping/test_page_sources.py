@@ -286,6 +286,19 @@ def test_next_pages_are_followed_once_each(site, gallery):
     assert found_by(source) == [f"{site.url}/p/0.jpg", f"{site.url}/p/1.jpg"]
 
 
+def test_pages_of_other_classes_do_not_end_the_search(site, gallery):
+    def page(number, label):
+        card = f'<div class="card"><img src="/p/{number}.jpg"><i>{label}</i></div>'
+        on = "" if number == 5 else f'<a rel="next" href="/list{number + 1}">on</a>'
+        return f"{card}{on}".encode()
+
+    for number in range(1, 6):
+        site.serve(f"/list{number}", page(number, "cat" if number == 5 else "dog"), mimetype="text/html")
+    source = gallery(page(0, "dog").decode(), next="a[rel=next]", label={"selector": "i"})
+    found = list(source.search(CAT, "cat"))
+    assert [(c.url.rsplit("/", 1)[-1], c.rank) for c in found] == [("5.jpg", 0)]
+
+
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
 def test_labels_come_from_the_page(gallery, site, suffix):
     body = "".join(
