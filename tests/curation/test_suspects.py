@@ -1,6 +1,6 @@
 """Suspects on features with planted truth: five clusters, some labels turned, some pictures of no cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -185,6 +185,25 @@ def test_suspects_are_flagged_in_the_manifest(noisy):
     assert [s.sha256 for s in found if s.kind != "low_quality"] == [wrong]
     assert [(s.sha256, s.kind) for s in from_flags(dataset.manifest.kept())] == [(s.sha256, s.kind) for s in found]
     assert all(a.status == "kept" for a in dataset.manifest.attempts())
+
+
+def test_what_judges_has_no_say_in_what_is_learned_from(make_dataset, make_photo):
+    """The labels of all test pictures are turned around."""
+    rows = [(name, make_photo(i + 100 * k)) for k, name in enumerate(("cat", "dog")) for i in range(24)]
+    dataset = make_dataset(rows)
+    samples = [replace(s, split="test" if i % 2 else "train") for i, s in enumerate(dataset.samples())]
+    features = np.random.default_rng(3).normal(size=(48, 4)).astype(np.float32)
+    features[:, 0] += [12.0 * s.class_index for s in samples]
+    features[0, 0] += 12.0
+
+    def of_train(turned):
+        labelled = [replace(s, class_index=1 - s.class_index) if turned and s.split == "test" else s for s in samples]
+        found = flag_suspects(dataset, labelled, features)
+        learned = {s.sha256 for s in samples if s.split == "train"}
+        return [s for s in found if s.sha256 in learned]
+
+    assert samples[0].sha256 in [s.sha256 for s in of_train(turned=False)]
+    assert of_train(turned=False) == of_train(turned=True)
 
 
 def test_what_a_person_kept_is_no_suspect(noisy):
