@@ -77,12 +77,16 @@ def _answer_part(batch: Batch, first: int) -> list[Entry]:
     if kept is not None:
         return kept
     with open_archive(parts().batches.archive(batch)) as archive:
-        found = [(shown_name(name), data) for name, data in read_part(archive, first)]
-    readable = [Upload(name, data) for name, data in found if isinstance(data, bytes)]
-    answers = iter(ask(readable, batch.question, many=True))
-    entries = [next(answers) if isinstance(data, bytes) else _unreadable(name, data) for name, data in found]
+        entries = [entry for group in read_part(archive, first) for entry in _answer_group(batch, group)]
     parts().batches.save_part(batch, first, entries)
     return entries
+
+
+def _answer_group(batch: Batch, group: list[tuple[str, bytes | ArchiveError]]) -> list[Entry]:
+    found = [(shown_name(name), data) for name, data in group]
+    readable = [Upload(name, data) for name, data in found if isinstance(data, bytes)]
+    answers = iter(ask(readable, batch.question, many=True))
+    return [next(answers) if isinstance(data, bytes) else _unreadable(name, data) for name, data in found]
 
 
 def _unreadable(name: str, error: ArchiveError) -> Entry:

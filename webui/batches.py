@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipInfo
@@ -26,6 +26,7 @@ from webui.shelf import modified
 MAX_BATCHES = 200
 MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
 PART = 32
+GROUP_BYTES = 24 * 2**20
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ENTRIES = TypeAdapter(list[Entry])
 
@@ -131,9 +132,19 @@ def count_pictures(path: Path) -> int:
         return len(archive.members)
 
 
-def read_part(archive: Archive, start: int) -> list[tuple[str, bytes | ArchiveError]]:
-    """Names and bytes of one part of an archive's files, or why there are none."""
-    return [(member.filename, _bytes(archive, member)) for member in archive.members[start : start + PART]]
+def read_part(archive: Archive, start: int) -> Iterator[list[tuple[str, bytes | ArchiveError]]]:
+    """Names and bytes of one part of an archive's files, or why there are none, some at a time to keep memory small."""
+    group: list[tuple[str, bytes | ArchiveError]] = []
+    size = 0
+    for member in archive.members[start : start + PART]:
+        data = _bytes(archive, member)
+        group.append((member.filename, data))
+        size += len(data) if isinstance(data, bytes) else 0
+        if size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _bytes(archive: Archive, member: ZipInfo) -> bytes | ArchiveError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
-MOST_STREAMS = 4  # of the eight threads of a process
+MOST_STREAMS = 4  # of the sixteen threads of a process
 LONGEST_SECONDS = 240.0  # then the browser comes back and goes on after the last event it had
 _LOOK_SECONDS = 0.5
 _BEAT_SECONDS = 5.0

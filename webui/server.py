@@ -15,7 +15,7 @@ from webui.security import only_this_machine
 from webui.users import Users
 
 WORKERS = 2
-THREADS = 8
+THREADS = 16
 _ROOT = Path(__file__).resolve().parent.parent
 
 
