@@ -105,6 +105,10 @@ class FeatureExtractor:
         """Take another form of the same forward pass for pictures of that many pixels a side, None for its own."""
         self._compiled[side] = forward or self._pass
 
+    def is_compiled(self, side: int) -> bool:
+        """Whether another form was taken for pictures of that many pixels a side."""
+        return self._compiled.get(side, self._pass) is not self._pass
+
     def whole_pass(self) -> Module:
         """Pictures (N, H, W, 3) uint8 to features (N, D) float32, as one module."""
         return self._pass

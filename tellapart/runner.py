@@ -166,10 +166,11 @@ def _tuned(engine: Engine, default: str, device: torch.device, cache: Path, besi
         except ServiceError as error:  # a request for it gets the reason
             _log.warning("%s", error)
         else:
+            extractor, side = classifier.extractor, classifier.info.preprocessing.crop
             if device.type == "cpu":
-                key = f"{classifier.info.backbone} {classifier.extractor.form}"
-                side = classifier.info.preprocessing.crop
-                tuning = tune(classifier.extractor, side, cpus(), cache, key, beside)
+                key = f"{classifier.info.backbone} {extractor.form} {extractor.is_compiled(side)}"
+                tuning = tune(extractor, side, cpus(), cache, key, beside)
+            extractor(np.zeros((tuning.batch, side, side, 3), np.uint8))  # so that the first request finds it warm
     if device.type == "cpu":
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch

@@ -1,6 +1,5 @@
 """How many pictures at once and how many threads are fastest on this machine: measured, not guessed. Needs torch."""
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tellapart.errors import TellapartError
 from tellapart.files import write_json
 from tellapart.network import FeatureExtractor
 
@@ -45,29 +45,37 @@ class Tuning:
 
 
 def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: str, beside: Path) -> Tuning:
-    """The fastest way on this machine, from the cache where it was measured before.
+    """The fastest way on this machine, from the cache where it was measured before; the extractor's batch is set to it.
 
     Args:
         side: pixels of the network's input.
         cores: processor cores there are.
-        key: names the backbone and its form.
+        key: names the backbone, its form, and whether it is compiled.
         beside: a file for what was measured on a busy machine: good enough for a Runner that is started
             again by the same server, and not for the next server.
     """
     depends = (key, side, cores, torch.__version__, platform.processor(), platform.node())
     file = cache / "tuning" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.json"
-    for known in (file, beside):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Tuning(**json.loads(known.read_text()))
-    best = choose(sweep(extractor, side, cores))
-    if os.getloadavg()[0] > _BUSY * cores:
-        file = beside
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, asdict(best))
-    except OSError as error:
-        _log.warning("what was tuned is not kept: %s", error)
+    best = _kept(file) or _kept(beside)
+    if best is None:
+        best = choose(sweep(extractor, side, cores))
+        _keep(best, beside if os.getloadavg()[0] > _BUSY * cores else file)
+    extractor.at_once = best.batch
     return best
+
+
+def _kept(file: Path) -> Tuning | None:
+    try:
+        return Tuning(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(best: Tuning, file: Path) -> None:
+    try:
+        write_json(file, asdict(best))
+    except TellapartError as error:
+        _log.warning("what was tuned is not kept: %s", error)
 
 
 def choose(measured: Sequence[Tuning]) -> Tuning:

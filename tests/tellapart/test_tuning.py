@@ -1,6 +1,8 @@
 """Choosing among measured ways of computing, by figures that are known by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,15 +37,33 @@ def test_every_way_is_measured_once_a_machine(tmp_path: Path, monkeypatch: pytes
     assert len(calls) == 8
 
 
+@pytest.mark.parametrize(("load", "measured"), [(0.1, [1, 1, 1]), (50.0, [1, 1, 2])])
 def test_what_was_measured_on_a_busy_machine_is_kept_for_the_same_server_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: float, measured: list[int]
+) -> None:
+    best = Tuning(8, 1, 1, 10.0)
+    sweeps: list[int] = []
+    monkeypatch.setattr(tuning, "sweep", lambda *_: sweeps.append(1) or [best])
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    seen = []
+    for server in ("one", "one", "two"):
+        extractor: Any = SimpleNamespace(at_once=1)
+        assert tune(extractor, 8, 1, tmp_path / "cache", "backbone", tmp_path / server) == best
+        assert extractor.at_once == 8  # measured just now or kept: the network takes as many at once as were tuned
+        seen.append(len(sweeps))
+    assert seen == measured
+
+
+def test_a_damaged_file_is_measured_again_and_a_full_disk_only_forgets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy = Tuning(8, 1, 1, 10.0)
-    measured = []
-    monkeypatch.setattr(tuning, "sweep", lambda *_: measured.append(1) or [busy])
-    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
-    extractor: object = None
-    for server in ("one", "one", "two"):
-        found = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / server)  # type: ignore[arg-type]
-        assert found == busy
-    assert len(measured) == 2
+    best = Tuning(8, 1, 1, 10.0)
+    monkeypatch.setattr(tuning, "sweep", lambda *_: [best])
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    extractor: Any = SimpleNamespace(at_once=1)
+    tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside")
+    (file,) = (tmp_path / "tuning").iterdir()
+    file.write_text("{")
+    assert tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside") == best
+    (tmp_path / "file").touch()
+    assert tune(extractor, 8, 1, tmp_path / "file", "backbone", tmp_path / "beside") == best
