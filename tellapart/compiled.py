@@ -39,14 +39,17 @@ def package_file(info: BundleInfo, form: str, cache: Path) -> Path:
 
 
 def start_compiling(folder: Path, file: Path, form: str) -> "subprocess.Popen[bytes]":
-    """Compile a bundle's backbone in a process of its own, which makes way for others.
+    """Compile a bundle's backbone in a process of its own, which makes way for others and ends with this thread.
 
     Raises:
         OSError: the cache cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
-        ["nice", "-n", str(_POLITE), sys.executable, "-m", "tellapart.compiled", str(folder), str(file), form],
+        [
+            *(sys.executable, "-m", "tellapart.stopping", str(os.getpid()), "nice", "-n", str(_POLITE)),
+            *(sys.executable, "-m", "tellapart.compiled", str(folder), str(file), form),
+        ],
         cwd=_ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
         stdin=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier
@@ -79,15 +80,13 @@ class Forms:
             forward = load_package(file)
             pixels = np.repeat(golden_pixels(classifier.info.preprocessing), extractor.at_once, axis=0)
             before, slow = _timed(extractor, pixels)
-            extractor.use(side, forward)
-            after, fast = _timed(extractor, pixels)
+            after, fast = _timed(lambda some: forward(torch.from_numpy(some)).numpy(), pixels)
             cosine = float(before[0] @ after[0] / np.linalg.norm(before[0]) / np.linalg.norm(after[0]))
             _log.warning("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
-            check_golden(classifier)
-            if not cosine >= _LEAST_COSINE or slow < fast * _LEAST_GAIN:
-                extractor.use(side, None)
+            check_golden(classifier, after[:1])
+            if cosine >= _LEAST_COSINE and slow >= fast * _LEAST_GAIN:
+                extractor.use(side, forward)  # only now: meanwhile it answers requests
         except (OSError, RuntimeError, TellapartError) as error:
-            extractor.use(side, None)
             _log.warning("not compiled: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
@@ -103,9 +102,10 @@ def _compile(classifier: Classifier, file: Path) -> None:
 
 def _timed(extract: Callable[[NDArray[np.uint8]], Features], pixels: NDArray[np.uint8]) -> tuple[Features, float]:
     """Features, and milliseconds of this thread's processor time a picture; the best of some rounds."""
-    found, best = extract(pixels), float("inf")
-    for _ in range(_ROUNDS):
-        started = time.thread_time()
-        extract(pixels)
-        best = min(best, time.thread_time() - started)
+    with torch.inference_mode():
+        found, best = extract(pixels), float("inf")
+        for _ in range(_ROUNDS):
+            started = time.thread_time()
+            extract(pixels)
+            best = min(best, time.thread_time() - started)
     return found, 1000 * best / len(pixels)

@@ -1,0 +1,138 @@
+"""When a backbone is compiled, and when what was compiled is taken: with a stand-in for the compiler."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tellapart import forms
+from tellapart.classifier import Classifier, Loader
+from tellapart.forms import WORTH_IT, Forms
+from tellapart.golden import golden_answer, golden_pixels
+
+Compiler = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Compiled:
+    """What a compiler made: the features of the network, changed by `wrong`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._network = classifier.extractor.whole_pass()
+        self.wrong: Callable[[torch.Tensor], torch.Tensor] = lambda features: features
+        self.seen_in_use: list[bool] = []
+        self._side, self._extractor = classifier.info.preprocessing.crop, classifier.extractor
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.seen_in_use.append(self._extractor.is_compiled(self._side))
+        features: torch.Tensor = self.wrong(self._network(pixels))
+        return features
+
+
+@pytest.fixture
+def classifier(tmp_path: Path, tiny_bundle: Callable[..., Any], seeing_head: Any) -> Classifier:
+    """One that keeps its answer for the golden picture."""
+    tiny_bundle(tmp_path / "plain", ("cat", "dog", "bird"), seeing_head)
+    plain = Loader().load(tmp_path / "plain")
+    golden = golden_answer(plain.extractor, plain.info.preprocessing, plain.bundle.head)
+    tiny_bundle(tmp_path / "bundle", ("cat", "dog", "bird"), seeing_head, golden=golden)
+    return Loader().load(tmp_path / "bundle")
+
+
+@pytest.fixture
+def compiled(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Compiled:
+    """Takes the compiler's place; by the clock that is watched what it made is twice as fast."""
+    made = Compiled(classifier)
+    monkeypatch.setattr(forms, "_compile", lambda *_: None)
+    monkeypatch.setattr(forms, "load_package", lambda _: made)
+    _clock(monkeypatch, 2.0, 1.0)
+    return made
+
+
+def _clock(monkeypatch: pytest.MonkeyPatch, slow: float, fast: float) -> None:
+    real, times = forms._timed, iter((slow, fast))
+    monkeypatch.setattr(forms, "_timed", lambda *args: (real(*args)[0], next(times)))
+
+
+def taken(classifier: Classifier) -> bool:
+    return classifier.extractor.is_compiled(classifier.info.preprocessing.crop)
+
+
+def test_what_is_right_and_faster_is_taken_once_that_is_known(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path
+) -> None:
+    pixels = golden_pixels(classifier.info.preprocessing)
+    before = classifier.probabilities(pixels)
+    Forms("on", tmp_path).loaded(classifier)
+    assert taken(classifier)
+    assert not any(compiled.seen_in_use)  # it was tried without answering anybody
+    np.testing.assert_allclose(classifier.probabilities(pixels), before, atol=1e-3)
+    assert compiled.seen_in_use[-1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda features: -features,
+        lambda features: features * float("nan"),
+        lambda features: 3 * features,  # the same direction, but another answer for the golden picture
+    ],
+)
+def test_what_computes_something_else_is_not(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path, wrong: Any
+) -> None:
+    compiled.wrong = wrong
+    Forms("on", tmp_path).loaded(classifier)
+    assert compiled.seen_in_use
+    assert not taken(classifier)
+
+
+def test_what_is_no_faster_is_not(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(forms, "_compile", lambda *_: None)
+    monkeypatch.setattr(forms, "load_package", lambda _: compiled)
+    _clock(monkeypatch, 1.0, 1.0)
+    Forms("on", tmp_path).loaded(classifier)
+    assert compiled.seen_in_use
+    assert not taken(classifier)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("of another machine"), OSError("no room"), RuntimeError()])
+def test_whatever_fails_what_there_is_goes_on(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(forms, "load_package", fail)
+    Forms("on", tmp_path).loaded(classifier)
+    assert not taken(classifier)
+    assert classifier.probabilities(golden_pixels(classifier.info.preprocessing)).shape == (1, 3)
+
+
+def test_without_a_compiler_nothing_changes(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "can_compile", lambda: False)
+    Forms("on", tmp_path).loaded(classifier)
+    assert not taken(classifier)
+
+
+@pytest.mark.parametrize(("mode", "compiles"), [("auto", True), ("on", False), ("off", False)])
+def test_a_backbone_that_answers_many_is_compiled_in_the_background_once(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, compiles: bool
+) -> None:
+    begun: list[Classifier] = []
+
+    monkeypatch.setattr(Forms, "_bring", lambda _, one: begun.append(one))
+    monkeypatch.setattr("threading.Thread.start", lambda thread: thread.run())
+    watching = Forms(mode, tmp_path)
+    watching.answered(classifier, WORTH_IT - 1)
+    assert begun == []
+    watching.answered(classifier, 1)
+    watching.answered(classifier, WORTH_IT)
+    assert begun == ([classifier] if compiles else [])
