@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import training.candidates
@@ -18,7 +19,10 @@ from tellapart.dataset import Dataset, Sample
 from tellapart.errors import UsageError
 from tellapart.predictions import read_predictions
 from tellapart.progress import Progress
+from tellapart.store import StoredModel
+from tellapart.weights import load_weights
 from training.candidates import checkpoint_file, why_not
+from training.export import TOLERANCE, export
 from training.features import Features
 from training.options import Circumstances, Mode, TrainingOptions, check
 from training.protocol import cut
@@ -136,6 +140,25 @@ def test_evaluation_and_answers_are_the_same_network(tuned: Any) -> None:
     assert len(said) == len(held)
     for sample, row in zip(held, probabilities, strict=True):
         assert abs(said[sample.sha256] - float(row.max())) < 1e-3
+
+
+def test_a_tuned_classifier_is_exported_as_it_answers(tuned: Any, tmp_path: Path) -> None:
+    """Under torchvision's and timm's names, so that the script beside it needs nothing of ours."""
+    dataset, root, info, _ = tuned
+    model = StoredModel("shapes", "tuned", root / "bundle", info, True)
+    for kind in ("pt", "torchscript"):
+        made = export(model, kind, tmp_path / kind, dataset, lambda _: None)
+        assert made.difference <= TOLERANCE
+        assert made.pictures == 32
+    assert learned_weights(tmp_path / "pt" / "shapes-tuned.pt", root / "bundle" / "backbone.safetensors")
+
+
+def learned_weights(exported: Path, backbone: Path) -> bool:
+    """Whether a state dict has the first convolution of a tuned backbone, which is not ImageNet's."""
+    name = "conv_stem.weight"
+    found = torch.load(exported, weights_only=True)[name]
+    usual = load_weights("efficientnet_lite0", "auto").module.state_dict()[name]
+    return bool(torch.equal(found, load_file(backbone)[name]) and not torch.equal(found, usual))
 
 
 def test_the_curves_are_in_the_log(tuned: Any) -> None:
