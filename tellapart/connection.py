@@ -7,6 +7,8 @@ the shape of every other error.
 
 import asyncio
 import json
+import logging
+import uuid
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +19,8 @@ from tellapart.wire import ServiceError
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
+
+_access = logging.getLogger("bentoml.tellapart")  # as in `guard`
 
 
 def install() -> None:
@@ -75,10 +79,12 @@ class BoundedConnection(HttpToolsProtocol):
     def _refuse(self, error: ServiceError) -> None:
         if self.transport.is_closing():
             return
-        body = json.dumps(error.body()).encode()
+        body, request_id = json.dumps(error.body()).encode(), uuid.uuid4().hex
+        _access.info("%s refused before it was a request: %d %s", request_id, error.status, error.code)
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+            f"x-request-id: {request_id}\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,15 +55,17 @@ async def served() -> AsyncIterator[int]:
         yield listening.sockets[0].getsockname()[1]
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
+async def answer(reader: asyncio.StreamReader, head: bytes = b"") -> tuple[int, bytes]:
+    head = head or await reader.readuntil(b"\r\n\r\n")
     (length,) = [line for line in head.lower().splitlines() if line.startswith(b"content-length")]
     return int(head.split()[1]), await reader.readexactly(int(length.split(b":")[1]))
 
 
 async def refusal(reader: asyncio.StreamReader) -> tuple[int, str]:
-    """The status and code of an error, after which the connection ends."""
-    status, body = await answer(reader)
+    """The status and code of an error, which has an id and after which the connection ends."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert re.search(rb"\r\nx-request-id: [0-9a-f]{32}\r\n", head)
+    status, body = await answer(reader, head)
     assert await reader.read() == b""
     return status, str(json.loads(body)["error"]["code"])
 
