@@ -1,8 +1,10 @@
 """The Kubernetes manifests: objects refer to each other and to what the project has."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def test_a_pod_keeps_to_the_restricted_standard(by_kind: dict[str, Any], name: s
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in pod["containers"]:
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
         rights = container["securityContext"]
         assert (rights["allowPrivilegeEscalation"], rights["readOnlyRootFilesystem"]) == (False, True)
         assert rights["capabilities"] == {"drop": ["ALL"]}
@@ -95,6 +97,20 @@ def test_volumes_are_claimed_and_mounted(by_kind: dict[str, Any], name: str) -> 
     claims = {v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
     assert claims <= set(by_kind["PersistentVolumeClaim"])
     assert "/tmp" in {m["mountPath"] for m in container["volumeMounts"]}
+
+
+def test_what_reads_the_models_finds_the_folders_that_bentoml_wants(by_kind: dict[str, Any], tmp_path: Path) -> None:
+    """BentoML makes them in its home when it starts, which fails in a new volume that is mounted read-only."""
+    script = "from tellapart import store; store.list_models()"
+    environ = os.environ | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"}
+    subprocess.run([sys.executable, "-c", script], env=environ, cwd=KUBERNETES.parents[1], check=True, timeout=120)
+    wanted = {f"/data/bentoml/{path.name}" for path in tmp_path.iterdir()}
+    pod = pod_of(by_kind, "service")
+    (first,) = pod["initContainers"]
+    assert set(first["command"][2:]) == wanted
+    assert wanted <= set((KUBERNETES.parent / "Dockerfile").read_text().split())
+    mounts = [{m["name"]: m.get("readOnly", False) for m in c["volumeMounts"]} for c in (first, pod["containers"][0])]
+    assert [mount["models"] for mount in mounts] == [False, True]
 
 
 def test_probes_ask_routes_that_there_are(by_kind: dict[str, Any], tmp_path: Path) -> None:
