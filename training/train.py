@@ -1,6 +1,6 @@
 """Data set to classifier: features, head, fine-tuning, evaluation, report, bundle. Needs torch."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from tellapart.neighbours import Neighbours
 from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
-from tellapart.weights import load_weights
+from tellapart.weights import Weights, load_weights
 from training.candidates import Candidate, Contest, contend, may_fine_tune
 from training.describe import Run, describe
 from training.distributed import World
@@ -25,6 +25,16 @@ from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
 from training.schedule import Budget
 from training.views import extract_views, preprocessings
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a training begins with."""
+
+    budget: Budget
+    world: World
+    weights: Weights
+    resume: bool
 
 
 def train(
@@ -46,8 +56,14 @@ def train(
         TellapartError: the disk is full, or another process of the training ended.
     """
     check(options)
+    budget = Budget(options.budget)
+    world = circumstances.world or World(device=pick_device(options.device))
+    weights = load_weights(options.backbone, options.weights, options.seed)  # before a log: without them there is none
+    if weights.note:
+        report(Progress("backbone", note=weights.note, finished=True))
+    start = _Start(budget, world, weights, circumstances.resume)
     with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
-        return _train(dataset, options, folder, report, circumstances, log)
+        return _train(dataset, options, folder, report, start, log)
 
 
 def _train(
@@ -55,14 +71,11 @@ def _train(
     options: TrainingOptions,
     folder: Path,
     report: Report,
-    circumstances: Circumstances,
+    start: _Start,
     log: RunLog,
 ) -> BundleInfo:
-    budget, class_names = Budget(options.budget), [c.name for c in dataset.classes]
-    world = circumstances.world or World(device=pick_device(options.device))
-    weights = load_weights(options.backbone, options.weights, options.seed)
-    if weights.note:
-        report(Progress("backbone", note=weights.note, finished=True))
+    budget, world, weights = start.budget, start.world, start.weights
+    class_names = [c.name for c in dataset.classes]
     source, backbone = FeatureSource.of_weights(weights, world.device)
     ways = preprocessings(weights, may_fine_tune(options, world.device))
     sources, features = extract_views(
@@ -72,7 +85,7 @@ def _train(
     outcome = learn_and_judge(features, class_names, options.seed, report)
     source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
     contest = Contest(dataset, options, weights, features, budget, budget.used - begun, begun, world, log, report)
-    winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, circumstances.resume)
+    winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, start.resume)
     strangers = _strangers(dataset, winner.source, report)
     outcome, evidence = gather_evidence(winner.outcome, strangers, class_names, options.seed, report)
     winner = replace(winner, outcome=outcome)

@@ -32,7 +32,7 @@ from webui.worker import Worker
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"classes": ["cat", "-dog"], "sources": ["gallery"], "per_class": 5, "license": "known"}
 ALL = frozenset(Kind)
-MANY = 400
+MANY = 1600
 TELL = "import json, sys, time, signal\ndef tell(event, **v): print(json.dumps({'event': event, **v}), flush=True)\n"
 PROGRESS = "tell('progress', stage='head', done=3, total=9, unit='folds', seconds=1.0, counts={}, note='', "
 PROGRESS += "finished=False, values={'loss': 0.5})\n"
@@ -418,7 +418,7 @@ def many(tmp_path: Path, make_photo: Callable[..., bytes]) -> Path:
     for number in range(MANY):
         folder = tmp_path / "many" / ("cat", "dog")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.png").write_bytes(make_photo(number))
+        (folder / f"{number}.png").write_bytes(make_photo(number, size=(48, 48)))
     return tmp_path / "many"
 
 
