@@ -5,7 +5,10 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
+import socket
 import stat
+import struct
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +22,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _POLL_S = 0.05
 _SHORT_LIFE_S = 30.0
 _LONGEST_PAUSE_S = 10.0
+_ANSWER_S = 60.0  # a batch takes well under a second; a Runner that needs longer hangs
 _CONNECTION_BYTES = 2**24  # an answer is read in one go
 
 _log = logging.getLogger(__name__)
@@ -91,6 +95,8 @@ class RunnerLink:
     async def ask(self, lane: str, head: Head, *parts: Piece) -> tuple[Head, bytes]:
         """One question and its answer. One that was sent is answered, also where nobody waits for it any more.
 
+        A Runner that hangs over anything but loading is ended, so that another is started.
+
         Raises:
             ServiceError: what the Runner refused, or `not_ready` as it is not there or died over it.
         """
@@ -99,7 +105,11 @@ class RunnerLink:
         connection = min(self._connections[lane], key=lambda c: c.busy)
         self.under_way += 1
         try:
-            answer, body = await connection.ask(pack(head, *parts))
+            async with asyncio.timeout(None if lane == "load" else _ANSWER_S):
+                answer, body = await connection.ask(pack(head, *parts))
+        except TimeoutError:
+            self._end_hung()
+            raise _starting() from None
         except (Closed, OSError):
             raise _starting() from None
         finally:
@@ -139,12 +149,26 @@ class RunnerLink:
         self._connections = {lane: [await _open(path) for _ in range(n)] for lane, n in self._lanes.items()}
         self._watch = watch
 
+    def _end_hung(self) -> None:
+        """Kill the Runner; whoever watches it sees that and starts another."""
+        if self._watch:
+            process = _peer(self._watch.writer.get_extra_info("socket"))
+            _log.warning("the Runner (process %d) has not answered for %d s and is ended", process, _ANSWER_S)
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+
     def _close(self) -> None:
         for connection in [c for lane in self._connections.values() for c in lane]:
             connection.writer.close()
         if self._watch:
             self._watch.writer.close()
         self._connections, self._watch = {}, None
+
+
+def _peer(connection: socket.socket) -> int:
+    """The process at the other end of a unix socket (struct ucred: pid, uid, gid)."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", found)[0])
 
 
 def _starting() -> ServiceError:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -154,6 +156,23 @@ def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
         await link.stop()
 
     asyncio.run(body())
+
+
+def test_a_runner_that_hangs_is_ended(path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "_ANSWER_S", 0.2)
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(runner_link.os, "kill", lambda *which: ended.append(which))
+
+    async def body() -> None:
+        link = await linked()
+        with pytest.raises(ServiceError, match="starting again"):
+            await link.ask("aside", {"do": "load", "folder": "slow"})
+        engine.gate.set()
+        await link.stop()
+
+    asyncio.run(body())
+    assert ended == [(os.getpid(), signal.SIGKILL)]  # the test's Runner is a thread of this process
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])
