@@ -39,6 +39,7 @@ from tellapart.store import StoredModel
 from tellapart.uploads import Upload
 from tellapart.versions import Versions
 from tellapart.wire import (
+    MAX_BATCH_IMAGES,
     BatchResult,
     ErrorBody,
     Explanation,
@@ -102,7 +103,8 @@ class Classifier:
         self._pictures = Admission("pictures", settings.max_waiting, self._meters)
         self._explanations = Admission("explanations", MAX_EXPLANATIONS, self._meters)
         self._one_explanation = asyncio.Lock()
-        self._runners = Runners(self._default, self._meters, max_queue=settings.max_waiting, timeout_s=TIMEOUT_S)
+        queue = max(settings.max_waiting, MAX_BATCH_IMAGES)  # a batch that is let in has room
+        self._runners = Runners(self._default, self._meters, max_queue=queue, timeout_s=TIMEOUT_S)
         self._versions = Versions(self.catalogue, self._runners.load)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
