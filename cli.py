@@ -330,6 +330,8 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
     if not json_out and not csv_out:
         for row in rows:
             _print(str(row))
+    if not rows:
+        raise DataError("there is no picture in what was given", "Name files, folders or zip archives of pictures")
     if all(row.error for row in rows):
         raise DataError(f"none of {len(rows)} inputs could be classified", "Each one's reason is in its row")
 
@@ -505,15 +507,23 @@ def main(arguments: list[str] | None = None) -> int:
         _err("stopped")
         return 130
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
-        what = " ".join(error.format_message().split())
-        return _fail(error, f"{what} See: {command} --help", UsageError.exit_code, debug)
+        return _misused(error, debug)
     except BrokenPipeError:
         return 1
     except Exception as error:  # the last resort: still one line
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
     return 0
+
+
+def _misused(error: click.ClickException, debug: bool) -> int:
+    """One line; where nothing was asked for, all that could have been."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx:
+        _print(error.ctx.get_help())
+        return UsageError.exit_code
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
+    what = " ".join(error.format_message().split())
+    return _fail(error, f"{what} See: {command} --help", UsageError.exit_code, debug)
 
 
 def _fail(error: Exception, text: str, code: int, debug: bool) -> int:

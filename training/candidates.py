@@ -255,9 +255,10 @@ def _judge(mode: Mode, parts: Parts, start: Head, fine: Candidate) -> tuple[bool
     assert chooser is not None
     ours, theirs = (_accuracy(h, f) for h, f in ((fine.outcome.head, chooser), (start, parts.choose)))
     kept = mode is Mode.FINETUNE or ours > theirs
+    asked = ", as --mode finetune asks; --mode auto keeps the better one" if kept and ours <= theirs else ""
     return kept, (
         f"of {len(chooser.samples)} validation pictures the fine-tuned network has {ours:.1%} right and a head on "
-        f"fixed features {theirs:.1%}; the {'network' if kept else 'head'} is kept"
+        f"fixed features {theirs:.1%}; the {'fine-tuned network' if kept else 'head'} is kept{asked}"
     )
 
 

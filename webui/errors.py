@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
+from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
@@ -72,10 +73,12 @@ def register(app: Flask) -> None:
         app.register_error_handler(kind, handler)
 
 
-def _on_http(error: HTTPException) -> Response:
+def _on_http(error: HTTPException) -> AnyResponse:
     if isinstance(error.response, Response):  # somebody has said it better already
         return error.response
     status = error.code or 500
+    if status == 405 and request.method == "GET" and not wants_json():
+        return redirect("/" + request.path.strip("/").rpartition("/")[0])  # the page that the form was on
     title, message = _TITLES.get(status, _TITLES[400 if status < 500 else 500])
     allow = dict(error.get_headers()).get("Allow")
     return answer(Trouble(status, title, message), **({"Allow": allow} if allow else {}))
@@ -92,7 +95,7 @@ def _on_csrf(_: CSRFError) -> Response:
     return answer(Trouble(400, "Please send that again", message, "wrong_token"))
 
 
-def _on_too_large(error: RequestEntityTooLarge) -> Response:
+def _on_too_large(error: RequestEntityTooLarge) -> AnyResponse:
     """Read on for a while: a browser that is still sending shows no answer."""
     stream, left = request.environ["wsgi.input"], min(request.content_length or 0, _DRAIN_BYTES)
     while left > 0 and (block := stream.read(min(left, 2**20))):

@@ -34,8 +34,11 @@ def list_command() -> None:
     from webui.database import Database
     from webui.users import Users
 
-    for name in Users(Database(load_settings())).names():
+    names = Users(Database(load_settings())).names()
+    for name in names:
         click.echo(name)
+    if not names:
+        click.echo("nobody yet; the page asks for no login and is for this machine only", err=True)
 
 
 @users.command("remove")

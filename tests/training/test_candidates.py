@@ -212,7 +212,7 @@ def test_auto_keeps_the_better_by_validation(
     assert (again_info.backbone_sha256 == info.backbone_sha256) == kept
     note = next(p.note for p in seen if p.stage == "fine-tuning")
     assert note.startswith(f"of 6 validation pictures the fine-tuned network has {accuracies[0]:.1%} right")
-    assert note.endswith(f"{accuracies[1]:.1%}; the {'network' if kept else 'head'} is kept")
+    assert note.endswith(f"{accuracies[1]:.1%}; the {'fine-tuned network' if kept else 'head'} is kept")
     assert again_info.training["fine_tuning"]["kept"] == kept
     assert again_info.metrics["n"] == 6
 
