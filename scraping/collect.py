@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from scraping.asking import Asker
 from scraping.fetch import Fetcher
@@ -69,6 +70,7 @@ async def _collect(
     queries: Mapping[str, Sequence[str]],
     wanted: LicenseFilter,
 ) -> CollectSummary:
+    asyncio.get_running_loop().set_exception_handler(_unless_interrupted)
     sweep_parts(dataset.root)
     manifest = dataset.manifest
     with ExitStack() as stack:
@@ -87,6 +89,12 @@ async def _collect(
         {f.shelf.class_name.slug: f.shelf.kept for f in fillings},
         tuple(f"{f.shelf.class_name.name}: {e}" for f in fillings for e in f.failures if not isinstance(e, NoResults)),
     )
+
+
+def _unless_interrupted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what nobody waited for, but for Ctrl-C and SIGTERM: they end everything, and are told once."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
 
 
 @contextmanager

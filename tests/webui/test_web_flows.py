@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -57,7 +58,7 @@ def archive(tmp_path: Path, photos: Path) -> Path:
 
 
 def until(browser: webdriver.Chrome, true: Callable[[webdriver.Chrome], Any]) -> Any:
-    return WebDriverWait(browser, 20, poll_frequency=0.05).until(true)
+    return WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException]).until(true)
 
 
 def one(browser: webdriver.Chrome, selector: str) -> Any:
