@@ -28,9 +28,9 @@ class Now:
 class Stream:
     """One stream; `close` (also called when it is read to the end) makes room for another."""
 
-    def __init__(self, look: Callable[[], Now | None], seen: str) -> None:
+    def __init__(self, look: Callable[[], Now | None], seen: str, room: BoundedSemaphore) -> None:
         """`look` gives None where there is nothing any more; `seen` is the number of the last event that came."""
-        self._events = _events(look, seen)
+        self._events, self._room = _events(look, seen), room
         self._open = True
 
     def __iter__(self) -> Iterator[str]:
@@ -43,12 +43,13 @@ class Stream:
         """Make room for another; closing again does nothing."""
         if self._open:
             self._open = False
-            _room.release()
+            self._room.release()
 
 
 def open_stream(look: Callable[[], Now | None], seen: str) -> Stream | None:
     """A stream, None where there are as many as may be."""
-    return Stream(look, seen) if _room.acquire(blocking=False) else None
+    room = _room
+    return Stream(look, seen, room) if room.acquire(blocking=False) else None
 
 
 def _events(look: Callable[[], Now | None], seen: str) -> Iterator[str]:

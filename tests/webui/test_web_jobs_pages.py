@@ -409,13 +409,12 @@ def test_a_stream_goes_on_after_the_last_event_that_came(web: FlaskClient, jobs:
     assert "event: state" in web.get(path, headers={"Last-Event-ID": "0"}).text
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no page had one open; those of other tests' browsers may not have ended yet."""
     monkeypatch.setattr(events, "_room", BoundedSemaphore(events.MOST_STREAMS))
 
 
-@pytest.mark.usefixtures("no_streams")
 def test_streams_are_bounded_and_make_room_when_they_end(web: FlaskClient, jobs: Jobs) -> None:
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     streams = [open_stream(lambda: None, "") for _ in range(events.MOST_STREAMS)]
@@ -433,7 +432,6 @@ def test_streams_are_bounded_and_make_room_when_they_end(web: FlaskClient, jobs:
         stream.close()  # type: ignore[union-attr]
 
 
-@pytest.mark.usefixtures("no_streams")
 def test_a_quiet_stream_says_that_it_is_still_there_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"_LOOK_SECONDS": 0.001, "_BEAT_SECONDS": 0.0, "LONGEST_SECONDS": 0.05}.items():
         monkeypatch.setattr(events, name, seconds)
