@@ -10,11 +10,9 @@ well.
 
 import argparse
 import asyncio
-import os
 import random
 import re
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,9 +21,9 @@ import aiohttp
 import httpx
 import psutil
 
-from benchmarks.machine import machine
+from benchmarks.machine import home_of_its_own, machine
 from benchmarks.serve import make_classifiers
-from benchmarks.web import Stack, make_pictures, running
+from benchmarks.web import Stack, make_pictures, running, upload_token
 
 JOBS = {"birds-or-fruit": "birds, fruit", "flowers-or-insects": "flowers, insects"}
 _JOB_SECONDS = 420.0
@@ -60,7 +58,7 @@ async def bombard(stack: Stack, pages: list[str], requests: int, clients: int, e
     tally, left = Tally(), iter(range(requests))
     pictures = make_pictures(40)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session:
-        token = await _token(session, stack.web)
+        token = await upload_token(session, stack.web)
 
         async def client() -> None:
             for number in left:
@@ -70,13 +68,6 @@ async def bombard(stack: Stack, pages: list[str], requests: int, clients: int, e
         await asyncio.gather(*(client() for _ in range(clients)))
         killer.cancel()
     return tally
-
-
-async def _token(session: aiohttp.ClientSession, web: str) -> str:
-    async with session.get(f"{web}/classify") as answer:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', await answer.text())
-    assert found
-    return found[1]
 
 
 async def _ask(
@@ -145,10 +136,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--every", type=float, default=8.0, help="seconds between two kills")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
-            del os.environ[name]
-        os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
+    with home_of_its_own():
         make_classifiers("efficientnet_lite0", 1)
         with running() as stack:
             print(machine())

@@ -8,17 +8,15 @@ the web page, and asks for the page as a browser first does, then for the 200 pi
 
 import argparse
 import json
-import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 
 import httpx
 import numpy as np
 
-from benchmarks.machine import machine
+from benchmarks.machine import home_of_its_own, machine
 from benchmarks.serve import make_classifiers
 from benchmarks.web import running
 from tellapart.dataset import Dataset
@@ -59,10 +57,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
-            del os.environ[name]
-        os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
+    with home_of_its_own():
         make_classifiers("efficientnet_lite0", 1)
         make_dataset(options.pictures)
         with running() as stack, httpx.Client() as client:

@@ -34,7 +34,7 @@ import aiohttp
 import numpy as np
 from PIL import Image
 
-from benchmarks.machine import machine
+from benchmarks.machine import home_of_its_own, machine
 from benchmarks.serve import make_classifiers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,7 +136,7 @@ def _told(seen: Seen) -> Iterator[None]:
     seen.latencies.append(time.perf_counter() - begun)
 
 
-async def _token(session: aiohttp.ClientSession, web: str) -> str:
+async def upload_token(session: aiohttp.ClientSession, web: str) -> str:
     """What the upload form carries, so that the web page takes what is posted."""
     async with session.get(f"{web}/classify") as answer:
         found = re.search(r'name="csrf_token" value="([^"]+)"', await answer.text())
@@ -148,7 +148,7 @@ async def repeat_uploads(web: str, clients: int, seconds: float, pause: float) -
     """Send one picture again and again: each client once, and again `pause` seconds after it began at the earliest."""
     seen, (picture,) = Seen(), make_pictures(1, seed=1)
     async with _session(clients) as session:
-        token = await _token(session, web)
+        token = await upload_token(session, web)
 
         async def send() -> bool:
             form = _form([picture], "images", csrf_token=token)
@@ -174,7 +174,7 @@ async def repeat_uploads(web: str, clients: int, seconds: float, pause: float) -
 async def folder_to_web(web: str, pictures: list[bytes]) -> Seen:
     """Send a folder as the upload page does."""
     async with _session(AT_ONCE) as session:
-        token = await _token(session, web)
+        token = await upload_token(session, web)
         start = _form([], "images", csrf_token=token, total=str(len(pictures)), title="folder")
         async with session.post(f"{web}/batches", data=start, headers=JSON) as answer:
             batch = web + (await answer.json())["batch"]
@@ -266,10 +266,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of repeats")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
-            del os.environ[name]
-        os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
+    with home_of_its_own():
         make_classifiers(options.backbone, 1)
         with running() as stack:
             print(f"{machine()}; {options.backbone}; JPEG 500 x 375")

@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from tellapart.wire import (
 )
 from webui.app import create_app
 from webui.client import ServiceClient
+from webui.database import Base, Database
 
 CLASSES = ["red", "green", "blue"]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -263,3 +264,16 @@ def said(browser: webdriver.Chrome) -> list[str]:
 def complaints() -> Callable[[webdriver.Chrome], list[str]]:
     """What the console says since it was last asked, but for answers to bad input."""
     return said
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Database]:
+    """The page's database in both of its kinds; what was made in PostgreSQL is dropped."""
+    if request.param == "postgres":
+        settings = replace(settings, database_url=request.getfixturevalue("postgres_url"))
+    database = Database(settings)
+    yield database
+    if request.param == "postgres":
+        with database.writing() as session:
+            Base.metadata.drop_all(session.connection())
+    database.close()

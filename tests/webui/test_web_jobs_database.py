@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,23 +12,11 @@ from sqlalchemy import text
 
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.settings import Settings
-from webui.database import Base, Database
+from webui.database import Database
 from webui.jobs import AlreadyThere, Job, Jobs, Kind, State
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"classes": ["cat", "dog"]}
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Database]:
-    if request.param == "postgres":
-        settings = replace(settings, database_url=request.getfixturevalue("postgres_url"))
-    database = Database(settings)
-    yield database
-    if request.param == "postgres":
-        with database.writing() as session:
-            Base.metadata.drop_all(session.connection())
-    database.close()
 
 
 @pytest.fixture

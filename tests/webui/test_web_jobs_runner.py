@@ -22,7 +22,7 @@ from tellapart.errors import TellapartError
 from tellapart.settings import Settings
 from webui import runner, samples
 from webui.claims import LEASE, Claim, Claims, this_process
-from webui.database import Base, Database
+from webui.database import Database
 from webui.job_command import job_command, sample_folder
 from webui.jobs import Job, Jobs, Kind, State, utc_now
 from webui.queue import Queue, SignedJson
@@ -38,18 +38,6 @@ PROGRESS = "tell('progress', stage='head', done=3, total=9, unit='folds', second
 PROGRESS += "finished=False, values={'loss': 0.5})\n"
 UNTIL_STOPPED = "def stop(*_): tell('stopped'); sys.exit(130)\nsignal.signal(signal.SIGTERM, stop)\n" + PROGRESS
 UNTIL_STOPPED += "while True: time.sleep(0.02)\n"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Database]:
-    if request.param == "postgres":
-        settings = replace(settings, database_url=request.getfixturevalue("postgres_url"))
-    database = Database(settings)
-    yield database
-    if request.param == "postgres":
-        with database.writing() as session:
-            Base.metadata.drop_all(session.connection())
-    database.close()
 
 
 @pytest.fixture
