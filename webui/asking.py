@@ -30,7 +30,7 @@ def for_programs(entry: Entry) -> dict[str, object]:
     return {
         "name": entry.name,
         "url": url_for("results.show", record_id=entry.id),
-        "picture": url_for("results.picture", digest=entry.sha256),
+        "picture": url_for("results.picture", record_id=entry.id),
         "from_cache": entry.from_cache,
         "result": entry.result.model_dump(mode="json") if entry.result else None,
     }

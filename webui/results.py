@@ -85,12 +85,11 @@ def tell(record_id: str) -> AnyResponse:
     return redirect(url_for(".show", record_id=record_id, _anchor="feedback"), 303)
 
 
-@blueprint.get("/pictures/<digest>.jpg")
-def picture(digest: str) -> Response:
-    """The preview of a picture; the digest is of the uploaded bytes."""
-    path = parts().previews.find(digest)
-    if path is None:
-        abort(404)
+@blueprint.get("/results/<record_id>/picture.jpg")
+def picture(record_id: str) -> Response:
+    """The picture that was answered about, small and without the camera's data."""
+    _, entry = find_entry(record_id)
+    path = parts().previews.find(entry.sha256) or abort(404)
     response = send_file(path, mimetype="image/jpeg")
     response.headers["Cache-Control"] = "private, max-age=86400, immutable"
     return response

@@ -201,7 +201,7 @@ def test_results_of_others_are_not_there(
     assert web.get(path).status_code == 200
     web.post("/logout")
     log_in(web, "ann")
-    for kind in ("", "/json", "/csv", "/explanation", "/nearest", "/heat-map.png"):
+    for kind in ("", "/json", "/csv", "/picture.jpg", "/explanation", "/nearest", "/heat-map.png"):
         assert web.get(path + kind).status_code == 404
     assert web.post(f"{path}/feedback", data={"right": "yes"}).status_code == 404
 
