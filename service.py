@@ -126,8 +126,9 @@ class Classifier:
         """Refuse what could not be answered in time, before it is read.
 
         Raises:
-            ServiceError: `overloaded`.
+            ServiceError: `not_ready` or `overloaded`.
         """
+        self._runners.check()
         self._pictures.check()
 
     async def one(self, upload: Upload) -> Result:

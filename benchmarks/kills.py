@@ -10,7 +10,6 @@ was neither right nor a 503, or if a job does not end well.
 
 import argparse
 import asyncio
-import random
 import re
 import sys
 import time
@@ -112,7 +111,7 @@ async def _kill(every: float, tally: Tally) -> None:
         await asyncio.sleep(every)
         found = [p for p in psutil.Process().children(recursive=True) if _runs(p, VICTIMS[victim])]
         if found:
-            random.choice(found).kill()
+            max(found, key=lambda p: p.create_time()).kill()  # of a Runner and what keeps it, the Runner
             tally.killed[victim] += 1
 
 

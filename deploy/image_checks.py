@@ -58,8 +58,9 @@ def check_revival(client: httpx.Client, process: psutil.Process, picture: bytes,
 
     On a machine so busy that the first start took longer (`slow` seconds), as long as that.
     """
-    (runner,) = [one for one in family(process) if "tellapart.runner" in one.cmdline()]
-    for name, one, seconds in (("Runner", runner, RUNNER_SECONDS), ("front", runner.parent(), FRONT_SECONDS)):
+    keeper = next(one for one in family(process) if "tellapart.runner" in one.cmdline())
+    (runner,) = keeper.children()
+    for name, one, seconds in (("Runner", runner, RUNNER_SECONDS), ("front", keeper.parent(), FRONT_SECONDS)):
         one.kill()
         one.wait(5)
         back = until(lambda: answers(client, picture), max(seconds, slow), f"back after kill -9 of the {name}")

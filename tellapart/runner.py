@@ -1,10 +1,13 @@
 """The Runner: the process that computes for the service's fronts. The only one that loads torch.
 
-    python -m tellapart.runner SOCKET BUNDLE_FOLDER    the folder is that of the default classifier, or ""
+    python -m tellapart.runner SOCKET
 
 It listens on a unix socket that only its user can reach, and serves every connection in a thread, one message
 after the other. It ends when the last front has gone. A front that dies without a word is reported to BentoML's
 supervisor, which would notice only seconds later, and in a container never; the Runner then waits for the next one.
+
+On a processor this command is two processes: one that imports torch and does nothing else (`tellapart.keeper`), and
+the Runner that it forks, and forks again when that is killed.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +28,8 @@ import torch
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
 from tellapart.forms import Forms
-from tellapart.hardware import cpus
+from tellapart.hardware import cpus, visible_gpus
+from tellapart.keeper import keep
 from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive_blocking, send_blocking, write_answers
 from tellapart.network import CPU_BATCH, pick_device
 from tellapart.settings import load_settings
@@ -32,6 +37,7 @@ from tellapart.tuning import Tuning, tune
 from tellapart.wire import ServiceError
 
 GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
+_ACCEPT_AGAIN_S = 0.1
 _NOBODY_CAME_S = 60.0  # time for a front to start, the first one or one in place of one that was killed
 
 _log = logging.getLogger(__name__)
@@ -39,28 +45,39 @@ Reply = tuple[Head, list[Piece]]
 
 
 class Runner:
-    """Serves connections on a listening socket, computing as many batches side by side as was tuned."""
+    """Serves connections on a listening socket, computing as many batches side by side as was tuned.
 
-    def __init__(self, engine: Engine, tuning: Tuning) -> None:
-        self._engine, self._tuning = engine, tuning
-        self._streams = threading.Semaphore(tuning.streams)
+    Args:
+        tune: called once, with the folder of the default classifier or "", before anything is computed.
+    """
+
+    def __init__(self, engine: Engine, tune: Callable[[str], Tuning]) -> None:
+        self._engine, self._tune = engine, tune
+        self._tuning: Tuning | None = None
+        self._preparing = threading.Lock()
+        self._streams = threading.Semaphore(1)
         self._fronts = 0
-        self._killed = False
+        self._done = False  # the last front has said goodbye
         self._changed = threading.Condition()
 
     def serve(self, listening: socket.socket) -> None:
         """Accept connections until the last front has said goodbye, or none came for a minute."""
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         with self._changed:
-            while self._changed.wait_for(lambda: self._fronts > 0, _NOBODY_CAME_S):
+            while self._changed.wait_for(lambda: self._fronts or self._done, _NOBODY_CAME_S):
                 self._changed.wait_for(lambda: self._fronts == 0)
-                if not self._killed:
+                if self._done:
                     return
 
     def _accept(self, listening: socket.socket) -> None:
-        while True:
-            connection, _ = listening.accept()
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+        while not self._done:
+            try:
+                connection, _ = listening.accept()
+            except OSError as error:  # there are too many open files
+                _log.warning("no connection can be accepted: %s", error)
+                time.sleep(_ACCEPT_AGAIN_S)
+            else:
+                threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(Closed):
@@ -73,20 +90,21 @@ class Runner:
 
     def _watch(self, connection: socket.socket, front: Head) -> NoReturn:
         """Wait for a front's end."""
-        with self._changed:
-            self._fronts += 1
-            self._changed.notify_all()
+        self._count(1, done=False)
         killed = True
         try:
             killed = receive_blocking(connection)[0]["do"] != GOODBYE
         finally:
-            with self._changed:
-                self._fronts -= 1
-                self._killed = killed
-                self._changed.notify_all()
+            self._count(-1, done=not killed)
             if killed:
                 _report_killed(front["front"], front["supervisor"])
         raise Closed("the front ended")
+
+    def _count(self, fronts: int, done: bool) -> None:
+        with self._changed:
+            self._fronts += fronts
+            self._done = done and not self._fronts
+            self._changed.notify_all()
 
     def _reply(self, head: Head, body: bytearray) -> Reply:
         try:
@@ -104,7 +122,11 @@ class Runner:
                 return {"code": "overloaded", "message": "there is not enough memory. Try again in a moment"}, []
             return {"code": "internal", "message": "the Runner failed. Its log says why"}, []
 
-    def _hello(self, _head: Head, _: Any) -> Reply:
+    def _prepare(self, head: Head, _: Any) -> Reply:
+        with self._preparing:
+            if self._tuning is None:
+                self._tuning = self._tune(head["folder"])
+                self._streams = threading.Semaphore(self._tuning.streams)
         return {"batch": self._tuning.batch, "streams": self._tuning.streams}, []
 
     def _load(self, head: Head, _: Any) -> Reply:
@@ -135,22 +157,17 @@ def _report_killed(front: int, supervisor: int) -> None:
             os.kill(supervisor, signal.SIGHUP)
 
 
-def main(path: Path, default: str) -> None:
-    """Load the default classifier, if there is one, then listen on a socket at that path."""
-    logging.basicConfig(format="%(asctime)s [runner] %(message)s")
-    # the supervisor signals all processes below it at once, but a front still finishes what is in flight
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+def work(path: Path) -> None:
+    """Listen on a socket at that path until the fronts have gone, then take away what was made beside it."""
     settings = load_settings()
     device = pick_device("auto")
     engine = Engine(Loader(device), settings.model_memory, Forms(settings.compiled, settings.cache))
     beside = path.with_suffix(".json")
-    tuning = _tuned(engine, default, device, settings.cache, beside)
     with socket.socket(socket.AF_UNIX) as listening:
         path.unlink(missing_ok=True)  # of one that was killed
         listening.bind(str(path))
         listening.listen(64)
-        Runner(engine, tuning).serve(listening)
+        Runner(engine, lambda folder: _tuned(engine, folder, device, settings.cache, beside)).serve(listening)
     for file in (path, path.with_suffix(".lock"), beside):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others may live there
@@ -178,5 +195,16 @@ def _tuned(engine: Engine, default: str, device: torch.device, cache: Path, besi
     return tuning
 
 
+def main(path: Path) -> int:
+    """Be a Runner, or keep one."""
+    logging.basicConfig(format="%(asctime)s [runner] %(message)s")
+    # the supervisor signals all processes below it at once, but a front still finishes what is in flight
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if visible_gpus():  # what has used CUDA cannot be forked
+        work(path)
+    return keep(lambda: work(path))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    sys.exit(main(Path(sys.argv[1])))

@@ -59,7 +59,6 @@ class RunnerLink:
     Args:
         number: which Runner, and which GPU where there is one.
         lanes: how many questions of each kind may be under way at once.
-        default: the folder of the bundle that a new Runner loads at once, "" for none.
         prepare: called with the link whenever a Runner is up, before it counts as ready.
     """
 
@@ -67,10 +66,9 @@ class RunnerLink:
         self,
         number: int,
         lanes: dict[str, int],
-        default: Callable[[], Awaitable[str]],
         prepare: Callable[["RunnerLink"], Awaitable[None]],
     ) -> None:
-        self._number, self._lanes, self._default, self._prepare = number, lanes, default, prepare
+        self._number, self._lanes, self._prepare = number, lanes, prepare
         self._connections: dict[str, list[_Connection]] = {}
         self._watch: _Connection | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -100,8 +98,8 @@ class RunnerLink:
         Raises:
             ServiceError: what the Runner refused, or `not_ready` as it is not there or died over it.
         """
-        if not self._connections:
-            raise _starting()
+        if not self._connections or not (self.ready or lane == "load"):
+            raise starting()
         connection = min(self._connections[lane], key=lambda c: c.busy)
         self.under_way += 1
         try:
@@ -109,9 +107,9 @@ class RunnerLink:
                 answer, body = await connection.ask(pack(head, *parts))
         except TimeoutError:
             self._end_hung()
-            raise _starting() from None
+            raise starting() from None
         except (Closed, OSError):
-            raise _starting() from None
+            raise starting() from None
         finally:
             self.under_way -= 1
         if "code" in answer:
@@ -139,10 +137,10 @@ class RunnerLink:
 
     async def _connect(self) -> None:
         path = _socket_path(self._number)
-        while not path.exists() or not await _is_open(path):
-            with _turn(path) as mine:
-                if mine and not await _is_open(path):
-                    await _start(path, self._number, await self._default())
+        while not await _is_open(path):
+            with _turn(path) as lock:
+                if lock is not None and not await _is_open(path):
+                    await _start(path, self._number, lock)
             await asyncio.sleep(_POLL_S)
         watch = await _open(path)
         watch.writer.writelines(pack({"do": WATCH, "front": os.getpid(), "supervisor": os.getppid()}))
@@ -171,7 +169,8 @@ def _peer(connection: socket.socket) -> int:
     return int(struct.unpack("3i", found)[0])
 
 
-def _starting() -> ServiceError:
+def starting() -> ServiceError:
+    """What is said of a Runner that is not there."""
     return ServiceError("not_ready", "the classifier is starting again. Try again in a moment")
 
 
@@ -203,26 +202,34 @@ async def _is_open(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _turn(path: Path) -> Iterator[bool]:
-    """Whether it is this front's turn to start the Runner; another may be at it."""
+def _turn(path: Path) -> Iterator[int | None]:
+    """A descriptor that holds the lock where it is this front's turn to start the Runner, else None.
+
+    What is started holds it on, so that nobody starts another while it lives.
+    """
     with path.with_suffix(".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            yield False
+            yield None
         else:
-            yield True
+            yield file.fileno()
 
 
-async def _start(path: Path, number: int, default: str) -> None:
+async def _start(path: Path, number: int, lock: int) -> None:
     gpus = visible_gpus()
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else ""}
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else "",
+        "OPENBLAS_NUM_THREADS": "1",  # it would start threads when it is imported
+    }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tellapart.runner", str(path), default),
+        *(sys.executable, "-m", "tellapart.runner", str(path)),
         cwd=_ROOT,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=(lock,),
     )
     while not await _is_open(path):
         with contextlib.suppress(TimeoutError):

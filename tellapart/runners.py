@@ -13,7 +13,7 @@ from tellapart.hardware import cpus, visible_gpus
 from tellapart.messages import Answer, Head, Look, Piece, read_answers
 from tellapart.meters import Meters
 from tellapart.preprocess import Preprocessing
-from tellapart.runner_link import RunnerLink
+from tellapart.runner_link import RunnerLink, starting
 from tellapart.store import StoredModel
 from tellapart.wire import ServiceError
 
@@ -49,7 +49,7 @@ class Runners:
         gpus = len(visible_gpus())
         streams = 2 if gpus else cpus()
         lanes = {"answer": streams, "load": 1, "aside": 1}
-        self._links = [RunnerLink(i, lanes, self._default_folder, self._prepare) for i in range(gpus or 1)]
+        self._links = [RunnerLink(i, lanes, self._prepare) for i in range(gpus or 1)]
         self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
             self._compute,
             max_queue=max_queue,
@@ -70,6 +70,15 @@ class Runners:
         """Let go of them; what is in flight should be answered by now."""
         for link in self._links:
             await link.stop()
+
+    def check(self) -> None:
+        """Refuse what no Runner could compute now.
+
+        Raises:
+            ServiceError: `not_ready`.
+        """
+        if not any(link.ready for link in self._links):
+            raise starting()
 
     async def load(self, model: StoredModel) -> None:
         """Have a classifier in memory. What could not be loaded is tried again once its files changed.
@@ -118,16 +127,13 @@ class Runners:
         answer, _ = await self._free().ask("aside", head, pixels.data.cast("B"))
         return [(sha256, index, similarity) for sha256, index, similarity in answer["neighbours"]]
 
-    async def _default_folder(self) -> str:
-        model = await self._default()
-        return str(model.path) if model else ""
-
     async def _prepare(self, link: RunnerLink) -> None:
         self._loaded.clear()
         self._started += 1
         if self._started > len(self._links):
             self._meters.restarts.inc()
-        tuning, _ = await link.ask("load", {"do": "hello"})
+        model = await self._default()
+        tuning, _ = await link.ask("load", {"do": "prepare", "folder": str(model.path) if model else ""})
         self._batcher.max_batch_size = tuning["batch"]
         self._batcher.concurrency = tuning["streams"] * len(self._links)
 

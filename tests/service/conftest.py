@@ -159,7 +159,7 @@ def running(home: Path, **changes: str) -> Iterator[str]:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # a busy machine takes a minute to import everything twice
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).is_success:

@@ -1,7 +1,5 @@
 """Processes of the service that are killed outright, as in a container, where BentoML starts none again."""
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,38 +17,49 @@ pytestmark = pytest.mark.service
 Statuses = set[tuple[int, str]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("container")
+
+
+@pytest.fixture(scope="module")
 def container(
-    tmp_path: Path,
+    home: Path,
     store_at: Callable[[Path], AbstractContextManager[None]],
     add_model: Callable[..., store.StoredModel],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[httpx.Client]:
-    """Asks a server that takes itself to be in a container."""
-    with store_at(tmp_path):
+    """Asks a server that takes itself to be in a container; the last test ends it."""
+    with store_at(home):
         add_model("pets")
     with (
-        serve(tmp_path, BENTOML_CONTAINERIZED="true") as url,
+        serve(home, BENTOML_CONTAINERIZED="true") as url,
         httpx.Client(base_url=url, timeout=30, trust_env=False) as client,
     ):
         yield client
 
 
-def processes(home: Path) -> Iterator[tuple[int, list[str]]]:
-    """Those of the server in that home, with their commands."""
+def processes(home: Path, word: str = "") -> Iterator[psutil.Process]:
+    """Those of the server in that home, with a word in their commands."""
     for process in psutil.process_iter():
         try:
-            if process.environ().get("BENTOML_HOME") == str(home) and (command := process.cmdline()):
-                yield process.pid, command
+            command = process.cmdline()
+            if process.environ().get("BENTOML_HOME") == str(home) and command and word in ["", *command]:
+                yield process
         except psutil.Error:
             continue
 
 
 def kill(home: Path, word: str) -> None:
-    """The process of the server in that home whose command has the word."""
-    for pid, command in processes(home):
-        if word in command:
-            os.kill(pid, signal.SIGKILL)
+    """All processes of the server in that home whose command has the word."""
+    for process in processes(home, word):
+        process.kill()
+
+
+def keeper_and_runner(home: Path) -> tuple[psutil.Process, psutil.Process]:
+    """What has imported torch, and what it forked."""
+    (both,) = [(p, c) for p in processes(home, "tellapart.runner") for c in p.children() if c.cmdline() == p.cmdline()]
+    return both
 
 
 def ready(client: httpx.Client) -> bool:
@@ -60,9 +69,9 @@ def ready(client: httpx.Client) -> bool:
         return False
 
 
-def wait(client: httpx.Client, wanted: bool) -> None:
+def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 90  # some seconds where the machine is not busy
-    while ready(client) is not wanted:
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -73,28 +82,52 @@ def ask_until(stop: threading.Event, client: httpx.Client, picture: bytes, seen:
         seen.add((response.status_code, response.json().get("error", {}).get("code", "")))
 
 
-def test_whatever_is_killed_comes_back_and_what_was_in_it_is_a_clean_error(
-    container: httpx.Client, tmp_path: Path, make_photo: Callable[..., bytes]
-) -> None:
+def classified(client: httpx.Client, picture: bytes) -> bool:
+    response = client.post("/classify", content=picture, headers={"Content-Type": "image/png"})
+    return response.status_code == 200 and response.json()["top"] == "cat"
+
+
+@pytest.fixture
+def asked(container: httpx.Client, make_photo: Callable[..., bytes]) -> Iterator[Statuses]:
+    """What four clients see that ask without a pause."""
     seen: Statuses = set()
     stop = threading.Event()
     clients = [threading.Thread(target=ask_until, args=(stop, container, make_photo(i), seen)) for i in range(4)]
     for client in clients:
         client.start()
-    kill(tmp_path, "tellapart.runner")
-    wait(container, wanted=False)
-    wait(container, wanted=True)
+    until(lambda: (200, "") in seen)
+    yield seen
     stop.set()
     for client in clients:
         client.join()
-    assert seen == {(200, ""), (503, "not_ready")}
-    kill(tmp_path, "_bentoml_impl.worker.service")
-    wait(container, wanted=False)
-    wait(container, wanted=True)
-    answer = container.post("/classify", content=make_photo(1), headers={"Content-Type": "image/png"})
-    assert answer.json()["top"] == "cat"
-    kill(tmp_path, "serve")
+
+
+def test_a_runner_that_is_killed_is_forked_again_and_what_was_in_it_is_a_clean_error(
+    container: httpx.Client, asked: Statuses, home: Path, make_photo: Callable[..., bytes]
+) -> None:
+    keeper, first = keeper_and_runner(home)
+    assert keeper.num_threads() == 1  # else it could not be forked
+    first.kill()
+    until(lambda: (503, "not_ready") in asked)
+    until(lambda: classified(container, make_photo(1)))
+    assert keeper_and_runner(home) == (keeper, *keeper.children())
+    keeper.kill()
+    assert classified(container, make_photo(1))
+    kill(home, "tellapart.runner")
+    until(lambda: not ready(container))
+    until(lambda: classified(container, make_photo(1)))
+    assert asked == {(200, ""), (503, "not_ready")}
+
+
+def test_whatever_else_is_killed_comes_back(
+    container: httpx.Client, home: Path, make_photo: Callable[..., bytes]
+) -> None:
+    kill(home, "_bentoml_impl.worker.service")
+    until(lambda: not ready(container))
+    until(lambda: ready(container))
+    assert classified(container, make_photo(1))
+    kill(home, "serve")
     deadline = time.monotonic() + 90
-    while left := list(processes(tmp_path)):  # a front without its supervisor would keep the port and answer on
+    while left := list(processes(home)):  # a front without its supervisor would keep the port and answer on
         assert time.monotonic() < deadline, left
         time.sleep(0.02)

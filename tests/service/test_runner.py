@@ -45,17 +45,24 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def path(engine: Engine, tmp_path: Path) -> Iterator[Path]:
-    """Where a Runner around the engine listens; it must end when its last front has gone."""
+def computing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """A Runner around the engine, which waits longer for a front than any test does for its end."""
+    monkeypatch.setattr(runner, "_NOBODY_CAME_S", 600.0)
     made: Any = engine
+    return Runner(made, lambda _: Tuning(4, 2, 1))
+
+
+@pytest.fixture
+def path(computing: Runner, tmp_path: Path) -> Iterator[Path]:
+    """Where a Runner around the engine listens; it must end when its last front has gone."""
     where = tmp_path / "0.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(where))
         listening.listen()
-        serving = threading.Thread(target=Runner(made, Tuning(4, 2, 1)).serve, args=(listening,), daemon=True)
+        serving = threading.Thread(target=computing.serve, args=(listening,), daemon=True)
         serving.start()
         yield where
-        serving.join(30)
+        serving.join(90)
         assert not serving.is_alive()
 
 
@@ -100,6 +107,20 @@ def test_it_waits_for_another_front_in_place_of_one_that_was_killed(
         send_blocking(watch, pack({"do": GOODBYE}))
 
 
+def test_a_front_that_came_and_went_before_anybody_looked_was_the_last(computing: Runner) -> None:
+    front, other = socket.socketpair()
+    with front, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("")  # a name that the kernel makes up
+        listening.listen()
+        send_blocking(front, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+        send_blocking(front, pack({"do": GOODBYE}))
+        computing._converse(other)
+        serving = threading.Thread(target=computing.serve, args=(listening,), daemon=True)
+        serving.start()
+        serving.join(90)
+        assert not serving.is_alive()
+
+
 async def linked() -> RunnerLink:
     """A link that is connected."""
     ready = asyncio.Event()
@@ -107,10 +128,7 @@ async def linked() -> RunnerLink:
     async def prepare(_: RunnerLink) -> None:
         ready.set()
 
-    async def default() -> str:
-        return ""
-
-    link = RunnerLink(0, LANES, default, prepare)
+    link = RunnerLink(0, LANES, prepare)
     link.start()
     await asyncio.wait_for(ready.wait(), 30)
     return link
