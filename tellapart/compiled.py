@@ -127,7 +127,7 @@ def compile_bundle(folder: Path, file: Path, form: str) -> None:
     bundle = open_bundle(folder)
     side = bundle.info.preprocessing.crop
     module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
-    network = FeatureExtractor(module, bundle.info.preprocessing, dtype=getattr(torch, form)).whole_pass()
+    network = FeatureExtractor(module, bundle.info.preprocessing, dtype=getattr(torch, form), fused=False).whole_pass()
     example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
     count = torch.export.Dim("count", min=1, max=_MOST_AT_ONCE)
     waiting = file.with_name(f"{os.getpid()}-{file.name}")

@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tellapart.backbones import Backbone
 from tellapart.errors import UsageError
+from tellapart.fused import can_fuse, fuse
 from tellapart.preprocess import Preprocessing
 
 Module = torch.nn.Module
@@ -68,8 +69,9 @@ class FeatureExtractor:
 
     Convolutions, with the normalisation after them folded in, run in bfloat16 where the processor has
     it, channels last. A picture's features do not depend on the batch it is in.
-    The module is taken over and changes its numeric form: serialize it before. `dtype` says
-    which form the convolutions take, where it is not to be the processor's best.
+    The module is taken over and changes its form: serialize it before. `dtype` says which numeric
+    form the convolutions take, where it is not to be the processor's best; `fused` False leaves
+    them torch's own, for a compiler to read.
 
     Attributes:
         form: names what the numbers depend on ("bfloat16", "float32"), for cache keys.
@@ -81,19 +83,24 @@ class FeatureExtractor:
         preprocessing: Preprocessing,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
+        fused: bool = True,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.dtype = dtype or pick_dtype(self.device)
         self.form = str(self.dtype).removeprefix("torch.")
         self._module = _prepared(module, self.device, self.dtype)
+        self._fused = fused and self.device.type == "cpu" and can_fuse()
+        if self._fused:
+            fuse(self._module)
         self._pass = _WholePass(self._module, preprocessing, self.dtype).to(self.device).eval()
         self._compiled: dict[int, Forward] = {}
         self.at_once = CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
 
     @property
     def nbytes(self) -> int:
-        """Memory its weights take."""
-        return sum(value.nbytes for value in self._module.state_dict().values())
+        """Memory its weights take; fused convolutions have them twice."""
+        weights: int = sum(value.nbytes for value in self._module.state_dict().values())
+        return (2 if self._fused else 1) * weights
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) float32 of preprocessed pictures (N, H, W, 3) uint8 in [0, 255]."""
@@ -134,16 +141,16 @@ class _WholePass(torch.nn.Module):
     """Normalisation of the pixels, and the backbone."""
 
     mean: torch.Tensor
-    std: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, module: Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
         super().__init__()
         self.module, self.dtype = module, dtype
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.register_buffer("scale", 1 / torch.tensor(preprocessing.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        batch = ((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std).to(self.dtype)
+        batch = ((pixels.permute(0, 3, 1, 2).float() - self.mean) * self.scale).to(self.dtype)
         features: torch.Tensor = self.module(batch.contiguous(memory_format=torch.channels_last))
         return features.float()
 

@@ -106,3 +106,19 @@ def test_folded_normalisation_gives_the_same_features(name):
     extractor = FeatureExtractor(module, backbone.preprocessing, dtype=torch.float32)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
     np.testing.assert_allclose(extractor(pixels), plain, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("side", [64, 75])
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fused_convolutions_give_the_features_of_plain_ones(name, side, dtype):
+    """Sides that TensorFlow pads evenly and unevenly, in batches of all sizes."""
+    torch.manual_seed(2)
+    module, preprocessing = build_module(BACKBONES[name]), BACKBONES[name].preprocessing
+    twin = load_module(BACKBONES[name], module.state_dict())
+    plain = FeatureExtractor(twin, preprocessing, dtype=dtype, fused=False)
+    fused = FeatureExtractor(module, preprocessing, dtype=dtype)
+    for count in (5, 1, 4):
+        expected = plain(pictures(count, side))
+        error = np.abs(fused(pictures(count, side)) - expected).max()
+        assert error <= (1e-5 if dtype is torch.float32 else 2e-2) * np.abs(expected).max()
