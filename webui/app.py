@@ -19,6 +19,7 @@ from webui import (
     formats,
     job_pages,
     limits,
+    lists,
     login,
     pages,
     results,
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     app.jinja_env.globals["asset"] = _asset
     for module in (
         pages,
+        lists,
         create,
         job_pages,
         classifiers,

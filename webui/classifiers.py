@@ -10,6 +10,7 @@ from flask import (
     Response,
     abort,
     flash,
+    jsonify,
     make_response,
     redirect,
     render_template,
@@ -23,6 +24,7 @@ from tellapart.dataset_zip import write_zip
 from tellapart.store import StoredModel
 from webui import versions
 from webui.catalog import Classifier
+from webui.errors import wants_json
 from webui.exports import KINDS
 from webui.learned import dataset_of, learned_thumbnail
 from webui.model_card import make_card, markdown
@@ -94,11 +96,13 @@ def model_zip(name: str) -> Response:
 
 @blueprint.post("/<name>/export")
 def export(name: str) -> Response:
-    """A version as files for other programs, checked to answer the same."""
+    """A version as files for other programs, checked to answer the same; as JSON only that they are made."""
     model, kind = _stored(name), request.form.get("kind", "")
     if kind not in KINDS:
         abort(404)
     folder = parts().exports.folder(model.tag, kind)
+    if wants_json():
+        return jsonify({"made": f"{_file_name(model)}-{kind}.zip"})
     return zip_response(partial(_write_folder, folder), f"{_file_name(model)}-{kind}.zip")
 
 

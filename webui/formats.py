@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from tellapart.backbones import BACKBONES
+from tellapart.plurals import counted
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
@@ -25,9 +26,9 @@ def day(text: str) -> str:
 
 
 def minute(text: str) -> str:
-    """An ISO 8601 time as a date and time in UTC; anything else as it is."""
+    """An ISO 8601 time as "21 Nov 2026, 10:47 UTC"; anything else as it is."""
     moment = _parse(text)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC" if moment else text
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else text
 
 
 def milliseconds(value: float) -> str:
@@ -45,9 +46,14 @@ def state_words(state: str) -> str:
     return STATE_WORDS[State(state)]
 
 
+def pictures(number: int) -> str:
+    """How many pictures: "1 picture", "12 pictures"."""
+    return counted(number, "picture")
+
+
 def register(app: Flask) -> None:
     """Make them template filters."""
-    for filter_ in (percent, day, minute, milliseconds, backbone_title, state_words):
+    for filter_ in (percent, day, minute, milliseconds, backbone_title, state_words, pictures):
         app.add_template_filter(filter_)
 
 

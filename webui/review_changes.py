@@ -15,6 +15,7 @@ from tellapart.errors import UsageError
 from tellapart.pictures import Status
 from webui.datasets import find_dataset, job_on
 from webui.errors import Trouble, answer, wants_json
+from webui.formats import pictures
 from webui.job_pages import visible_job
 from webui.jobs import AlreadyThere, Kind
 from webui.login import current_user
@@ -63,7 +64,7 @@ def discard(name: str) -> AnyResponse:
     """Forget all that is staged."""
     dataset = find_dataset(name, parts().settings)
     parts().staging.unstage(dataset)
-    return _after(name, dataset, "The decisions that were waiting are forgotten.")
+    return _after(name, dataset, "Nothing is marked any more.")
 
 
 @blueprint.post("/apply")
@@ -79,8 +80,8 @@ def apply_staged(name: str) -> AnyResponse:
         apply(dataset, actions)
         dataset.manifest.assign("flags", {a.sha256: "" for a in actions if a.action == "keep"})
     parts().staging.settle(dataset, staged)
-    done = f"Carried out for {_pictures(len(actions))}. Train again to let the classifier know."
-    return _after(name, dataset, done if actions else "No decision was waiting.")
+    done = f"Carried out for {pictures(len(actions))}. Train again to let the classifier know."
+    return _after(name, dataset, done if actions else "Nothing was marked.")
 
 
 @blueprint.post("/undo")
@@ -90,7 +91,7 @@ def undo_last(name: str) -> AnyResponse:
     if job_on(name, dataset):
         return _busy()
     undone = undo(dataset, by="person")
-    return _after(name, dataset, f"Taken back for {_pictures(len(undone))}." if undone else "Nothing to take back.")
+    return _after(name, dataset, f"Taken back for {pictures(len(undone))}." if undone else "Nothing to take back.")
 
 
 @blueprint.post("/train")
@@ -145,7 +146,3 @@ def _after(name: str, dataset: Dataset, message: str = "", **values: Any) -> Any
     where: dict[str, Any] = dict(read_filters(request.form, dataset).query())
     where["offset"] = read_number(request.form, "offset", 0) or None
     return redirect(url_for("review.show", name=name, **where), 303)
-
-
-def _pictures(number: int) -> str:
-    return "1 picture" if number == 1 else f"{number} pictures"

@@ -285,6 +285,8 @@ def test_an_export_is_made_once_and_sent(
         with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
             assert archive.read("model.onnx").decode() == f"export {tag} --format onnx"
         exporter("sys.exit('it is made again')")
+    asked = web.post("/classifiers/colours/export", data={"kind": "onnx"}, headers={"Accept": "application/json"})
+    assert asked.json == {"made": f"colours-{version(tag)}-onnx.zip"}
 
 
 def test_an_export_that_fails_or_takes_too_long_says_so(

@@ -240,7 +240,7 @@ def test_snippets_never_show_the_token_and_quote_every_value(tmp_path: Path) -> 
         (percent(1.0), "100.0 %"),
         (day("2026-11-21T23:30:00-02:00"), "22 November 2026"),
         (day("yesterday"), "yesterday"),
-        (minute("2026-11-21T09:05:00+00:00"), "21 November 2026, 09:05 UTC"),
+        (minute("2026-11-21T09:05:00+00:00"), "21 Nov 2026, 09:05 UTC"),
         (milliseconds(41.2), "41 ms"),
         (milliseconds(1234), "1.2 s"),
     ],

@@ -186,4 +186,6 @@ def test_unsure_answers_say_none_of_these(
     monkeypatch.setattr(type(service), "_answer", lambda _, data: sure(data) | {"none_of_these": True})
     page = web.get(upload((make_picture("red"), "a.png")).location).text
     assert "<h1>None of these</h1>" in page
-    assert "best guess is red, with 99.2 %" in page
+    assert "names none of its classes" in page
+    assert "not how likely they are" in page
+    assert "99.2 %</strong> confident" not in page

@@ -12,6 +12,7 @@ if (form) startPage();
 function startPage() {
   const input = document.getElementById("images");
   const folder = document.getElementById("folder");
+  form.classList.add("live");
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   form.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
   form.addEventListener("submit", (event) => { event.preventDefault(); fetchAddress(); });
@@ -127,7 +128,7 @@ async function run(job) {
     }
     const [entry] = answer.results;
     showResult(job.row, entry);
-    say(`${job.name}: ${headline(entry.result)}, ${percent(entry.result.confidence)}.`);
+    say(`${job.name}: ${inShort(entry.result)}.`);
   } catch (error) {
     showError(job, error);
     say(`${job.name}: ${error.message}`);
@@ -195,7 +196,7 @@ function* inParts(files) {
 
 function showMany(total, tiles, stop) {
   document.getElementById("many").hidden = false;
-  document.getElementById("many-title").textContent = `${total} pictures`;
+  document.getElementById("many-title").textContent = pictures(total);
   document.getElementById("tiles").replaceChildren(...tiles);
   const button = document.getElementById("many-stop");
   button.hidden = false;

@@ -21,6 +21,7 @@ function start(form) {
 
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
+  form.classList.add("live");
   list.replaceChildren();
   const keys = keysSetting(() => range(first, last).forEach(refresh));
   form.addEventListener("submit", (event) => { event.preventDefault(); decide(event.submitter.value); });
@@ -207,7 +208,7 @@ function start(form) {
       document.getElementById("dock").toggleAttribute("data-empty", !answer.staged);
       const count = chosen.size;
       clear();
-      say(`${count} ${count === 1 ? "picture" : "pictures"} decided.`);
+      say(`${pictures(count)} marked.`);
     } catch {
       say("The web page cannot be reached; nothing was changed.");
     }
@@ -221,7 +222,8 @@ function start(form) {
   }
 
   function tellChosen() {
-    say(chosen.size ? `${chosen.size} chosen` : `${total} ${total === 1 ? "picture" : "pictures"}`);
+    form.classList.toggle("choosing", chosen.size > 0);
+    say(chosen.size ? `${chosen.size} chosen` : pictures(total));
   }
 }
 
@@ -234,6 +236,10 @@ function keysSetting(changed) {
 
 function say(message) {
   document.getElementById("chosen").textContent = message;
+}
+
+function pictures(number) {
+  return `${number} ${number === 1 ? "picture" : "pictures"}`;
 }
 
 function key(item) {

@@ -18,6 +18,8 @@ function showResult(row, { result, url, picture, from_cache: fromCache }) {
   const bars = row.querySelector(".bars");
   bars.replaceChildren(...result.predictions.map(newBar));
   bars.hidden = false;
+  bars.classList.toggle("unlike", result.none_of_these);
+  row.querySelector(".job-unlike").hidden = !result.none_of_these;
   setText(row, ".job-top", headline(result));
   const link = Object.assign(document.createElement("a"), { href: url, textContent: "Open this result" });
   setText(row, ".job-more", "").append(link, fromCache ? " · answered from the cache" : "");
@@ -63,12 +65,15 @@ function showInTile(tile, { result, url, picture, error }) {
   tile.classList.toggle("failed", Boolean(error));
   top.textContent = error ? error.message : `${headline(result)} `;
   if (error) return;
-  const number = Object.assign(document.createElement("span"), { className: "quiet", textContent: percent(result.confidence) });
-  top.append(number);
+  if (!result.none_of_these) top.append(newNumber(result.confidence));
   tile.dataset.top = headline(result);
   tile.querySelector("a").href = url;
   const thumb = tile.querySelector(".thumb");
   if (!thumb.hasAttribute("src")) thumb.src = picture;
+}
+
+function newNumber(confidence) {
+  return Object.assign(document.createElement("span"), { className: "quiet", textContent: percent(confidence) });
 }
 
 // What stands above many tiles: how far it is, how fast, and how often each class was the answer.

@@ -11,6 +11,15 @@ function headline(result) {
   return result.none_of_these ? "None of these" : result.top;
 }
 
+// The answer in a few words; how sure it is means nothing where it names no class.
+function inShort(result) {
+  return result.none_of_these ? headline(result) : `${result.top}, ${percent(result.confidence)}`;
+}
+
+function pictures(number) {
+  return `${number} ${number === 1 ? "picture" : "pictures"}`;
+}
+
 function seconds(value) {
   if (value < 60) return `${Math.max(1, Math.round(value))} s`;
   return `${Math.round(value / 60)} min`;

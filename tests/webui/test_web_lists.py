@@ -1,0 +1,41 @@
+"""The lists that stand where the addresses of single things begin."""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tellapart.dataset import Dataset
+from tellapart.names import parse_class_names
+from tellapart.settings import Settings
+from webui.jobs import Kind
+
+
+def test_jobs_are_listed_or_there_are_none_yet(app: Flask, web: FlaskClient) -> None:
+    assert "Nothing was asked for yet" in web.get("/jobs").text
+    job = app.extensions["tellapart"].jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "<b>"]})
+    page = web.get("/jobs").text
+    assert f"/jobs/{job.id}" in page
+    assert "Waiting" in page
+    assert "car, &lt;b&gt;" in page
+
+
+def test_data_sets_are_listed_and_one_that_cannot_be_read_is_left_out(
+    web: FlaskClient, settings: Settings, isolated_home: Path
+) -> None:
+    assert "There is none yet" in web.get("/datasets").text
+    for name in ("pets", "broken"):
+        Dataset.create(settings.datasets / name, name, parse_class_names(["cat", "dog"]), [])
+    (settings.datasets / "broken" / "dataset.json").write_text("{")
+    page = web.get("/datasets").text
+    assert "/datasets/pets" in page
+    assert "cat, dog" in page
+    assert "0 pictures" in page
+    assert "broken" not in page
+
+
+def test_classifiers_are_on_the_front_page(web: FlaskClient) -> None:
+    answer: Any = web.get("/classifiers")
+    assert (answer.status_code, answer.location) == (302, "/#classifiers")
+    assert 'id="classifiers"' in web.get("/").text
