@@ -5,16 +5,14 @@
     head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
                             centre (D,), scale (D,), means (C, D), raw_means (C, D), and where strangers were
                             given versus_weight (C + 1, D), versus_bias (C + 1,)
-    labels.csv              index, class, slug
+    labels.csv              index, class, slug; a name that a spreadsheet would work out has an apostrophe before it
     neighbours.safetensors  what it learned from, see `neighbours`; may be left out
     report/                 index.html and metrics.json
 
 Nothing here is pickled, and nothing here needs torch.
 """
 
-import csv
 import hashlib
-import io
 import json
 import math
 from collections.abc import Container, Mapping
@@ -30,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from tellapart.backbones import BACKBONES, Backbone
+from tellapart.csvs import table
 from tellapart.errors import BundleError
 from tellapart.files import write_bytes, write_json
 from tellapart.names import ClassName
@@ -320,8 +319,4 @@ def _check_file(path: Path, expected: str) -> None:
 
 
 def _labels(info: BundleInfo) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "class", "slug"])
-    writer.writerows([i, c.name, c.slug] for i, c in enumerate(info.classes))
-    return text.getvalue()
+    return table(["index", "class", "slug"], ([i, c.name, c.slug] for i, c in enumerate(info.classes)))

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import re
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import SecurityError
@@ -18,8 +19,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tellapart.settings import Settings
 
 MAX_UPLOAD_BYTES = 100 * 2**20
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 CONFIG: dict[str, Any] = {
@@ -63,6 +64,7 @@ def secure(app: Flask, settings: Settings, gate: Callable[[], Any]) -> None:
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     CSRFProtect(app)
+    app.jinja_env.globals["nonce"] = nonce
     app.session_interface = _Sessions()
     app.after_request(_add_headers)
 
@@ -74,6 +76,14 @@ def trusted_hosts(settings: Settings) -> set[str]:
     """
     known = urlsplit(settings.web_url).hostname or ""
     return _LOOPBACK | ({settings.host.lower(), known} - {"", "0.0.0.0", "::"})
+
+
+def nonce() -> str:
+    """What the scripts of this answer carry, and nothing that others put into it."""
+    if "nonce" not in g:
+        g.nonce = secrets.token_urlsafe(16)
+    made: str = g.nonce
+    return made
 
 
 def report_policy(html: str) -> str:
@@ -97,7 +107,8 @@ def _refuse_other_names(known: set[str]) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    scripts = f"; script-src 'nonce-{nonce()}'" if "nonce" in g else ""
+    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY + scripts)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Frame-Options"] = "DENY"
