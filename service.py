@@ -112,10 +112,12 @@ class Classifier:
         """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
         end_with_parent()
         self._runners.start()
+        self._following = asyncio.create_task(self._versions.follow())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Nothing is in flight any more."""
+        self._following.cancel()
         await self._runners.stop()
 
     async def __is_ready__(self) -> bool:

@@ -1,5 +1,7 @@
 """A real server process, asked over HTTP."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -264,26 +266,50 @@ def test_the_counters_never_see_a_path_that_was_made_up(server: Server) -> None:
     assert 'endpoint="/classify"' in counters
 
 
-def test_a_promotion_and_a_rollback_are_followed_without_a_restart(
+def test_a_promotion_and_a_rollback_are_followed_under_load_and_nobody_notices(
     server: Server,
     store_at: Callable[[Path], AbstractContextManager[None]],
     add_model: Callable[..., store.StoredModel],
     make_photo: MakePicture,
 ) -> None:
-    def ask() -> tuple[str, str]:
-        answer = server.client.post("/classify", files=[file(make_photo(1)), text("model", "switching")]).json()
-        return answer["model"], answer["top"]
+    request = [file(make_photo(1)), text("model", "switching")]
+    answered: list[tuple[int, str, str]] = []
 
-    with store_at(server.home):
+    def until(model: store.StoredModel, top: str) -> None:
+        deadline = time.monotonic() + 90
+        while answered[-1:] != [(200, model.tag, top)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def ask_until(stop: threading.Event) -> None:
+        while not stop.is_set():
+            response = server.client.post("/classify", files=request)
+            answer = response.json()
+            answered.append((response.status_code, answer.get("model", ""), answer.get("top", "")))
+
+    def default() -> Any:
+        return server.client.post("/classify", files=request[:1]).json()["model"]
+
+    stop = threading.Event()
+    with store_at(server.home), ThreadPoolExecutor(4) as pool:
         first = store.promote(add_model("switching", ("cat", "dog")).tag)
-        assert ask() == (first.tag, "cat")
-        second = add_model("switching", ("fox", "owl"))
-        assert ask() == (first.tag, "cat")
-        store.promote(second.tag)
-        assert ask() == (second.tag, "fox")
-        store.rollback("switching")
-        assert ask() == (first.tag, "cat")
-        store.promote(server.tags["pets"].tag)
+        asking = [pool.submit(ask_until, stop) for _ in range(4)]
+        try:
+            until(first, "cat")
+            second = add_model("switching", ("fox", "owl"))
+            store.promote(second.tag)
+            until(second, "fox")
+            store.rollback("switching")
+            until(first, "cat")
+        finally:
+            stop.set()
+        for one in asking:
+            one.result()
+        pets = store.promote(server.tags["pets"].tag)
+        deadline = time.monotonic() + 90
+        while default() != pets.tag:
+            assert time.monotonic() < deadline
+    assert set(answered) == {(200, first.tag, "cat"), (200, second.tag, "fox")}
 
 
 def test_a_damaged_classifier_is_an_error_until_it_is_mended(
