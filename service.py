@@ -9,8 +9,9 @@ The Classifier decodes pictures in threads, gathers what waits into batches and 
 import asyncio
 import base64
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import bentoml
@@ -141,7 +142,7 @@ class Classifier:
         """
         started = time.perf_counter()
         with self._pictures.admit():
-            model = await self._versions.find(upload.model)
+            model = await self._find(upload.model)
             return await self._classify(upload.images[0], model, upload.top_k, started)
 
     async def many(self, upload: Upload) -> BatchResult:
@@ -152,7 +153,7 @@ class Classifier:
         """
         started = time.perf_counter()
         with self._pictures.admit(len(upload.images)):
-            model = await self._versions.find(upload.model)
+            model = await self._find(upload.model)
             answers = (self._classify_or_error(data, model, upload.top_k, started) for data in upload.images)
             return BatchResult(model=model.tag, results=await asyncio.gather(*answers))
 
@@ -163,11 +164,11 @@ class Classifier:
             ServiceError: as `one`; `unknown_class` for one the classifier does not know.
         """
         with self._explanations.admit():
-            model = await self._versions.find(upload.model)
+            model = await self._find(upload.model)
             names = model.info.class_names
             if upload.class_name not in ("", *names):
                 raise ServiceError("unknown_class", f"{model.tag} has no class {upload.class_name[:80]!r}")
-            async with self._one_explanation:
+            async with _deadline("the explanation"), self._one_explanation:
                 size, pixels = await self._decode(upload.images[0], model)
                 seen = Seen(names, *await self._runners.look(model, pixels, upload.class_name))
                 box = model.info.preprocessing.box(size)
@@ -189,8 +190,8 @@ class Classifier:
             ServiceError: as `one`; `no_neighbours` where the classifier does not know what it learned from.
         """
         with self._explanations.admit():
-            model = await self._versions.find(upload.model)
-            async with self._one_explanation:
+            model = await self._find(upload.model)
+            async with _deadline("the search"), self._one_explanation:
                 _, pixels = await self._decode(upload.images[0], model)
                 found = await self._runners.nearest(model, pixels, upload.count)
         names = model.info.class_names
@@ -201,6 +202,10 @@ class Classifier:
         with suppress(ServiceError):
             return await asyncio.to_thread(self.catalogue.find, "")
         return None
+
+    async def _find(self, model: str) -> StoredModel:
+        async with _deadline("loading the classifier"):
+            return await self._versions.find(model)
 
     async def _classify_or_error(
         self, data: bytes, model: StoredModel, top_k: int, started: float
@@ -227,16 +232,28 @@ class Classifier:
     async def _decode(self, data: bytes, model: StoredModel) -> tuple[Size, Pixels]:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with _deadline("decoding the picture"):
                 size, pixels, seconds = await loop.run_in_executor(
                     self._threads, _decode, data, model.info.preprocessing
                 )
-        except TimeoutError:
-            raise ServiceError("overloaded", "the picture waited too long. Try again in a moment") from None
         except ImageError as error:
             raise image_error(error) from None
         self._meters.decode.observe(seconds)
         return size, pixels
+
+
+@asynccontextmanager
+async def _deadline(what: str) -> AsyncIterator[None]:
+    """Let nothing take longer than `TIMEOUT_S`.
+
+    Raises:
+        ServiceError: `overloaded`.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise ServiceError("overloaded", f"{what} took too long. Try again in a moment") from None
 
 
 def _decode(data: bytes, preprocessing: Preprocessing) -> tuple[Size, Pixels, float]:

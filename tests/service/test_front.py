@@ -75,3 +75,32 @@ def test_a_picture_that_cannot_be_decoded_in_time_is_overload(front: Any, monkey
         assert [result.error.code for result in asyncio.run(body())] == ["overloaded"] * 2
     finally:
         release.set()
+
+
+@pytest.mark.parametrize("ask", [lambda front: front.explain(UPLOAD), lambda front: front.nearest(UPLOAD)])
+def test_an_explanation_that_is_not_its_turn_in_time_is_overload(
+    front: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "TIMEOUT_S", 0.05)
+
+    async def find(_: str) -> Any:
+        return SimpleNamespace(tag="pets:1", info=SimpleNamespace(class_names=["cat"]))
+
+    front._versions = SimpleNamespace(find=find)
+
+    async def body() -> None:
+        async with front._one_explanation:
+            with pytest.raises(ServiceError) as refused:
+                await asyncio.wait_for(ask(front), 60)
+        assert refused.value.code == "overloaded"
+        front._explanations.check(2)
+
+    asyncio.run(body())
+
+
+def test_a_classifier_that_is_not_loaded_in_time_is_overload(front: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "TIMEOUT_S", 0.05)
+    front._versions = SimpleNamespace(find=lambda _: asyncio.Event().wait())
+    with pytest.raises(ServiceError) as refused:
+        asyncio.run(asyncio.wait_for(front.one(UPLOAD), 60))
+    assert refused.value.code == "overloaded"
