@@ -134,6 +134,8 @@ class Runner:
         return {}, []
 
     def _answer(self, head: Head, body: Any) -> Reply:
+        if self._tuning:
+            torch.set_num_threads(self._tuning.threads)  # counts for the thread that says it
         return write_answers(self._engine.answer(body.reshape(head["shape"]), head["folders"]))
 
     def _look(self, head: Head, body: Any) -> Reply:

@@ -90,17 +90,18 @@ def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:
         torch.set_num_threads(threads)
         for batch in _BATCHES:
             extractor.at_once = batch
-            rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams)
+            rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams, threads)
             measured.append(Tuning(batch, streams, threads, round(rate, 1)))
             _log.warning("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
     return measured
 
 
-def _rate(extractor: FeatureExtractor, pixels: NDArray[np.uint8], streams: int) -> float:
+def _rate(extractor: FeatureExtractor, pixels: NDArray[np.uint8], streams: int, threads: int) -> float:
     done = [0] * streams
     started = time.perf_counter()
 
     def work(number: int) -> None:
+        torch.set_num_threads(threads)  # counts for the thread that says it
         while not done[number] or time.perf_counter() - started < _SECONDS:
             extractor(pixels)
             done[number] += len(pixels)
