@@ -20,7 +20,8 @@ _USUAL_BATCH = 4  # weights are packed for; others take them too
 def can_fuse() -> bool:
     """Whether this build of torch has what it takes."""
     needed = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in needed)
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built and all(hasattr(torch.ops.mkldnn, name) for name in needed)
 
 
 def fuse(module: Module) -> None:

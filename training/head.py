@@ -9,14 +9,17 @@ than features are rotated into their own span first, which leaves the L2-penalis
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from tellapart.bundle import Head
 from tellapart.folds import Fold
@@ -52,7 +55,7 @@ class Choice:
 
 def fit_head(features: Floats, targets: Targets, n_classes: int, c: float, temperature: float = 1.0) -> Head:
     """Fit on features (N, D) and class indices (N,); standardisation is folded into weight and bias."""
-    with threadpool_limits(1):
+    with _one_thread():
         path = _fit_path(features, targets, n_classes, (c,))
     return Head(path[0].weight, path[0].bias, temperature)
 
@@ -66,7 +69,7 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
     Args:
         tick: called after each fold.
     """
-    with threadpool_limits(1):
+    with _one_thread():
         logits = _out_of_fold(features, targets, n_classes, folds, tick)
     seen = np.isfinite(logits[0]).all(axis=1)
     if not seen.any():
@@ -78,6 +81,17 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
     ]
     best = int(np.argmin(losses))
     return Choice(GRID[best], temperatures[best], len(folds), losses[best])
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """What computes with threads here; looking for it takes as long as a small fit."""
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    limits: AbstractContextManager[Any] = _libraries().limit(limits=1)
+    return limits
 
 
 def _out_of_fold(

@@ -3,12 +3,13 @@
 Works on cached features, N pictures (N, D).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.folds import few_folds
+from tellapart.folds import Fold, few_folds
 from training.head import Floats, Targets, fit_head
 from training.metrics import wilson
 
@@ -34,7 +35,7 @@ def random_split(
         return None
     alone = np.arange(len(groups)).astype(np.str_)
     return {
-        name: _accuracy(*_judge(features, targets, units, n_classes, c, seed))
+        name: _accuracy(*_judge(features, targets, few_folds(targets, units, seed), n_classes, c, seed))
         for name, units in (("grouped", groups), ("random", alone))
     }
 
@@ -51,17 +52,18 @@ def learning_curves(
         a row a class, in class index order: n (pictures now), gain, gain_low, gain_high (shares of the
         class's pictures, 95 %), and told, False where the interval holds 0 or there is too little to fit.
     """
-    rows = [_judge(features, targets, groups, n_classes, c, seed, fraction) for fraction in _FRACTIONS]
+    folds = few_folds(targets, groups, seed)
+    rows = [_judge(features, targets, folds, n_classes, c, seed, fraction) for fraction in _FRACTIONS]
     right, judged = np.stack([r for r, _ in rows]), rows[0][1]
     counts = np.bincount(targets, minlength=n_classes)
-    share = _training_share(targets, groups, seed)
+    share = float(np.mean([len(train) / len(targets) for train, _ in folds])) if folds else 0.0
     return [_gain(right[:, judged & (targets == i)], int(counts[i]), share, seed) for i in range(n_classes)]
 
 
 def _judge(
     features: Floats,
     targets: Targets,
-    groups: NDArray[np.str_],
+    folds: Sequence[Fold],
     n_classes: int,
     c: float,
     seed: int,
@@ -69,7 +71,7 @@ def _judge(
 ) -> tuple[Flags, Flags]:
     """Which held-out pictures (N,) were answered rightly, and which were held out."""
     right, judged = np.zeros((2, len(targets)), dtype=np.bool_)
-    for train, held in few_folds(targets, groups, seed):
+    for train, held in folds:
         part = _part(train, targets, fraction, seed)
         head = fit_head(features[part], targets[part], n_classes, c)
         right[held] = head.probabilities(features[held]).argmax(axis=1) == targets[held]
@@ -82,11 +84,6 @@ def _part(train: NDArray[np.int64], targets: Targets, fraction: float, seed: int
     shuffled = np.random.default_rng(seed).permutation(train)
     parts = [shuffled[targets[shuffled] == i] for i in np.unique(targets[train])]
     return np.sort(np.concatenate([part[: max(1, round(fraction * len(part)))] for part in parts]))
-
-
-def _training_share(targets: Targets, groups: NDArray[np.str_], seed: int) -> float:
-    folds = few_folds(targets, groups, seed)
-    return float(np.mean([len(train) / len(targets) for train, _ in folds])) if folds else 0.0
 
 
 def _accuracy(right: Flags, judged: Flags) -> dict[str, Any]:

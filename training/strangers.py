@@ -153,6 +153,5 @@ def _versus(learned: _Pictures, settings: _Settings) -> Head | None:
 
 
 def _mean_directions(features: Floats, targets: Targets, n_classes: int) -> Floats:
-    sums = np.zeros((n_classes, features.shape[1]), np.float32)
-    np.add.at(sums, targets, unit(features))
+    sums = np.eye(n_classes, dtype=np.float32)[targets].T @ unit(features)
     return unit(sums)

@@ -6,6 +6,7 @@ EfficientNet-Lite0 was 0.793 on the centre at 224 pixels, 0.823 on the whole pic
 centre at 224 and the whole, stretched, at 320 side by side gave 0.837 at twice the cost of the whole at 288.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from tellapart.weights import Weights
 from training.features import Features, FeatureSource, extract
 from training.protocol import choose_view
 
-FEW = 1000  # pictures up to which every view of all is computed, and folds choose with everything else
-SAMPLE = 600  # learning pictures that choose the view of more
+SAMPLE = 300  # learning pictures that choose the view of more, where a split judges
+SAMPLE_OF_CLASS = 12  # of each class at least
 
 
 def preprocessings(weights: Weights, fine_tuning: bool) -> tuple[Preprocessing, ...]:
@@ -40,26 +41,32 @@ def extract_views(
 ) -> tuple[list[FeatureSource], Features]:
     """Features of the samples in every view that is still to choose from, and the source of each view.
 
-    Few pictures are seen in all views, so that each fold of a cross-validation can choose by itself. Of
-    more, a sample of those that learn chooses, and the rest is seen in that view alone. Numbers of pictures
-    decide this and no clock, so that a training repeats exactly.
+    Where cross-validation judges, all pictures are seen in all views, so that each fold can choose by itself.
+    Where a split does, a sample of those that learn chooses, and the rest is seen in that view alone. Numbers
+    of pictures decide this and no clock, so that a training repeats exactly.
 
     Raises:
         TellapartError: the cache cannot be written.
     """
     sources = [source.seeing(p) for p in preprocessings]
     judge = judging_split(s.split for s in samples)
-    if len(sources) > 1 and len(samples) > FEW and judge is not None:
-        learning = [s for s in samples if s.split != judge and s.role in (Role.LEARN, Role.BOTH)]
-        sources = [_best(sources, _sample(learning, seed), cache, seed, report)]
-    return sources, _see(samples, sources, cache, report, "features")
+    learning = [s for s in samples if s.split != judge and s.role in (Role.LEARN, Role.BOTH)]
+    sample = _sample(learning, seed)
+    if len(sources) == 1 or judge is None or len(sample) == len(learning):
+        return sources, _see(samples, sources, cache, report, "features")
+    best = [_best(sources, sample, cache, seed, report)]
+    features = _see(samples, best, cache, report, "features")
+    if judging_split(s.split for s in features.samples) == judge:
+        return best, features
+    # none of those that were to judge can be read: of the others, some that chose would judge
+    sources, others = extract_views(features.samples, source, preprocessings, cache, seed, report)
+    computed = features.computed + others.computed
+    return sources, replace(others, skipped=[*features.skipped, *others.skipped], computed=computed)
 
 
 def _best(
     sources: Sequence[FeatureSource], samples: Sequence[Sample], cache: Path, seed: int, report: Report
 ) -> FeatureSource:
-    if not samples:
-        return sources[0]
     features = _see(samples, sources, cache, report, "sample")
     return sources[choose_view(features, int(features.targets.max(initial=0)) + 1, seed).view]
 
@@ -72,14 +79,14 @@ def _see(
 
 
 def _sample(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Up to SAMPLE of them, classes in turn, each class in an order drawn by chance."""
+    """Up to `SAMPLE` of them or `SAMPLE_OF_CLASS` a class, classes in turn, each in an order drawn by chance."""
     shuffled = [samples[i] for i in np.random.default_rng(seed).permutation(len(samples))]
-    seen: dict[int, int] = {}
+    seen: Counter[int] = Counter()
     rounds = []
     for sample in shuffled:
-        seen[sample.class_index] = seen.get(sample.class_index, 0) + 1
+        seen[sample.class_index] += 1
         rounds.append(seen[sample.class_index])
-    order = np.argsort(rounds, kind="stable")[:SAMPLE]
+    order = np.argsort(rounds, kind="stable")[: max(SAMPLE, SAMPLE_OF_CLASS * len(seen))]
     return [shuffled[i] for i in order]
 
 

@@ -119,8 +119,8 @@ def test_a_sample_of_what_learns_chooses_for_many(
         return Features(seen(samples, signals[ways.index(source.preprocessing)]), list(samples))
 
     monkeypatch.setattr(training.views, "extract", computed)
-    monkeypatch.setattr(training.views, "FEW", 50)
     monkeypatch.setattr(training.views, "SAMPLE", 30)
+    monkeypatch.setattr(training.views, "SAMPLE_OF_CLASS", 1)
     sources, features = extract_views(samples, source, ways, tmp_path, 0, silent)
     assert [s.preprocessing for s in sources] == [ways[better]]
     assert (len(features.views), len(features.samples)) == (1, 84)
@@ -143,6 +143,30 @@ def test_a_picture_missing_in_one_view_is_in_none(
     assert features.samples == samples[1:]
     assert [len(v) for v in features.views] == [5, 5]
     assert [s.sample for s in features.skipped] == samples[:1]
+
+
+def test_where_none_of_those_that_were_to_judge_can_be_read_nobody_who_chose_judges(
+    source: FeatureSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test split is gone, so that val judges: the sample that chooses is drawn anew, without it."""
+    samples = made({"train": 20, "val": 8, "test": 8})
+    ways = BACKBONES["efficientnet_lite0"].preprocessings
+    asked: list[set[str]] = []
+
+    def computed(samples: Sequence[Sample], source: FeatureSource, *rest: Any) -> Features:
+        asked.append({s.split for s in samples})
+        left = [s for s in samples if s.split != "test"]
+        signal = (0.3, 1.5)[ways.index(source.preprocessing)]
+        return Features(seen(left, signal), left, [Skipped(s, "gone") for s in samples if s.split == "test"])
+
+    monkeypatch.setattr(training.views, "extract", computed)
+    monkeypatch.setattr(training.views, "SAMPLE", 30)
+    monkeypatch.setattr(training.views, "SAMPLE_OF_CLASS", 1)
+    sources, features = extract_views(samples, source, ways, tmp_path, 0, silent)
+    assert asked[-3:] == [{"train"}, {"train"}, {"train", "val"}]
+    assert [s.preprocessing for s in sources] == [ways[1]]
+    assert {s.split for s in features.samples} == {"train", "val"}
+    assert len(features.skipped) == 24
 
 
 def test_random_weights_and_fine_tuning_have_no_choice(weights: Weights) -> None:
