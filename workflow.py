@@ -26,6 +26,7 @@ from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
 from tellapart.names import ClassName, check_name
+from tellapart.plurals import counted
 from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
@@ -303,7 +304,7 @@ def _advice(suspects: Sequence[Suspect], name: str) -> str:
     if not suspects:
         return "no picture looks wrong"
     return (
-        f"{len(suspects)} pictures may be wrong, {confident} of them almost certainly; "
+        f"{counted(len(suspects), 'picture')} may be wrong, {confident} of them almost certainly; "
         f"to see them: tellapart curate {name}; to take the {confident} out: tellapart curate {name} --apply"
     )
 

@@ -13,6 +13,7 @@ from tellapart.errors import DataError
 from tellapart.images import ImageError, decode
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
+from tellapart.plurals import counted
 from tellapart.progress import Report, Stage, silent
 
 MIN_TRAINING_PICTURES = 2
@@ -62,7 +63,7 @@ class CurationSummary:
         sizes = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
         out = "; ".join(f"{count} because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items())
         return (
-            f"{kept} pictures in {len(self.classes)} classes ({sizes or 'none'}); "
+            f"{counted(kept, 'picture')} in {len(self.classes)} classes ({sizes or 'none'}); "
             f"near-duplicate groups: {self.duplicate_groups}; taken out: {out or 'none'}"
             + (f"; {self.large_origins} {_LARGE}" if self.large_origins else "")
         )

@@ -8,6 +8,7 @@ from rich.table import Table
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.flags import Suspect
+from tellapart.plurals import counted
 
 SHOWN = 3
 
@@ -30,7 +31,9 @@ def outcome(
 ) -> str:
     """What was done, and what can be done next, in one line."""
     if asked_to_undo:
-        return f"put back: {len(undone)} pictures" if undone else "nothing to take back: no --apply is in force"
+        return (
+            f"put back: {counted(len(undone), 'picture')}" if undone else "nothing to take back: no --apply is in force"
+        )
     if applied:
         moved = sum(a.action == "move" for a in applied)
         return (
@@ -40,4 +43,4 @@ def outcome(
         )
     confident = sum(s.confident for s in suspects)
     advice = f". To take those out: tellapart curate {dataset} --apply" if confident else ""
-    return f"{len(suspects)} suspects, {confident} almost certainly wrong{advice}"
+    return f"{counted(len(suspects), 'suspect')}, {confident} almost certainly wrong{advice}"

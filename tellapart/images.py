@@ -165,7 +165,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     except MemoryError:
         raise _too_large("more data than memory", "less") from None
     except Exception as error:  # a decoder may raise nearly anything on hostile bytes
-        raise _damaged(f" ({type(error).__name__})") from error
+        raise _damaged() from error
 
 
 def _info(image: Image.Image) -> ImageInfo:

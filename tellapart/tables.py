@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from tellapart.dataset import Dataset
 from tellapart.pictures import REASON_TEXT, Reason
+from tellapart.plurals import counted
 from tellapart.store import StoredModel
 
 
@@ -19,7 +20,7 @@ def trained(model: StoredModel) -> str:
     return (
         f"classifier: {model.tag}\n"
         f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
-        f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {metrics['n']} pictures)\n"
+        f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {counted(metrics['n'], 'picture')})\n"
         f"report: {_report(model)}"
     )
 
@@ -82,7 +83,7 @@ def evaluated(result: Mapping[str, Any]) -> str:
     """The figures of the whole, and a warning where the classifier learned from what it was measured on."""
     text = (
         f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
-        f"calibration error {result['ece']:.3f}, {result['n']} pictures, {result['skipped']} skipped"
+        f"calibration error {result['ece']:.3f}, {counted(result['n'], 'picture')}, {result['skipped']} skipped"
     )
     if result["learned_from"]:
         text += f"\nit learned from {result['learned_from']} of these pictures, so these numbers flatter it"

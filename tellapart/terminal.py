@@ -1,5 +1,6 @@
 """Progress on a terminal: bars where somebody watches, one line a stage where nobody does."""
 
+import os
 import sys
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,7 +10,18 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from tellapart.plurals import counted
 from tellapart.progress import Progress
+
+_WIDE = 1000  # characters of a line where there is no screen to fit in
+
+
+def standard_output() -> Console:
+    """Where results are printed; where no screen is, tables are as wide as what stands in them."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDE
+    return console
 
 
 class Terminal:
@@ -39,7 +51,7 @@ class Terminal:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
         if error is None:
-            out = Console(highlight=False)
+            out = standard_output()
             for part in self._shown:
                 out.print(part, markup=False, soft_wrap=isinstance(part, str))
 
@@ -65,7 +77,8 @@ class Terminal:
 def _line(progress: Progress) -> str:
     parts = [f"{progress.stage}:"]
     if progress.done:
-        parts.append(f"{progress.done} {progress.unit} in {progress.seconds:.1f} s")
+        done = counted(progress.done, progress.unit.removesuffix("s"), progress.unit)
+        parts.append(f"{done} in {progress.seconds:.1f} s")
     parts.append(_detail(progress))
     return " ".join(part for part in parts if part)
 

@@ -256,6 +256,31 @@ def test_what_nobody_foresaw_is_one_line_too(tell: Tell, monkeypatch: pytest.Mon
     refused(tell("models", "list"), 1, "unexpected failure: RuntimeError: first second", "tellapart --debug")
 
 
+def test_help_comes_at_once(isolated_home: Path) -> None:
+    slow = "httpx", "imagehash", "numpy", "pydantic", "bentoml", "sqlalchemy"
+    code = f"import sys, cli; cli.main(['--help']); print([m for m in {slow} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_where_no_screen_is_no_table_is_cut(tell: Tell, tiny_bundle: Callable[..., BundleInfo]) -> None:
+    name = "a-name-that-is-as-long-as-a-name-may-be-which-is-sixty-three-ab"
+    with new_model(name) as (folder, version):
+        tiny_bundle(folder, file=b"not loaded", metrics=METRICS)
+    told = tell("models", "list")
+    (row,) = [line for line in told.out.splitlines() if f"{name}:{version}" in line]
+    assert "0.900" in row
+    assert "…" not in told.out
+    assert "T" in row.split("│")[-2]  # the whole time it was made
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(tell: Tell) -> None:
+    lines = dict(line.split(": ", 1) for line in tell("doctor").out.splitlines())
+    assert lines["browser"] == "missing, there is no /nonexistent. Get it with: apt-get install chromium"
+    assert lines["Redis"] == "not asked for, files and SQLite are used"
+    assert "put resnet50-" in lines["ResNet50 weights"]
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["models", "list"]])
 def test_what_needs_no_network_loads_none(isolated_home: Path, words: list[str]) -> None:
     """Torch and the rest of the heavy libraries take seconds to import."""

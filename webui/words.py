@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tellapart.plurals import counted
 from webui.jobs import Kind, State
 
 KIND_WORDS = {
@@ -94,5 +95,5 @@ def count_words(stage: Mapping[str, Any]) -> str:
     if unit not in _COUNTED:
         return ""
     if total and not (stage["finished"] and done < total):
-        return f"{min(done, total)} of {total} {unit}"
-    return f"{done} {unit}" if done else ""
+        return f"{min(done, total)} of {counted(total, unit.removesuffix('s'), unit)}"
+    return counted(done, unit.removesuffix("s"), unit) if done else ""

@@ -32,7 +32,7 @@ def test_sources_are_made_by_their_word(settings, tmp_path, monkeypatch):
 
 def test_the_command_line_and_the_pages_name_every_source():
     repository = Path(__file__).parents[2]
-    for name in ("cli.py", "README.md", "docs/sources.md"):
+    for name in ("cli/options.py", "README.md", "docs/sources.md"):
         text = (repository / name).read_text()
         assert not [word for word in source_words() if word not in text], name
 

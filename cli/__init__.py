@@ -1,0 +1,75 @@
+"""The command line `tellapart`: it parses, calls, and prints; the work is in the rooms. One module a group of commands.
+
+Modules import what they need for parsing only; rooms and heavy libraries are imported in the commands themselves, so
+that `tellapart --help` comes at once.
+
+Exit codes: 0 done, 1 a failure that is ours, 2 wrong usage, 3 bad input or data set,
+4 a source refused or is unreachable, 5 weights or a model not found.
+"""
+
+import sys
+import traceback
+
+import click
+
+from cli.asking import evaluate, export, predict
+from cli.curating import audit, curate
+from cli.making import collect, create, train
+from cli.models import models
+from cli.output import say, show
+from cli.running import doctor, serve, up, web, worker
+from tellapart import __version__
+from tellapart.errors import TellapartError, UsageError
+from webui.users_command import users
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tellapart")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it."""
+
+
+for _command in (
+    *(create, collect, curate, audit, train),
+    *(evaluate, predict, models, export),
+    *(serve, web, worker, up, users, doctor),
+):
+    cli.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; an error is one line on stderr."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        cli.main(arguments, prog_name="tellapart", standalone_mode=False)
+    except TellapartError as error:
+        return _fail(error, str(error), error.exit_code, debug)
+    except click.exceptions.Abort:
+        say("stopped")
+        return 130
+    except click.ClickException as error:
+        return _misused(error, debug)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # the last resort: still one line
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
+    return 0
+
+
+def _misused(error: click.ClickException, debug: bool) -> int:
+    """One line; where nothing was asked for, all that could have been."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx:
+        show(error.ctx.get_help())
+        return UsageError.exit_code
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
+    what = " ".join(error.format_message().split())
+    return _fail(error, f"{what} See: {command} --help", UsageError.exit_code, debug)
+
+
+def _fail(error: Exception, text: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    say(f"error: {text}")
+    return code

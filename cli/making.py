@@ -1,0 +1,100 @@
+"""From class names to a classifier: create, collect, train."""
+
+import sys
+from typing import Any
+
+import click
+
+from cli.options import Collecting, collecting_options, learning_options, progress_option, training_options
+from cli.output import telling
+from tellapart.names import check_name, parse_class_names
+from tellapart.settings import load_settings
+
+
+@click.command()
+@click.argument("name")
+@click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
+@collecting_options
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@progress_option
+@learning_options(budget="10m")
+@training_options
+def create(
+    form: str, name: str, classes: tuple[str, ...], collecting: Collecting, yes: bool, resume: bool, **training: Any
+) -> None:
+    """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME."""
+    import workflow
+    from scraping.queries import parse_queries
+    from tellapart import tables
+    from training.launch import followed, processes
+    from training.options import TrainingOptions
+
+    with processes(training["device"]) as world, telling(form) as out:
+        if followed(world):
+            return
+        wanted = parse_class_names(classes)
+        plan = workflow.Plan(
+            name,
+            wanted,
+            collecting.sources or (workflow.DEFAULT_SOURCE,),
+            collecting.per_class,
+            parse_queries(collecting.queries, wanted),
+            TrainingOptions(**training),
+            collecting.since,
+            collecting.license,
+        )
+        if not yes and sys.stdin.isatty() and form == "bar":
+            most = plan.per_class * len(plan.classes)
+            click.confirm(f"Get up to {most} pictures from {', '.join(plan.sources)}?", abort=True, err=True)
+        model = workflow.create(plan, load_settings(), out.report, resume, world)
+        out.result(tables.trained_values(model), tables.trained(model))
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
+@collecting_options
+@progress_option
+def collect(form: str, dataset: str, classes: tuple[str, ...], collecting: Collecting) -> None:
+    """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
+    import workflow
+    from scraping.queries import parse_queries
+    from tellapart import tables
+
+    with telling(form) as out:
+        settings, wanted = load_settings(), parse_class_names(classes)
+        collected = workflow.collect(
+            workflow.dataset_root(dataset, settings),
+            wanted,
+            collecting.sources or (workflow.DEFAULT_SOURCE,),
+            collecting.per_class,
+            settings,
+            out.report,
+            parse_queries(collecting.queries, wanted),
+            collecting.since,
+            collecting.license,
+        )
+        out.result(tables.counts_values(collected), tables.counts(collected))
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--name", required=True, help="The classifier's name in the model store.")
+@progress_option
+@learning_options(budget=None)
+@training_options
+def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> None:
+    """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
+    import workflow
+    from tellapart import tables
+    from training.launch import followed, processes
+    from training.options import TrainingOptions
+
+    with processes(training["device"]) as world, telling(form) as out:
+        if followed(world):
+            return
+        check_name(name)
+        settings = load_settings()
+        opened = workflow.find_dataset(dataset, settings, out.report)
+        model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world)
+        out.result(tables.trained_values(model), tables.trained(model))

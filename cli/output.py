@@ -1,0 +1,48 @@
+"""Where commands write: people read the standard output and the standard error, programs read JSON."""
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tellapart.files import write_bytes
+from tellapart.json_lines import JsonLines
+from tellapart.stopping import stopping_on_sigterm
+from tellapart.terminal import Terminal, standard_output
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def show(*parts: "RenderableType") -> None:
+    """Print text, a line each and never cut, or tables on the standard output."""
+    out = standard_output()
+    for part in parts:
+        out.print(part, markup=False, soft_wrap=isinstance(part, str))
+
+
+def say(text: str) -> None:
+    """Print a line on the standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def write(out: str, text: str) -> None:
+    """Write a text into a file, or where `out` is "-" on the standard output."""
+    if out == "-":
+        sys.stdout.write(text)
+    else:
+        write_bytes(Path(out).absolute(), text.encode())
+
+
+def write_json(out: str, value: Any) -> None:
+    """The same with a value as one JSON document."""
+    write(out, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def telling(form: str) -> Generator[Terminal | JsonLines, None, None]:
+    """Where work reports how far it is and what came of it; SIGTERM ends it as Ctrl-C does."""
+    with stopping_on_sigterm(), JsonLines() if form == "json" else Terminal() as out:
+        yield out
