@@ -3,6 +3,7 @@
 N pictures, C classes; targets (N,), probabilities (N, C).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,8 @@ def calibration_evidence(targets: Targets, before: Floats, after: Floats, seed: 
 
     Keys: n, before and after (expected calibration error, 15 bins), by_chance (its mean were `after`
     perfectly calibrated: few pictures never fill bins evenly), by_chance_high (the 95th percentile of
-    that) and bins (those of `after` that hold pictures: low, high, n, confidence, accuracy, accuracy_low,
-    accuracy_high).
+    that), debiased (of `after`, see `debiased_error`) and bins (those of `after` that hold pictures: low,
+    high, n, confidence, accuracy, accuracy_low, accuracy_high).
     """
     mean, high = _by_chance(after, seed)
     return {
@@ -29,8 +30,27 @@ def calibration_evidence(targets: Targets, before: Floats, after: Floats, seed: 
         "after": expected_calibration_error(targets, after),
         "by_chance": mean,
         "by_chance_high": high,
+        "debiased": debiased_error(targets, after),
         "bins": reliability_bins(targets, after),
     }
+
+
+def debiased_error(targets: Targets, probabilities: Floats, bins: int = ECE_BINS) -> float:
+    """Root mean square of confidence minus accuracy over bins of equally many pictures, without what chance adds.
+
+    From each bin's squared gap the variance of its accuracy is taken, acc (1 - acc) / (n - 1), so that
+    a perfect confidence gives 0 on average however few pictures there are (Kumar, Liang, Ma 2019, "Verified
+    Uncertainty Calibration"); 0 where chance explains more than all of it.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = (probabilities.argmax(axis=1) == targets)[np.argsort(confidence, kind="stable")]
+    squared = 0.0
+    for bold, right in zip(*(np.array_split(v, bins) for v in (np.sort(confidence), correct)), strict=True):
+        if len(right) > 1:
+            accuracy = float(right.mean())
+            chance = accuracy * (1 - accuracy) / (len(right) - 1)
+            squared += len(right) * ((float(bold.mean()) - accuracy) ** 2 - chance)
+    return math.sqrt(max(0.0, squared / max(1, len(targets))))
 
 
 def reliability_bins(targets: Targets, probabilities: Floats, bins: int = ECE_BINS) -> list[dict[str, float | int]]:
@@ -78,6 +98,5 @@ def calibration_words(found: Mapping[str, Any]) -> str:
         f"{100 * after:.1f} after it. With {found['n']} pictures, perfect confidence would show {100 * chance:.1f} "
         f"by chance, and up to {100 * high:.1f}"
     )
-    if after <= high:
-        return f"{text}: nothing says that its confidence is wrong."
-    return f"{text}: its confidence is less exact than that."
+    verdict = "nothing says that its confidence is wrong" if after <= high else "its confidence is less exact than that"
+    return f"{text}: {verdict}. Without what chance adds it is off by {100 * found['debiased']:.1f} (root mean square)."

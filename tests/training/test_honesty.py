@@ -13,11 +13,11 @@ from training.curves_picture import draw_curves
 from training.features import Features
 from training.head import Choice, fit_head
 from training.honesty import gather_evidence
-from training.metrics import balanced_accuracy_interval, summarize
+from training.metrics import balanced_accuracy_interval, expected_calibration_error, summarize
 from training.protocol import Outcome, learn_and_judge
 from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split
-from training.reliability import calibration_evidence, calibration_words, reliability_bins
+from training.reliability import calibration_evidence, calibration_words, debiased_error, reliability_bins
 from training.selective import selective_table, threshold_for
 from training.strangers import LEAST_PICTURES, learn_rejection
 from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
@@ -100,6 +100,25 @@ def test_few_pictures_show_a_calibration_error_by_chance() -> None:
     few, many = (calibration_evidence(t, p, p, 0)["by_chance"] for t, p in (calibrated(40), calibrated(4000)))
     assert few > 0.08
     assert many < 0.02
+
+
+def test_what_chance_adds_is_taken_off_the_calibration_error() -> None:
+    """Perfect confidence on few pictures shows 0 on average of squares; a wrong one shows all of what is wrong."""
+    found = [debiased_error(*calibrated(60, seed)) for seed in range(40)]
+    plain = [expected_calibration_error(*calibrated(60, seed)) for seed in range(40)]
+    assert np.mean(found) < 0.6 * np.mean(plain)
+    assert min(found) == 0
+    bold = np.tile([0.9, 0.1], (1000, 1))  # always 90 % sure, right 6 times of 10
+    right = np.repeat([0, 1], [600, 400])
+    mixed = np.random.default_rng(0).permutation(right)
+    assert debiased_error(mixed, bold) == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_debiased_error_by_hand() -> None:
+    probabilities = np.array([[0.8, 0.2]] * 4)
+    # one bin, right once of four: (0.8 - 0.25)^2 - 0.25 * 0.75 / 3
+    assert debiased_error(np.array([0, 1, 1, 1]), probabilities, bins=1) == pytest.approx(0.48990, abs=1e-5)
+    assert debiased_error(np.zeros(0, dtype=np.int64), probabilities[:0]) == 0
 
 
 def test_reliability_bins_by_hand() -> None:
