@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.machine import home_of_its_own, machine
 from benchmarks.serve import make_classifiers
-from benchmarks.web import Stack, make_pictures, running, upload_token
+from benchmarks.stack import Stack, make_pictures, running, upload_token
 
 JOBS = {"birds-or-fruit": "birds, fruit", "flowers-or-insects": "flowers, insects"}
 VICTIMS = {

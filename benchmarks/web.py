@@ -1,45 +1,42 @@
-"""How fast the web page answers: a picture it has seen before, and a folder of pictures it has not.
+"""How fast the web page answers, and whether it keeps to what it aims at.
 
-    python -m benchmarks.web [--backbone efficientnet_lite0] [--pictures 1000] [--seconds 10]
+    python -m benchmarks.web [--backbone efficientnet_lite0] [--pictures 1000] [--seconds 10] [--review 10000]
 
-Makes a classifier (embedded weights, or random ones) in a home of its own, starts the service and the web page, and
-measures on the same machine, which the clients share:
+Makes a classifier (embedded weights, or random ones) and a data set in a home of their own, starts the service, the
+web page and the worker as `tellapart up` does, and measures on the same machine, which the clients share:
 
-- repeat upload: the same picture is sent again and again, by one client and by 32. Once the 32 keep one request
-  in flight each, which measures how much can be done at all; once each sends one a second, as people do.
+- repeat upload: the same picture is sent again and again. The aim is for 32 people at once, who each think for a
+  second on average (exponentially distributed, so that they also come in bursts) before they send again. Beside it
+  32 clients that never think, always with one request in flight: that is how much can be answered at all, and with
+  a rate of R each then waits 32 / R seconds, whatever is done.
+- review: the page of a data set of 10,000 pictures with the data it shows first, and what comes when one scrolls.
 - folder: pictures of 500 x 375 pixels, each different, sent as the page sends a folder (parts of 32, four at
   a time), beside as many sent to the service itself in the same way; a quarter of each in turn, so that what else
   the machine does weighs on both.
 
-Exits with 1 if any answer was an error.
+Exits with 1 if any answer was an error, not if an aim is missed: that may be the machine.
 """
 
 import argparse
 import asyncio
-import io
-import os
-import re
-import signal
-import socket
-import subprocess
+import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 import numpy as np
-from PIL import Image
 
 from benchmarks.machine import home_of_its_own, machine
+from benchmarks.review import make_dataset, measure_review
 from benchmarks.serve import make_classifiers
+from benchmarks.stack import Stack, make_pictures, running, upload_form, upload_token
 
-ROOT = Path(__file__).resolve().parent.parent
 PART, AT_ONCE, CLIENTS = 32, 4, 32
 ROUNDS = 4
+THINKING = 1.0
 JSON = {"Accept": "application/json"}
 
 
@@ -60,73 +57,11 @@ class Seen:
         """Answers a second."""
         return len(self.latencies) / self.seconds
 
-
-@dataclass(frozen=True)
-class Stack:
-    """The addresses of the running web page and service."""
-
-    web: str
-    service: str
-
-
-def make_pictures(count: int, seed: int = 0) -> list[bytes]:
-    """JPEG files of 500 x 375 pixels, about 40 kB, all different."""
-    rng = np.random.default_rng(seed)
-    return [_jpeg(rng.integers(0, 256, (38, 50, 3), dtype=np.uint8)) for _ in range(count)]
-
-
-def _jpeg(blobs: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(blobs).resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-@contextmanager
-def running() -> Iterator[Stack]:
-    """The service and the web page on free loopback ports, as `tellapart up` runs them."""
-    web, service = _free_port(), _free_port()
-    os.environ.update(TELLAPART_WEB_PORT=str(web), TELLAPART_SERVICE_PORT=str(service))
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, "-m", "cli", "up", "--no-open"], cwd=ROOT, stdout=log, stderr=log)
-        try:
-            stack = Stack(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{service}")
-            asyncio.run(_until_ready(stack, process))
-            yield stack
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
-
-
-async def _until_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
-    picture = make_pictures(1)[0]
-    async with aiohttp.ClientSession() as session:
-        while process.poll() is None:
-            try:
-                async with session.get(f"{stack.web}/healthz") as answer:
-                    ready = answer.status == 200
-                if ready:
-                    async with session.post(f"{stack.service}/classify", data=_form([picture], "image")) as answer:
-                        if answer.status == 200:
-                            return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
-    sys.exit("the servers stopped while starting")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _form(pictures: list[bytes], name: str, **fields: str) -> aiohttp.FormData:
-    form = aiohttp.FormData()
-    for key, value in fields.items():
-        form.add_field(key, value)
-    for picture in pictures:
-        form.add_field(name, picture, filename="x.jpg", content_type="image/jpeg")
-    return form
+    def add(self, more: "Seen") -> None:
+        """Take in what was seen in another round."""
+        self.latencies += more.latencies
+        self.errors += more.errors
+        self.seconds += more.seconds
 
 
 @contextmanager
@@ -136,37 +71,28 @@ def _told(seen: Seen) -> Iterator[None]:
     seen.latencies.append(time.perf_counter() - begun)
 
 
-async def upload_token(session: aiohttp.ClientSession, web: str) -> str:
-    """What the upload form carries, so that the web page takes what is posted."""
-    async with session.get(f"{web}/classify") as answer:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', await answer.text())
-    assert found
-    return found[1]
-
-
-async def repeat_uploads(web: str, clients: int, seconds: float, pause: float) -> Seen:
-    """Send one picture again and again: each client once, and again `pause` seconds after it began at the earliest."""
-    seen, (picture,) = Seen(), make_pictures(1, seed=1)
+async def repeat_uploads(web: str, clients: int, seconds: float, thinking: float) -> Seen:
+    """Send one picture again and again; a client thinks before each request, `thinking` seconds on average."""
+    seen, (picture,), dice = Seen(), make_pictures(1, seed=1), random.Random(0)
     async with _session(clients) as session:
         token = await upload_token(session, web)
 
         async def send() -> bool:
-            form = _form([picture], "images", csrf_token=token)
+            form = upload_form([picture], "images", csrf_token=token)
             async with session.post(f"{web}/classify", data=form, headers=JSON) as answer:
                 return answer.status == 200 and bool((await answer.json())["results"][0]["from_cache"])
 
-        await send()
-
-        async def client(number: int) -> None:
-            await asyncio.sleep(pause * number / clients)
-            while (now := time.perf_counter()) < end:
+        async def client() -> None:
+            while time.perf_counter() < end:
+                if thinking:
+                    await asyncio.sleep(dice.expovariate(1 / thinking))
                 with _told(seen):
                     seen.errors += not await send()
-                await asyncio.sleep(max(0.0, now + pause - time.perf_counter()))
 
+        await send()
         start = time.perf_counter()
         end = start + seconds
-        await asyncio.gather(*(client(i) for i in range(clients)))
+        await asyncio.gather(*(client() for _ in range(clients)))
         seen.seconds = time.perf_counter() - start
     return seen
 
@@ -175,22 +101,24 @@ async def folder_to_web(web: str, pictures: list[bytes]) -> Seen:
     """Send a folder as the upload page does."""
     async with _session(AT_ONCE) as session:
         token = await upload_token(session, web)
-        start = _form([], "images", csrf_token=token, total=str(len(pictures)), title="folder")
+        start = upload_form([], "images", csrf_token=token, total=str(len(pictures)), title="folder")
         async with session.post(f"{web}/batches", data=start, headers=JSON) as answer:
             batch = web + (await answer.json())["batch"]
 
         def form(first: int, part: list[bytes]) -> aiohttp.FormData:
-            return _form(part, "images", csrf_token=token, start=str(first))
+            return upload_form(part, "images", csrf_token=token, start=str(first))
 
         return await _in_parts(session, batch, pictures, form)
 
 
 async def folder_to_service(service: str, pictures: list[bytes]) -> Seen:
     """Send the same parts to the service itself."""
+
+    def form(_: int, part: list[bytes]) -> aiohttp.FormData:
+        return upload_form(part, "images", model="benchmark0")
+
     async with _session(AT_ONCE) as session:
-        return await _in_parts(
-            session, f"{service}/classify_batch", pictures, lambda _, part: _form(part, "images", model="benchmark0")
-        )
+        return await _in_parts(session, f"{service}/classify_batch", pictures, form)
 
 
 async def _in_parts(
@@ -227,15 +155,16 @@ def _session(connections: int) -> aiohttp.ClientSession:
 def measure_repeats(stack: Stack, seconds: float) -> int:
     """Measure and print; returns the number of errors."""
     rows = [
-        ("1 client", 1, 0.0),
-        (f"{CLIENTS} clients, one a second each", CLIENTS, 1.0),
-        (f"{CLIENTS} clients", CLIENTS, 0.0),
+        ("1 client without a pause", 1, 0.0),
+        (f"{CLIENTS} people, one a second each", CLIENTS, THINKING),
+        (f"{CLIENTS} clients without a pause", CLIENTS, 0.0),
     ]
     print("a picture seen before              answers/s   p50 ms   p99 ms   errors")
     errors = 0
-    for title, clients, pause in rows:
-        seen = asyncio.run(repeat_uploads(stack.web, clients, seconds, pause))
-        print(f"{title:33s} {seen.rate:10.1f} {seen.ms(50):8.1f} {seen.ms(99):8.1f} {seen.errors:8d}")
+    for title, clients, thinking in rows:
+        seen = asyncio.run(repeat_uploads(stack.web, clients, seconds, thinking))
+        aim = "   aim: 15 and 60 ms" if thinking else ""
+        print(f"{title:33s} {seen.rate:10.1f} {seen.ms(50):8.1f} {seen.ms(99):8.1f} {seen.errors:8d}{aim}", flush=True)
         errors += seen.errors
     return errors
 
@@ -244,19 +173,13 @@ def measure_folder(stack: Stack, count: int) -> int:
     """Measure and print; returns the number of errors."""
     own, web = Seen(), Seen()
     for number in range(ROUNDS):
-        _add(own, asyncio.run(folder_to_service(stack.service, make_pictures(count // ROUNDS, seed=100 + number))))
-        _add(web, asyncio.run(folder_to_web(stack.web, make_pictures(count // ROUNDS, seed=200 + number))))
+        own.add(asyncio.run(folder_to_service(stack.service, make_pictures(count // ROUNDS, seed=100 + number))))
+        web.add(asyncio.run(folder_to_web(stack.web, make_pictures(count // ROUNDS, seed=200 + number))))
     print(f"{f'a folder of {count} pictures':31s} pictures/s   errors")
     print(f"{'to the service itself':31s} {own.rate:10.1f} {own.errors:8d}")
     print(f"{'to the web page':31s} {web.rate:10.1f} {web.errors:8d}")
-    print(f"{'of the own rate':31s} {web.rate / own.rate:10.2f}")
+    print(f"{'of the own rate':31s} {web.rate / own.rate:10.2f}            aim: 0.8")
     return own.errors + web.errors
-
-
-def _add(to: Seen, some: Seen) -> None:
-    to.latencies += some.latencies
-    to.errors += some.errors
-    to.seconds += some.seconds
 
 
 def main() -> None:
@@ -265,12 +188,16 @@ def main() -> None:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of repeats")
+    parser.add_argument("--review", type=int, default=10_000, help="pictures of the data set that is looked through")
     options = parser.parse_args()
     with home_of_its_own():
         make_classifiers(options.backbone, 1)
+        make_dataset(options.review)
         with running() as stack:
-            print(f"{machine()}; {options.backbone}; JPEG 500 x 375")
-            errors = measure_repeats(stack, options.seconds) + measure_folder(stack, options.pictures)
+            print(f"{machine()}; {options.backbone}; JPEG 500 x 375", flush=True)
+            errors = measure_repeats(stack, options.seconds)
+            measure_review(stack, options.review)
+            errors += measure_folder(stack, options.pictures)
     sys.exit(1 if errors else 0)
 
 
