@@ -26,9 +26,9 @@ from tellapart.admission import Admission
 from tellapart.bodies import BodyLimits
 from tellapart.catalogue import Catalogue
 from tellapart.explain import Seen, heat_png, sentence
-from tellapart.guard import Gate, Guard
+from tellapart.guard import Guard
 from tellapart.hardware import cpus, visible_gpus
-from tellapart.images import DEFAULT_LIMITS, ImageError, probe
+from tellapart.images import DEFAULT_LIMITS, ImageError, read
 from tellapart.meters import Meters
 from tellapart.openapi import describe
 from tellapart.preprocess import Preprocessing
@@ -84,13 +84,12 @@ class _OurService(Service):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         connection.install()
-        return Guard(super().to_asgi(is_main=is_main))
+        return Guard(build_app(get_current_service, describe()), super().to_asgi(is_main=is_main), LIMITS)
 
 
 @bentoml.service(
     service_class=_OurService,
     workers=min(MAX_FRONTS, cpus()) if visible_gpus() else 1,
-    traffic={"timeout": 300},
     logging={"access": {"enabled": False}},  # `Guard` writes one line a request, with its id
 )
 class Classifier:
@@ -121,7 +120,8 @@ class Classifier:
         self._following.cancel()
         await self._runners.stop()
 
-    async def __is_ready__(self) -> bool:
+    @property
+    def ready(self) -> bool:
         """What `/readyz` says."""
         return self._runners.ready
 
@@ -259,11 +259,5 @@ async def _deadline(what: str) -> AsyncIterator[None]:
 def _decode(data: bytes, preprocessing: Preprocessing) -> tuple[Size, Pixels, float]:
     """Size as shown (width, height), the network's input (H, W, 3) uint8, and the seconds it took."""
     started = time.perf_counter()
-    info = probe(data)
-    pixels = preprocessing.from_bytes(data)
-    return (info.width, info.height), pixels, time.perf_counter() - started
-
-
-_service: Service = Classifier
-_service.mount_asgi_app(build_app(get_current_service, describe()), name="tellapart")
-_service.add_asgi_middleware(Gate, limits=LIMITS)
+    info, image = read(data, shorter_side=preprocessing.resize)
+    return (info.width, info.height), preprocessing.pixels(image), time.perf_counter() - started

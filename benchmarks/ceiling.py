@@ -22,6 +22,14 @@ from tellapart.hardware import cpus
 BATCHES = (4, 8, 16)
 
 
+def loaded(folder: Path, form: str) -> Classifier:
+    """The classifier of a bundle, in its own form or the compiled one."""
+    classifier = Loader().load(folder)
+    if form != "eager":
+        classifier.extractor.use(classifier.info.preprocessing.crop, load_package(Path(form)))
+    return classifier
+
+
 def rate(classifier: Classifier, pictures: list[bytes], batch: int, seconds: float) -> float:
     """Pictures a second with one thread a core."""
     classifier.extractor.at_once = batch
@@ -47,9 +55,7 @@ def rate(classifier: Classifier, pictures: list[bytes], batch: int, seconds: flo
 def main(folder: str, seconds: float, form: str, files: list[str]) -> None:
     """Measure and print."""
     torch.set_num_threads(1)
-    classifier = Loader().load(Path(folder))
-    if form != "eager":
-        classifier.extractor.use(classifier.info.preprocessing.crop, load_package(Path(form)))
+    classifier = loaded(Path(folder), form)
     pictures = [Path(name).read_bytes() for name in files]
     rate(classifier, pictures, BATCHES[0], 0.5)
     print(json.dumps(max(rate(classifier, pictures, batch, seconds / len(BATCHES)) for batch in BATCHES)))

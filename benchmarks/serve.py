@@ -1,12 +1,14 @@
 """How fast the service answers, beside the same classifier without HTTP and in other servers, all in one run.
 
     python -m benchmarks.serve [--backbone NAME] [--seconds 8] [--rounds 3] [--rivals] [--compile] [--mixed]
+    python -m benchmarks.serve --requests 10000 [--compile]    only that many from 32 clients: none may fail
 
 Makes a classifier (embedded weights, or random ones) in a temporary model store and pictures of 500 x 375 pixels. All
 servers are up all the time, those not asked stopped by a signal; each round measures the in-process ceiling and every
 server, so that a busy machine is busy for all of them, and ratios are medians over the rounds. Clients are one light
-process (`benchmarks.loading`) on the same machine and take their share of it. With --rivals LitServe, a plain FastAPI
-application and BentoML's own dispatcher are installed into a private environment and measured too.
+process (`benchmarks.loading`) on the same machine and take their share of it: "of ceiling" has it in, "clients out" is
+what the server does of the ceiling in the processor time that clients leave. With --rivals LitServe, a plain FastAPI
+application and BentoML's dispatcher are installed into a private environment and measured too, in the same form.
 Exits with 1 if any answer below the queue's bound was not 200.
 """
 
@@ -16,50 +18,25 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-import httpx
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 from PIL import Image
 
 from benchmarks.loading import ROOT, Load, load
 from benchmarks.machine import machine
+from benchmarks.served import Served, alone, memory_mb, ours, rivals
+from tellapart.hardware import cpus
 
 CLIENTS = (1, 8, 32, 128)
 MIXED = (1, 2, 10, 100)
-MAX_WAITING = 128  # the service's default
-RIVALS = Path(__file__).parent / "rivals"
-
-
+CORES = cpus()
 _Turn = tuple[Load, float]  # what clients saw, and the ceiling just before
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running server: its address, its process, and seconds to its first readiness."""
-
-    name: str
-    url: str
-    process: psutil.Process
-    started: float
-
-    def family(self) -> list[psutil.Process]:
-        """It and all below it."""
-        return [self.process, *self.process.children(recursive=True)]
-
-    def processor_seconds(self) -> float:
-        """Processor time of everything but Runners, whose time is the model's."""
-        return sum(sum(p.cpu_times()[:2]) for p in self.family() if "tellapart.runner" not in p.cmdline())
 
 
 def make_pictures(folder: Path, count: int = 32) -> list[Path]:
@@ -112,70 +89,10 @@ def make_classifiers(backbone_name: str, count: int) -> list[Path]:
     return [models[tag] for tag in tags]
 
 
-@contextmanager
-def server(name: str, command: list[str], port: int, folder: Path = ROOT, path: str = "/readyz") -> Iterator[Served]:
-    """A server process, ready; stopped at the end."""
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as log:
-        process = psutil.Popen(command, cwd=folder, stdout=log, stderr=log)
-        served = Served(name, f"http://127.0.0.1:{port}", process, 0.0)
-        try:
-            _wait(f"{served.url}{path}", process)
-            yield Served(name, served.url, process, time.perf_counter() - start)
-        finally:
-            family = served.family()
-            for part in family:
-                part.resume()
-            process.terminate()
-            for part in psutil.wait_procs(family, 20)[1]:  # LitServe leaves its workers
-                part.kill()
-
-
-def ours(stack: ExitStack) -> Served:
-    """The service as `tellapart serve` starts it."""
-    port = _free_port()
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
-    return stack.enter_context(server("tellapart", [*command, "--port", str(port), "--timeout-keep-alive", "75"], port))
-
-
-def rivals(stack: ExitStack, environment: Path) -> list[Served]:
-    """Other servers around the same classifier, in an environment that also has the project's packages."""
-    python = str(install_rivals(environment))
-    one, two, three = (_free_port() for _ in range(3))
-    uvicorn = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(two), "--log-level", "warning"]
-    stock = [python, "-m", "bentoml", "serve", "stock_bentoml:Stock", "--host", "127.0.0.1", "--port", str(three)]
-    return [
-        stack.enter_context(server("LitServe", [python, "litserve_app.py", str(one)], one, RIVALS, "/health")),
-        stack.enter_context(server("FastAPI", uvicorn, two, RIVALS)),
-        stack.enter_context(server("BentoML, stock batching", stock, three, RIVALS)),
-    ]
-
-
-def install_rivals(folder: Path) -> Path:
-    """A Python that has the rivals' packages, our own and the project's."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    site = next((folder / "lib").glob("python*/site-packages"))
-    own = next(Path(p) for p in sys.path if p.endswith("site-packages"))
-    (site / "project.pth").write_text(f"{own}\n{ROOT}\n")
-    packages = ["litserve", "fastapi", "python-multipart"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
-    return python
-
-
 def ceiling(folder: Path, pictures: list[Path], seconds: float, form: str) -> float:
     """Pictures a second in one process, see `benchmarks.ceiling`."""
     command = [sys.executable, "-m", "benchmarks.ceiling", str(folder), str(seconds), form, *map(str, pictures)]
     return float(json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout))
-
-
-@contextmanager
-def alone(served: Served | None, everyone: list[Served]) -> Iterator[None]:
-    """Let only one of the servers run, or none."""
-    for other in everyone:
-        for process in other.family():
-            (process.resume if other is served else process.suspend)()
-    yield
 
 
 def ask(served: Served, clients: int, seconds: float, pictures: list[Path], path: str = "/classify") -> Load:
@@ -199,7 +116,8 @@ def compare(everyone: list[Served], folder: Path, pictures: list[Path], options:
                 if served is us:
                     processor.append(1000 * spent / max(1, len(loaded.latencies)))
     print_table(found)
-    print(f"processor time beside the model: {median(processor):.1f} ms a request")
+    clients = median(1000 * one.processor / max(1, one.answers) for turns in found.values() for one, _ in turns)
+    print(f"processor time a request: {median(processor):.1f} ms beside the model, {clients:.2f} ms of the clients")
     return sum(
         len(loaded.refused) for clients in options.clients if clients < 128 for loaded, _ in found[us.name, clients]
     )
@@ -207,15 +125,26 @@ def compare(everyone: list[Served], folder: Path, pictures: list[Path], options:
 
 def print_table(found: dict[tuple[str, int], list[_Turn]]) -> None:
     """Medians over the rounds; "of 32" is p99 in units of what 32 pictures take in process."""
-    print("server                    clients  pictures/s  of ceiling  p50 ms  p95 ms  p99 ms   of 32  answers  non-200")
+    head = (
+        "server                 ",
+        "clients",
+        "pictures/s",
+        "of ceiling",
+        "clients out",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+    )
+    print("  ".join((*head, "of 32", "answers", "non-200")))
     for (name, clients), turns in found.items():
         rate, share = median(one.rate for one, _ in turns), median(one.rate / top for one, top in turns)
+        without = median(one.rate / top / (1 - one.processor / one.seconds / CORES) for one, top in turns)
         p50, p95, p99 = (median(one.percentile_ms(p) for one, _ in turns) for p in (50, 95, 99))
         slow = median(one.percentile_ms(99) / (32_000 / top) for one, top in turns)
         answers, failed = sum(len(one.latencies) for one, _ in turns), sum(len(one.refused) for one, _ in turns)
         print(
-            f"{name:24}  {clients:7d}  {rate:10.1f}  {share:10.2f}  {p50:6.0f}  {p95:6.0f}  {p99:6.0f}  {slow:6.1f}  "
-            f"{answers:7d}  {failed:7d}"
+            f"{name:23}  {clients:7d}  {rate:10.1f}  {share:10.2f}  {without:11.2f}  "
+            f"{p50:6.0f}  {p95:6.0f}  {p99:6.0f}  {slow:5.1f}  {answers:7d}  {failed:7d}"
         )
     print(f"in process: {median(top for turns in found.values() for _, top in turns):.1f} pictures/s")
 
@@ -244,7 +173,7 @@ def burst(served: Served, pictures: list[Path], options: argparse.Namespace) -> 
 def overload(served: Served, pictures: list[Path], options: argparse.Namespace) -> None:
     """Requests begun at four times the rate that can be answered, against a queue that is just full."""
     full = ask(served, 128, options.seconds, pictures)
-    over = asyncio.run(load(served.url, 0, options.seconds, pictures, "/classify", 4 * full.rate))
+    over = asyncio.run(load(served.url, 0, options.seconds, pictures, "/classify", rate=4 * full.rate))
     print(
         f"overload, 4 x {full.rate:.0f} a second: {over.rate:.0f} answered, p99 {over.percentile_ms(99):.0f} ms "
         f"({over.percentile_ms(99) / full.percentile_ms(99):.2f} of 128 clients'); {len(over.refused)} refused, "
@@ -252,16 +181,12 @@ def overload(served: Served, pictures: list[Path], options: argparse.Namespace) 
     )
 
 
-def memory_mb(served: Served) -> str:
-    """Resident memory of the server's processes."""
-    kinds = {"tellapart.runner": "Runner", "_bentoml_impl.worker.service": "front", "serve": "supervisor"}
-    found = []
-    for process in served.family():
-        words = process.cmdline()
-        kind = next((kinds[word] for word in kinds if word in words), "")
-        if kind:
-            found.append(f"{kind} {process.memory_info().rss / 1e6:.0f}")
-    return ", ".join(found)
+def many(served: Served, pictures: list[Path], requests: int) -> int:
+    """So many requests from 32 clients; prints and returns how many were not answered with 200."""
+    found = asyncio.run(load(served.url, 32, 86_400, pictures, "/classify", most=requests))
+    failed = requests - len(found.latencies)
+    print(f"{requests} requests at 32 clients in {found.seconds:.0f} s: {failed} not answered with 200")
+    return failed
 
 
 def run(options: argparse.Namespace, home: Path) -> int:
@@ -272,10 +197,12 @@ def run(options: argparse.Namespace, home: Path) -> int:
         everyone = [ours(stack)]
         form = next((str(p) for p in (home / "tellapart" / "cache" / "compiled").glob("*.pt2")), "eager")
         if options.rivals:
-            os.environ["RIVAL_BUNDLE"] = str(folders[0])
+            os.environ.update(RIVAL_BUNDLE=str(folders[0]), RIVAL_FORM=form)
             everyone += rivals(stack, home / "rivals")
         print(f"{machine()}; {options.backbone}, {'eager' if form == 'eager' else 'compiled'}")
         print(f"ready after {everyone[0].started:.1f} s; memory, MB: {memory_mb(everyone[0])}")
+        if options.requests:
+            return many(everyone[0], pictures, options.requests)
         failed = compare(everyone, folders[0], pictures, options, form)
         with alone(everyone[0], everyone):
             burst(everyone[0], pictures, options)
@@ -293,6 +220,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="that ask the service at once")
+    parser.add_argument("--requests", type=int, default=0, help="send only so many, and measure nothing else")
     parser.add_argument("--rivals", action="store_true", help="measure other servers, too")
     parser.add_argument("--compile", action="store_true", help="compile the backbone before anything is measured")
     parser.add_argument("--mixed", action="store_true", help="measure requests for 2 to 100 classifiers, too")
@@ -309,23 +237,6 @@ def main() -> None:
         )
         failed = run(options, home)
     sys.exit(1 if failed else 0)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _wait(url: str, process: psutil.Popen) -> None:
-    while process.poll() is None:
-        try:
-            if httpx.get(url, timeout=5, trust_env=False).is_success:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    sys.exit(f"a server stopped while starting: {url}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""What stands before the service's own code: routes, token, body size, request ids, and errors in one shape.
+"""What stands before everything else: paths, token, body size, request ids, and errors in one shape.
 
-Two ASGI layers, as BentoML counts requests by raw path between them:
-
-    Guard    outermost. Gives the counters a path out of a fixed set, answers every failure in the
-             shape of `wire`, and puts X-Request-Id on every answer.
-    Gate     innermost. Restores the path, refuses what is not allowed, and counts the body's bytes.
+The outermost ASGI layer. Requests go straight to our routes; BentoML's own application, which passes each through
+a dozen layers, only shows the counters.
 """
 
+import asyncio
 import hmac
 import logging
 import os
@@ -14,69 +12,59 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tellapart.bodies import BodyLimits, CountedBody, too_large
+from tellapart.meters import RequestMeters
 from tellapart.wire import HTTP_STATUS, ServiceError
 
 TOKEN_VARIABLE = "TELLAPART_TOKEN"
 RETRY_AFTER_S = 1
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 
+_MOST_S = 300.0  # of any request; every wait has a shorter limit of its own
+_CLIENT_GONE = 499  # what the log and the counters see of a client that hung up
 _READ = frozenset({"GET", "HEAD"})
 _WRITE = frozenset({"POST"})
+_METRICS = "/metrics"
+_UNLOGGED = frozenset({_METRICS, *OPEN_PATHS})
 _PATHS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("/classify", "/classify_batch", "/explain", "/nearest"), _WRITE),
-    **dict.fromkeys(("/models", "/metrics", "/docs.json", *OPEN_PATHS), _READ),
+    **dict.fromkeys(("/models", "/docs.json", *_UNLOGGED), _READ),
 }
 _FOLDERS = {"/reports": _READ}
 _UNKNOWN = "/unknown"
-_REAL_PATH = "tellapart.path"
-_SHAPED = "tellapart.shaped"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-_UNLOGGED = frozenset({"/metrics", *OPEN_PATHS})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 _log = logging.getLogger(__name__)
 _access = logging.getLogger("bentoml.tellapart")  # BentoML writes what is below its own name from INFO on
-
-
-def error_response(error: ServiceError, scope: Scope) -> JSONResponse:
-    """The answer for an error: {"error": {"code", "message"}} with its status and headers."""
-    scope[_SHAPED] = True
-    headers: dict[str, str] = {}
-    if error.status == HTTP_STATUS["overloaded"]:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    if error.code == "unauthorized":
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.code == "method_not_allowed":
-        headers["Allow"] = ", ".join(sorted(_methods(scope["path"]) or ()))
-    if error.code == "too_slow":
-        headers["Connection"] = "close"
-    return JSONResponse(error.body(), error.status, headers)
-
-
-async def refuse(request: Request, error: Exception) -> Response:
-    """The exception handler for ServiceError of an application behind the Gate."""
-    assert isinstance(error, ServiceError)
-    return error_response(error, request.scope)
-
-
-async def nobody_there(request: Request, _: Exception) -> Response:
-    """The exception handler for ClientDisconnect: what the counters see of a client that hung up."""
-    request.scope[_SHAPED] = True
-    return Response(status_code=499)
+_Headers = dict[bytes, bytes]
 
 
 class Guard:
-    """The outermost layer; see the module."""
+    """Lets through what is allowed, and answers every failure in the shape of `wire`.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Args:
+        own: answers our paths; may raise ServiceError, also in place of an answer.
+        bentoml: answers `/metrics`, and whatever is no HTTP request.
+        limits: of bodies.
+    """
+
+    def __init__(
+        self, own: ASGIApp, bentoml: ASGIApp, limits: BodyLimits, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._own, self._bentoml = own, bentoml
+        self._limits = limits
+        self._token = environ.get(TOKEN_VARIABLE, "").encode()
+        self._held = 0
+
+    @cached_property
+    def _meters(self) -> RequestMeters:
+        return RequestMeters()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -84,108 +72,50 @@ class Guard:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._bentoml(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        scope = {**scope, "path": _label(path), _REAL_PATH: path}
-        answer = _Answer(scope, receive, send, _request_id(scope))
-        try:
-            await self._app(scope, receive, answer.send)
-        except Exception:
-            _log.exception("%s %s %s failed", answer.request_id, scope["method"], scope["path"])
-            await answer.fail(ServiceError("internal", "the service failed. Its log says why"))
-        finally:
-            if path not in _UNLOGGED:
-                answer.log()
-
-
-class _Answer:
-    """One answer on its way out: adds the request id, and replaces the body of an error that is not ours."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
-        self.request_id = request_id
-        self._began, self._status = time.perf_counter(), 0
-        self._started = self._replaced = False
-
-    async def send(self, message: Message) -> None:
-        if self._replaced:
-            return
-        if message["type"] == "http.response.start":
-            if message["status"] >= 400 and _SHAPED not in self._scope:
-                await self.fail(_foreign_error(message["status"], self._scope))
-                return
-            self._start(message)
-        await self._send(message)
-
-    async def fail(self, error: ServiceError) -> None:
-        """Answer with an error, where no answer has begun."""
-        if self._started:
-            return
-        self._replaced = True
-        await error_response(error, self._scope)(self._scope, self._receive, self._forward)
-
-    async def _forward(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._start(message)
-        await self._send(message)
-
-    def _start(self, message: Message) -> None:
-        self._started, self._status = True, message["status"]
-        MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
-
-    def log(self) -> None:
-        """One line a request: its id, what was asked, the status, milliseconds. Never a header or a query."""
-        milliseconds = 1000 * (time.perf_counter() - self._began)
-        method, path = self._scope["method"], self._scope["path"]
-        _access.info("%s %s %s %d %.1f ms", self.request_id, method, path, self._status, milliseconds)
-
-
-class Gate:
-    """The innermost layer; see the module."""
-
-    def __init__(self, app: ASGIApp, limits: BodyLimits, environ: Mapping[str, str] = os.environ) -> None:
-        self._app = app
-        self._limits = limits
-        self._token = environ.get(TOKEN_VARIABLE, "").encode()
-        self._held = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        scope["path"] = scope.get(_REAL_PATH, scope["path"])
-        limit = self._limits.per_path.get(scope["path"], 0)
+        began, path, headers = time.perf_counter(), scope["path"], dict(scope["headers"])
+        limit = self._limits.per_path.get(path, 0)
         body = CountedBody(receive, limit, self._take)
-        answer = _Watched(send)
+        answer = _Answer(scope, send, _request_id(headers))
         try:
-            self._check(scope, limit)
-            await self._app(scope, body.receive, answer.send)
+            self._check(scope, headers, limit)
+            async with asyncio.timeout(_MOST_S):
+                await (self._bentoml if path == _METRICS else self._own)(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            answer.status = _CLIENT_GONE
         except Exception as error:
-            # never let one pass unanswered: BentoML's timeout waits its whole time for an answer that never begins
-            if answer.started:
-                raise
-            await error_response(_failure(error, scope), scope)(scope, receive, send)
+            await answer.fail(_failure(error, answer))
         finally:
             self._held -= body.taken
+            if path not in _UNLOGGED:
+                self._tell(scope, answer, time.perf_counter() - began)
 
-    def _check(self, scope: Scope, limit: int) -> None:
-        headers = Headers(scope=scope)
-        methods = _methods(scope["path"])
-        if self._token and scope["path"] not in OPEN_PATHS:
+    def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+        """Count the request, and write one line: its id, what was asked, the status, milliseconds.
+
+        Never a header or a query, and the path only where it is out of a fixed set.
+        """
+        label = _label(scope["path"])
+        self._meters.count(label, answer.status, seconds)
+        _access.info("%s %s %s %d %.1f ms", answer.request_id, scope["method"], label, answer.status, 1000 * seconds)
+
+    def _check(self, scope: Scope, headers: _Headers, limit: int) -> None:
+        path, methods = scope["path"], _methods(scope["path"])
+        if self._token and path not in OPEN_PATHS:
             self._check_token(headers)
         if methods is None:
-            raise ServiceError("not_found", f"there is nothing at {scope['path'][:120]!r}. See: /docs.json")
+            raise ServiceError("not_found", f"there is nothing at {path[:120]!r}. See: /docs.json")
         if scope["method"] not in methods:
             raise ServiceError("method_not_allowed", f"use {' or '.join(sorted(methods))} here")
-        length = headers.get("content-length", "")
-        if limit and length.isdecimal() and int(length) > limit:
+        length = headers.get(b"content-length", b"")
+        if limit and length.isdigit() and int(length) > limit:
             raise too_large(limit)
 
-    def _check_token(self, headers: Headers) -> None:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+    def _check_token(self, headers: _Headers) -> None:
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
             raise ServiceError("unauthorized", "a token is needed. Send the header: Authorization: Bearer TOKEN")
 
     def _take(self, size: int) -> None:
@@ -194,20 +124,58 @@ class Gate:
         self._held += size
 
 
-class _Watched:
-    """Knows whether an answer has begun."""
+class _Answer:
+    """One answer on its way out: adds the request id, and replaces an error that is not in our shape."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
+    def __init__(self, scope: Scope, send: Send, request_id: bytes) -> None:
+        self._scope, self._send, self._id = scope, send, request_id
+        self.status = 0
+        self._replaced = False
+
+    @property
+    def request_id(self) -> str:
+        return self._id.decode()
 
     async def send(self, message: Message) -> None:
-        self.started = True
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            await self.fail(_foreign_error(message["status"]))
+        else:
+            await self._forward(message)
+
+    async def fail(self, error: ServiceError) -> None:
+        """Answer with an error, where no answer has begun."""
+        if self.status:
+            return
+        self._replaced = True
+        response = JSONResponse(error.body(), error.status, _headers(error, self._scope["path"]))
+        await response(self._scope, _nothing, self._forward)
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._id)]
         await self._send(message)
 
 
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _headers(error: ServiceError, path: str) -> dict[str, str]:
+    if error.status == HTTP_STATUS["overloaded"]:
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    more = {
+        "unauthorized": {"WWW-Authenticate": "Bearer"},
+        "method_not_allowed": {"Allow": ", ".join(sorted(_methods(path) or ()))},
+        "too_slow": {"Connection": "close"},
+    }
+    return more.get(error.code, {})
+
+
 def _label(path: str) -> str:
-    """The path as the counters may see it: one out of a fixed set."""
+    """The path as the counters and the log may see it: one out of a fixed set."""
     if path in _PATHS:
         return path
     return next((folder for folder in _FOLDERS if path.startswith(f"{folder}/")), _UNKNOWN)
@@ -218,28 +186,22 @@ def _methods(path: str) -> frozenset[str] | None:
     return _PATHS.get(label) or _FOLDERS.get(label)
 
 
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _request_id(headers: _Headers) -> bytes:
+    given = headers.get(b"x-request-id", b"")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
 
 
-def _failure(error: Exception, scope: Scope) -> ServiceError:
+def _failure(error: Exception, answer: _Answer) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    if scope["path"] == "/readyz":
-        return ServiceError("not_ready", "the service is not ready")
-    _log.error("%s failed", scope["path"], exc_info=error)
+    if isinstance(error, TimeoutError):
+        return ServiceError("overloaded", "the answer took too long. Try again in a moment")
+    _log.error("%s failed", answer.request_id, exc_info=error)
     return ServiceError("internal", "the service failed. Its log says why")
 
 
-def _foreign_error(status: int, scope: Scope) -> ServiceError:
-    """An error that another layer answered, in our words."""
-    if scope[_REAL_PATH] == "/readyz":
-        return ServiceError("not_ready", "the service is not ready")
+def _foreign_error(status: int) -> ServiceError:
+    """An error that BentoML answered, in our words."""
     if status in (429, 503, 504):
         return ServiceError("overloaded", "the service is busy. Try again in a moment")
-    named: dict[int, tuple[str, str]] = {
-        404: ("not_found", "there is nothing here. See: /docs.json"),
-        405: ("method_not_allowed", "this method is not allowed here"),
-    }
-    return ServiceError(*named.get(status, ("internal", "the service failed. Its log says why")))
+    return ServiceError("internal", "the service failed. Its log says why")

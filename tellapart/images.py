@@ -95,7 +95,14 @@ _TURNED = {5, 6, 7, 8}
 
 
 def decode(data: bytes, shorter_side: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """Decode the first frame to an upright RGB picture; transparency becomes white.
+    """As `read`, where only the picture counts."""
+    return read(data, shorter_side, limits)[1]
+
+
+def read(
+    data: bytes, shorter_side: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> tuple[ImageInfo, Image.Image]:
+    """What the header says, and the first frame as an upright RGB picture; transparency becomes white.
 
     Args:
         data: the file's bytes, any type in `SUPPORTED`, whatever its name was.
@@ -107,10 +114,11 @@ def decode(data: bytes, shorter_side: int | None = None, limits: Limits = DEFAUL
         ImageError: with the fault that says why.
     """
     with _open(data, limits) as image:
+        info = _info(image)
         if shorter_side is not None:
             _draft(image, shorter_side, image.mode)
         image.load()
-        return _to_rgb(_upright(image))
+        return info, _to_rgb(_upright(image))
 
 
 def look_over(data: bytes, shorter_side: int, limits: Limits = DEFAULT_LIMITS) -> tuple[ImageInfo, Image.Image]:

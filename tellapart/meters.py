@@ -33,3 +33,25 @@ class Meters:
         )
         self.refused = Counter("tellapart_refused", "Refused for want of room", registry=registry)
         self.restarts = Counter("tellapart_runner_restarts", "Runners started again", registry=registry)
+
+
+class RequestMeters:
+    """What came of requests, by path and status; made once a process, as `Meters`."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._total = Counter(
+            "tellapart_requests", "Requests answered", ("endpoint", "http_response_code"), registry=registry
+        )
+        self._seconds = Histogram(
+            "tellapart_request_seconds",
+            "From the head to the answer",
+            ("endpoint",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def count(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count one; `endpoint` out of a fixed set."""
+        self._total.labels(endpoint, status).inc()
+        self._seconds.labels(endpoint).observe(seconds)

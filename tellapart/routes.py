@@ -1,23 +1,21 @@
-"""The service's own HTTP routes, as a Starlette application that BentoML mounts.
+"""The service's own HTTP routes.
 
-Mounted rather than written as BentoML endpoints: those choose a parser by content type before
-our code runs, answer a request that does not fit with errors of their own shape, and fetch
-addresses given for pictures. Here each request is read by `uploads` and nothing else.
+Not written as BentoML endpoints: those choose a parser by content type before our code runs, answer a request that
+does not fit with errors of their own shape, fetch addresses given for pictures, and stand behind layers that cost more
+than all the rest. Here each request is read by `uploads` and nothing else. `guard` checks path and method.
 """
 
 import asyncio
 import base64
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tellapart.catalogue import Catalogue
-from tellapart.guard import nobody_there, refuse
 from tellapart.uploads import Upload, read_upload
 from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Explanation, NeighbourList, Result, ServiceError
 
@@ -33,6 +31,10 @@ class Front(Protocol):
     """What answers behind the routes."""
 
     catalogue: Catalogue
+
+    @property
+    def ready(self) -> bool:
+        """Whether pictures can be answered."""
 
     def check_room(self) -> None:
         """Refuse at once where there is too much to do."""
@@ -50,55 +52,86 @@ class Front(Protocol):
         """The pictures learned from that are most like it."""
 
 
-def build_app(front: Callable[[], Front], description: dict[str, Any]) -> Starlette:
-    """The routes; `front` gives what answers, which exists only once the server has started."""
+def build_app(front: Callable[[], Front | None], description: dict[str, Any]) -> ASGIApp:
+    """The routes; `front` gives what answers, which exists only once the server has started.
 
-    async def classify(request: Request) -> Response:
-        front().check_room()
+    Raises, when asked:
+        ServiceError: what the answer should say.
+        ClientDisconnect: nobody waits for one.
+    """
+    routes = _Routes(front, description)
+    handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
+        "/classify": routes.classify,
+        "/classify_batch": routes.classify_batch,
+        "/explain": routes.explain,
+        "/nearest": routes.nearest,
+        "/models": routes.models,
+        "/docs.json": routes.docs,
+        "/livez": routes.live,
+        "/healthz": routes.live,
+        "/readyz": routes.ready,
+    }
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await handlers.get(scope["path"], routes.report)(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    return app
+
+
+class _Routes:
+    def __init__(self, front: Callable[[], Front | None], description: dict[str, Any]) -> None:
+        self._find_front, self._description = front, description
+
+    @property
+    def _front(self) -> Front:
+        if front := self._find_front():
+            return front
+        raise ServiceError("not_ready", "the service is not ready")
+
+    async def classify(self, request: Request) -> Response:
+        self._front.check_room()
         upload = await read_upload(request, "image", 1, ("model", "top_k"))
-        return _json(await _while_connected(request, front().one(upload)))
+        return _json(await _while_connected(request, self._front.one(upload)))
 
-    async def classify_batch(request: Request) -> Response:
-        front().check_room()
+    async def classify_batch(self, request: Request) -> Response:
+        self._front.check_room()
         upload = await read_upload(request, "images", MAX_BATCH_IMAGES, ("model", "top_k"))
-        return _json(await _while_connected(request, front().many(upload)))
+        return _json(await _while_connected(request, self._front.many(upload)))
 
-    async def explain(request: Request) -> Response:
+    async def explain(self, request: Request) -> Response:
         upload = await read_upload(request, "image", 1, ("model", "class"))
-        answer = await _while_connected(request, front().explain(upload))
+        answer = await _while_connected(request, self._front.explain(upload))
         if "image/png" in request.headers.get("accept", ""):
             return Response(base64.b64decode(answer.heat_map), media_type="image/png")
         return _json(answer)
 
-    async def nearest(request: Request) -> Response:
+    async def nearest(self, request: Request) -> Response:
         upload = await read_upload(request, "image", 1, ("model", "count"))
-        return _json(await _while_connected(request, front().nearest(upload)))
+        return _json(await _while_connected(request, self._front.nearest(upload)))
 
-    async def models(_: Request) -> Response:
-        return _json(await asyncio.to_thread(front().catalogue.list))
+    async def models(self, _: Request) -> Response:
+        return _json(await asyncio.to_thread(self._front.catalogue.list))
 
-    async def report(request: Request) -> Response:
-        model = await asyncio.to_thread(front().catalogue.find, request.path_params["tag"])
+    async def report(self, request: Request) -> Response:
+        """`/reports/TAG`, the one path with something in it."""
+        tag = request.scope["path"].removeprefix("/reports/")
+        model = await asyncio.to_thread(self._front.catalogue.find, tag)
         page = model.path / "report" / "index.html"
         if not page.is_file():
             raise ServiceError("not_found", f"{model.tag} has no report")
-        return FileResponse(page, media_type="text/html", headers=_PAGE_HEADERS)
+        return HTMLResponse(await asyncio.to_thread(page.read_bytes), headers=_PAGE_HEADERS)
 
-    async def docs(_: Request) -> Response:
-        return JSONResponse(description)
+    async def docs(self, _: Request) -> Response:
+        return JSONResponse(self._description)
 
-    return Starlette(
-        routes=[
-            Route("/classify", classify, methods=["POST"]),
-            Route("/classify_batch", classify_batch, methods=["POST"]),
-            Route("/explain", explain, methods=["POST"]),
-            Route("/nearest", nearest, methods=["POST"]),
-            Route("/models", models),
-            Route("/reports/{tag}", report),
-            Route("/docs.json", docs),
-        ],
-        exception_handlers={ServiceError: refuse, ClientDisconnect: nobody_there},
-    )
+    async def live(self, _: Request) -> Response:
+        return PlainTextResponse("\n")
+
+    async def ready(self, _: Request) -> Response:
+        if not self._front.ready:
+            raise ServiceError("not_ready", "the service is not ready")
+        return PlainTextResponse("\n")
 
 
 def _json(answer: BaseModel) -> Response:
@@ -111,18 +144,21 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: it has gone.
     """
-    working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
+    task = asyncio.current_task()
+    assert task is not None
+    gone = asyncio.ensure_future(_disconnect(request, task))
     try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if not gone.done():
+            raise
+        task.uncancel()
+        raise ClientDisconnect from None
     finally:
-        working.cancel()
         gone.cancel()
 
 
-async def _disconnect(request: Request) -> None:
+async def _disconnect(request: Request, task: asyncio.Task[Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()

@@ -1,18 +1,16 @@
 """Reading what a client sent: pictures and options out of a multipart form or a plain picture body."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from tellapart.wire import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, MAX_BATCH_IMAGES, ServiceError
+from tellapart.multipart import FormError, Part, TooManyFiles, read_form
+from tellapart.wire import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, ServiceError
 
 MAX_TOP_K = 1000
 MAX_NEIGHBOURS = 100
 _MOST = {"top_k": MAX_TOP_K, "count": MAX_NEIGHBOURS}
-_MAX_TEXT_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,6 @@ class Upload:
     class_name: str = ""
 
 
-class _InMemoryParser(MultiPartParser):
-    """The body's size is limited before it gets here, so parts need no temporary files."""
-
-    spool_max_size = 2**31
-
-
 async def read_upload(request: Request, field: str, max_images: int, allowed: Sequence[str]) -> Upload:
     """Read one request: pictures in the multipart field `field`, or one picture as the whole body.
 
@@ -51,15 +43,16 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
             that is missing, unknown, given twice or out of range, or a form that is not readable.
     """
     _check_coding(request.headers.get("content-encoding", ""))
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
     chosen = _check_options(request.query_params.multi_items(), allowed)
     if kind == "multipart/form-data":
-        form = await _read_form(request, max_images)
-        images = await _pictures(form, field)
-        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        parts = _read_form(content_type, await _body(request), max_images)
+        images = _pictures(parts, field)
+        fields = [(part.name, part.value) for part in parts if isinstance(part.value, str)]
         chosen |= _check_options(fields, allowed)
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        images = [await request.body()]
+        images = [await _body(request)]
     else:
         raise ServiceError(
             "unsupported_type",
@@ -81,33 +74,29 @@ def _check_coding(coding: str) -> None:
         raise ServiceError("unsupported_type", "compressed bodies are not taken. Send the picture as it is")
 
 
-async def _read_form(request: Request, max_images: int) -> FormData:
-    body = await request.body()
-    if not body.rstrip().endswith(b"--"):
-        raise _unreadable("it ends early")
+async def _body(request: Request) -> bytes:
+    """The whole body; `Request.body` would keep it as long as the request."""
+    chunks = [chunk async for chunk in request.stream() if chunk]
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
 
-    limits = {"max_files": MAX_BATCH_IMAGES + 1, "max_fields": 16, "max_part_size": _MAX_TEXT_BYTES}
+def _read_form(content_type: str, body: bytes, max_images: int) -> list[Part]:
     try:
-        return await _InMemoryParser(request.headers, stream(), **limits).parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise _too_many(max_images) from None
-        raise _unreadable(error.message.rstrip(".")) from None
-    except (ValueError, UnicodeError) as error:
-        raise _unreadable(type(error).__name__) from None
+        return read_form(content_type, body)
+    except TooManyFiles:
+        raise _too_many(max_images) from None
+    except FormError as error:
+        raise _wrong(f"the multipart form is not readable: {error}") from None
 
 
-async def _pictures(form: FormData, field: str) -> list[bytes]:
+def _pictures(parts: Sequence[Part], field: str) -> list[bytes]:
     images = []
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if name != field:
-                raise _wrong(f"a file in the field {name[:40]!r}, expected it in {field!r}")
-            images.append(await value.read())
-        elif name == field:
+    for part in parts:
+        if isinstance(part.value, bytes):
+            if part.name != field:
+                raise _wrong(f"a file in the field {part.name[:40]!r}, expected it in {field!r}")
+            images.append(part.value)
+        elif part.name == field:
             raise _wrong(f"the field {field!r} holds text, expected a file; addresses are not fetched")
     return images
 
@@ -140,10 +129,6 @@ def _check_number(name: str, text: str) -> None:
 def _too_many(max_images: int) -> ServiceError:
     expected = "one picture" if max_images == 1 else f"at most {max_images} pictures"
     return _wrong(f"too many pictures, expected {expected}")
-
-
-def _unreadable(reason: str) -> ServiceError:
-    return _wrong(f"the multipart form is not readable: {reason}")
 
 
 def _wrong(what: str) -> ServiceError:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from fastapi import FastAPI, UploadFile
 
-from tellapart.classifier import Loader
+from benchmarks.ceiling import loaded
 
 torch.set_num_threads(1)
-classifier = Loader().load(Path(os.environ["RIVAL_BUNDLE"]))
+classifier = loaded(Path(os.environ["RIVAL_BUNDLE"]), os.environ["RIVAL_FORM"])
 app = FastAPI()
 
 

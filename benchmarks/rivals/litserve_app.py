@@ -6,13 +6,16 @@ from pathlib import Path
 
 import litserve as ls
 import numpy as np
+import torch
 
-from tellapart.classifier import Loader
+from benchmarks.ceiling import loaded
+from tellapart.hardware import cpus
 
 
 class Api(ls.LitAPI):
     def setup(self, device: str) -> None:  # noqa: ARG002
-        self.classifier = Loader().load(Path(os.environ["RIVAL_BUNDLE"]))
+        torch.set_num_threads(1)
+        self.classifier = loaded(Path(os.environ["RIVAL_BUNDLE"]), os.environ["RIVAL_FORM"])
 
     def decode_request(self, request):
         data = request["image"].file.read()
@@ -33,6 +36,7 @@ class Api(ls.LitAPI):
 
 if __name__ == "__main__":
     api = Api(max_batch_size=8, batch_timeout=0.005, api_path="/classify")
-    ls.LitServer(api, accelerator="cpu", timeout=60).run(
+    # a worker a core, each with one thread: fewer workers with more threads are slower
+    ls.LitServer(api, accelerator="cpu", workers_per_device=cpus(), timeout=60).run(
         host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning"
     )

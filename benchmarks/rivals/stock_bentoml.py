@@ -11,9 +11,9 @@ from PIL import Image
 @bentoml.service(workers=1, traffic={"timeout": 120})
 class Stock:
     def __init__(self) -> None:
-        from tellapart.classifier import Loader
+        from benchmarks.ceiling import loaded
 
-        self.classifier = Loader().load(Path(os.environ["RIVAL_BUNDLE"]))
+        self.classifier = loaded(Path(os.environ["RIVAL_BUNDLE"]), os.environ["RIVAL_FORM"])
 
     @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=30_000, route="/classify")
     def classify(self, image: list[Image.Image]) -> list[dict[str, float]]:

@@ -132,13 +132,14 @@ def test_every_package_the_service_imports_is_in_the_bento() -> None:
         "PIL": "pillow",
         "pillow_heif": "pillow-heif",
         "prometheus_client": "prometheus-client",
+        "python_multipart": "python-multipart",
         "_bentoml_sdk": "bentoml",
     }
     processes = (ROOT / "service.py", ROOT / "tellapart" / "runner.py")
     found = set().union(*(_imports_of(path, set()) for path in processes))
     imported = {named.get(m, m) for m in found if m not in sys.stdlib_module_names}
     packages = (ROOT / "deploy" / "requirements.service.txt").read_text().split()
-    used_by_others = {"httptools", "python-multipart", "uvloop"}
+    used_by_others = {"httptools", "uvloop"}
     assert imported == {"bentoml"} | {p.split("==")[0] for p in packages} - used_by_others
 
 

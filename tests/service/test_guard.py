@@ -5,48 +5,36 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
 
+from tellapart import guard
 from tellapart.bodies import BodyLimits
-from tellapart.guard import Gate, Guard, refuse
+from tellapart.guard import Guard
 from tellapart.wire import ServiceError
 
 LIMITS = BodyLimits({"/classify": 100, "/classify_batch": 1000}, held=1500)
+FAILURES = {
+    "/models": RuntimeError("secret detail"),
+    "/readyz": ServiceError("not_ready", "the service is not ready"),
+    "/docs.json": ClientDisconnect(),
+}
 
 
-async def echo(request: Request) -> Response:
-    return PlainTextResponse(f"{request.url.path} {len(await request.body())}")
+async def own(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the path and the length of the body, where it does not fail."""
+    if scope["path"] in FAILURES:
+        raise FAILURES[scope["path"]]
+    answer = PlainTextResponse(f"{scope['path']} {len(await Request(scope, receive).body())}")
+    await answer(scope, receive, send)
 
 
-async def broken(_: Request) -> Response:
-    raise RuntimeError("secret detail")
-
-
-async def unready(_: Request) -> Response:
-    return PlainTextResponse("plain", status_code=503)
-
-
-async def late(_: Request) -> Response:
-    return PlainTextResponse("late", status_code=504)
+async def late(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse("late", status_code=504)(scope, receive, send)
 
 
 def guarded(token: str = "") -> Guard:
-    inner = Starlette(
-        routes=[
-            Route("/classify", echo, methods=["POST"]),
-            Route("/classify_batch", echo, methods=["POST"]),
-            Route("/reports/{tag}", echo),
-            Route("/livez", echo),
-            Route("/readyz", unready),
-            Route("/models", broken),
-            Route("/metrics", late),
-        ],
-        exception_handlers={ServiceError: refuse},
-    )
-    return Guard(Gate(inner, LIMITS, {"TELLAPART_TOKEN": token}))
+    return Guard(own, late, LIMITS, {"TELLAPART_TOKEN": token})
 
 
 def ask(method: str, path: str, token: str = "", **options: Any) -> httpx.Response:
@@ -144,37 +132,47 @@ def test_the_request_id_is_echoed_or_made(given: str, echoed: bool) -> None:
         assert found[0]
 
 
-def test_what_counts_paths_sees_a_fixed_set() -> None:
-    seen = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope["path"])
-        await Gate(Starlette(routes=[Route("/reports/{tag}", echo)]), LIMITS, {})(scope, receive, send)
-
-    async def body() -> None:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=Guard(app)), base_url="http://test") as client:
-            for path in ("/reports/pets", "/a", "/b/c", "/classify/x", "/static_content/%2e%2e/x"):
-                await client.get(path)
-            assert (await client.get("/reports/pets")).text == "/reports/pets 0"
-
-    asyncio.run(body())
-    assert set(seen) == {"/reports", "/unknown"}
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Paths and statuses as the counters see them from now on."""
+    seen: list[tuple[str, int]] = []
+    monkeypatch.setattr(guard.RequestMeters, "count", lambda _, *what: seen.append(what[:2]))
+    return seen
 
 
-def test_an_exception_is_answered_before_any_timeout() -> None:
-    """BentoML's own timeout waits its whole time where an exception passes through it unanswered."""
-    from bentoml._internal.server.http.traffic import TimeoutMiddleware
+def test_what_counts_and_logs_paths_sees_a_fixed_set(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = counted(monkeypatch)
+    with caplog.at_level("INFO", logger="bentoml.tellapart"):
+        for path in ("/reports/pets", "/a", "/b/c", "/classify/x", "/static_content/%2e%2e/x"):
+            ask("GET", path)
+        assert ask("GET", "/reports/pets").text == "/reports/pets 0"
+    assert set(seen) == {("/reports", 200), ("/unknown", 404)}
+    assert {record.getMessage().split()[2] for record in caplog.records} == {"/reports", "/unknown"}
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        raise RuntimeError("secret detail")
 
-    async def body() -> list[httpx.Response]:
-        inner: Any = Gate(app, LIMITS, {})
-        transport = httpx.ASGITransport(app=Guard(TimeoutMiddleware(inner, timeout=60)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(5):
-            return [await client.get("/readyz"), await client.get("/models")]
+def test_a_request_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(*_: Any) -> None:
+        await asyncio.Event().wait()
 
-    assert [code(response) for response in asyncio.run(body())] == [(503, "not_ready"), (500, "internal")]
+    async def body() -> httpx.Response:
+        transport = httpx.ASGITransport(app=Guard(wait, late, LIMITS, {}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(60):
+            return await client.get("/models")
+
+    monkeypatch.setattr(guard, "_MOST_S", 0.01)
+    assert code(asyncio.run(body())) == (503, "overloaded")
+
+
+def test_a_client_that_hung_up_is_counted_and_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, sent = counted(monkeypatch), []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/docs.json", "headers": []}
+    asyncio.run(guarded()(scope, None, send))  # type: ignore[arg-type]
+    assert (seen, sent) == ([("/docs.json", 499)], [])
 
 
 def test_every_request_is_one_line_of_the_log_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
