@@ -27,22 +27,27 @@ def main(address: str, name: str, picture: Path) -> None:
     """Go through the pages as a person would."""
     with browser(*DESKTOP) as driver:
         driver.get(address)
+        driver.find_element(By.ID, "classes").send_keys("mammals, birds, fruit, flowers,")
         keep(driver, "create")
         driver.get(f"{address}/datasets/{name}")
         _until(driver, ".tile img[src]")
         _until_pictures_are_there(driver)
         keep(driver, "review")
-        result = classify(driver, address, picture)
+        result = classify(driver, address, name, picture)
         driver.get(address + result)
-        driver.save_screenshot(str(HERE / "screenshot.png"))
+        _until(driver, "#why summary").click()
+        _until(driver, ".slider:not([hidden])")
+        _until_pictures_are_there(driver)
+        keep(driver, "result")
     with browser(*PHONE, dark=True) as driver:
         driver.get(address + result)
+        _until_pictures_are_there(driver)
         keep(driver, "phone")
 
 
-def classify(driver: webdriver.Chrome, address: str, picture: Path) -> str:
+def classify(driver: webdriver.Chrome, address: str, name: str, picture: Path) -> str:
     """Upload a picture; gives the path of its result."""
-    driver.get(f"{address}/classify")
+    driver.get(f"{address}/classify?model={name}")
     driver.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(picture.absolute()))
     return str(_until(driver, "[data-result]").get_attribute("data-result"))
 
