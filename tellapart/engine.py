@@ -163,8 +163,8 @@ class Engine:
 
 def _total(entries: Iterable[_Entry]) -> int:
     entries = list(entries)
-    backbones = {id(e.classifier.extractor): e.classifier.extractor.nbytes for e in entries}
-    return sum(e.nbytes for e in entries) + sum(backbones.values())
+    backbones = {id(e.classifier.extractor): e.classifier.extractor for e in entries}
+    return sum(e.nbytes for e in entries) + sum(b.nbytes for b in backbones.values())
 
 
 def _load(folder: str, loader: Loader) -> Classifier:

@@ -10,13 +10,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from tellapart.bundle import BundleInfo, read_info
-from tellapart.errors import BundleError, DataError, MissingError, TellapartError
+from tellapart.errors import DataError, MissingError, TellapartError
 from tellapart.files import readable_disk_errors, write_json
 from tellapart.names import check_name
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import bentoml
 
 LABEL = {"made-by": "tellapart"}
+_REMEMBERED = 10_000  # versions, of some kB each
+_Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,11 @@ def pointer_file() -> Path:
 def list_models(name: str | None = None) -> list[StoredModel]:
     """All classifiers of ours, newest first; an unreadable one is left out."""
     promoted = _promoted(_read_pointer())
-    models = []
-    for stored in sorted(_stored_models(), key=lambda m: m.info.creation_time, reverse=True):
-        if stored.info.labels.get("made-by") != LABEL["made-by"] or name not in (None, stored.tag.name):
-            continue
-        try:
-            info = read_info(Path(stored.path))
-        except BundleError:
-            continue
-        version = str(stored.tag.version)
-        models.append(
-            StoredModel(stored.tag.name, version, Path(stored.path), info, promoted.get(stored.tag.name) == version)
-        )
+    models = [
+        StoredModel(path.parent.name, path.name, path, info, promoted.get(path.parent.name) == path.name)
+        for _, path, info in sorted(_stored_models(), key=lambda found: found[0], reverse=True)
+        if name in (None, path.parent.name)
+    ]
     return _newest_promoted_where_none_is(models)
 
 
@@ -194,19 +191,36 @@ def delete(tag: str) -> StoredModel:
     return model
 
 
-def _stored_models() -> "Iterator[bentoml.Model]":
-    """What BentoML can read. Its own list fails as a whole where a killed process left half a model.
+def _stored_models() -> Iterator[tuple[datetime, Path, BundleInfo]]:
+    """Folders of our classifiers with when they were made and what they say. BentoML's own list fails as a whole where
+    a killed process left half a model.
 
     The folder is the store BentoML works on: inside a container that is the Bento's own, not BENTOML_HOME's.
     """
-    import bentoml
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     for path in Path(BentoMLContainer.model_store.get()._path).glob("*/*/model.yaml"):
         try:
-            yield bentoml.models.get(f"{path.parts[-3]}:{path.parts[-2]}")
+            made, ours = _read_stored(path.parent, _stamp(path.parent))
         except Exception:  # a damaged model.yaml may raise nearly anything
             continue
+        if ours:
+            yield made, path.parent, ours
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_stored(folder: Path, _: _Stamp) -> tuple[datetime, BundleInfo | None]:
+    """When a model was made, and what it says where it is ours; read once, until one of its files changes."""
+    import bentoml
+
+    stored = bentoml.models.get(f"{folder.parent.name}:{folder.name}")
+    ours = stored.info.labels.get("made-by") == LABEL["made-by"]
+    return stored.info.creation_time, read_info(folder) if ours else None
+
+
+def _stamp(folder: Path) -> _Stamp:
+    with os.scandir(folder) as files:
+        return tuple(sorted((file.name, (found := file.stat()).st_mtime_ns, found.st_size) for file in files))
 
 
 def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredModel]:

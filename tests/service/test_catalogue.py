@@ -62,6 +62,22 @@ def test_the_store_is_not_listed_again_without_a_reason(
     assert listed == [1]
 
 
+def test_a_version_is_read_once_until_its_files_change(
+    isolated_home: Path, add_model: AddModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets, read = add_model("pets"), []
+    store.list_models()
+    real = store.read_info
+    monkeypatch.setattr(store, "read_info", lambda folder: read.append(folder) or real(folder))
+    again = add_model("pets")
+    assert {m.tag for m in store.list_models()} == {pets.tag, again.tag}
+    assert set(read) == {again.path}
+    read.clear()
+    (pets.path / "model.json").touch()
+    assert len(store.list_models()) == 2
+    assert read == [pets.path]
+
+
 def test_what_is_not_on_the_list_is_looked_for_at_most_once_a_second(isolated_home: Path, add_model: AddModel) -> None:
     clock = Clock()
     seen = Catalogue(clock)

@@ -79,7 +79,7 @@ def test_the_least_recently_used_make_room(folders: list[str]) -> None:
 
 def test_many_classifiers_cost_one_backbone_and_their_heads(tmp_path: Path, tiny_bundle: Bundle) -> None:
     """The backbone's file is there once, as each bundle links it."""
-    count = 100
+    count = 1000
     info = tiny_bundle(tmp_path / "0", head=head(0))
     engine = Engine(Loader(), 2**30)
     backbone = engine.load(str(tmp_path / "0")).extractor
