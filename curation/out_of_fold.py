@@ -5,19 +5,16 @@ spreading over the neighbour graph (Zhou et al. 2004, "Learning with Local and G
 sees clusters and forgives a wrong label among many. They err on different pictures.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr
 from scipy.sparse import csr_array
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from curation.neighbours import Floats, find_neighbours
 from tellapart.folds import Fold, grouped_folds
+from tellapart.logistic import fit_path, rotate, standardise
 
 Targets = NDArray[np.int64]
 _ROUNDS = 3  # cuts into folds whose answers are averaged
@@ -64,13 +61,12 @@ def ask(features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes:
         features: (N, D); standardised inside.
         groups: (N,); a group is on one side of a fold.
     """
-    standard = _standardise(features)
+    standard = standardise(features)[0]
     graph = find_neighbours(standard, groups, _SPREAD_K).graph()
-    rotated = _rotate(standard)
+    rotated = rotate(standard)[0]
     head = np.zeros((len(targets), n_classes), np.float32)
     spread = np.zeros_like(head)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is near enough
+    with threadpool_limits(1):
         for round_ in range(_ROUNDS):
             folds = grouped_folds(targets, groups, seed + round_)
             head += _out_of_fold_head(rotated, targets, n_classes, folds, 1 / features.shape[1])
@@ -87,11 +83,8 @@ def _out_of_fold_head(features: Floats, targets: Targets, n_classes: int, folds:
         known = held[np.isin(targets[held], present)]
         if len(present) < 2 or not len(known):
             continue
-        fitted = LogisticRegression(C=c, max_iter=_ITERATIONS).fit(features[train], targets[train])
-        decision = fitted.decision_function(features[known])
-        row = np.full((len(known), n_classes), -50.0, np.float32)
-        row[:, present] = decision if decision.ndim > 1 else np.stack([-decision / 2, decision / 2], axis=1)
-        logits[known] = row
+        fitted = fit_path(features[train], targets[train], n_classes, (c,), _ITERATIONS)[0]
+        logits[known] = fitted.logits(features[known])
     return logits
 
 
@@ -109,20 +102,6 @@ def _out_of_fold_spread(graph: csr_array, targets: Targets, n_classes: int, fold
     total = np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     logs: Floats = np.log(shares / total + _UNSEEN)
     return logs
-
-
-def _standardise(features: Floats) -> Floats:
-    std = features.std(axis=0)
-    std[std < 1e-12] = 1.0
-    standard: Floats = (features - features.mean(axis=0)) / std
-    return standard
-
-
-def _rotate(standard: Floats) -> Floats:
-    """Coordinates in the pictures' own span where that is smaller: the penalised optimum stays where it is."""
-    if len(standard) >= standard.shape[1]:
-        return standard
-    return np.ascontiguousarray(qr(standard.T, mode="economic")[1].T)
 
 
 def _log_sum(logits: Floats) -> Floats:

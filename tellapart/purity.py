@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from tellapart.dataset import Dataset
 from tellapart.decisions import AuditItem, Decisions
 from tellapart.errors import DataError, UsageError
+from tellapart.intervals import wilson
 from tellapart.manifest import Attempt
 
 SAMPLE = 30
 SUSPECTS, OTHERS = "suspects", "others"
-_Z = 1.959964  # 95 %
 
 
 @dataclass(frozen=True)
@@ -102,20 +102,13 @@ def estimate_from(items: Sequence[AuditItem]) -> Purity:
     share = below = above = 0.0
     for name, given in answers.items():
         weight, p = sizes[name] / total, sum(map(bool, given)) / len(given)
-        low, high = _wilson(p, len(given))
+        low, high = wilson(p * len(given), len(given))
         narrowed = weight * math.sqrt(1 - len(given) / sizes[name])
         share += weight * p
         below += (narrowed * (p - low)) ** 2
         above += (narrowed * (high - p)) ** 2
     low, high = max(0.0, share - math.sqrt(below)), min(1.0, share + math.sqrt(above))
     return Purity(share, low, high, answered, len(items), total)
-
-
-def _wilson(p: float, n: int) -> tuple[float, float]:
-    """Wilson's score interval of a share `p` of `n`."""
-    middle = p + _Z**2 / (2 * n)
-    reach = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    return (middle - reach) / (1 + _Z**2 / n), (middle + reach) / (1 + _Z**2 / n)
 
 
 def _is_of(sample: Sequence[AuditItem], kept: Sequence[Attempt]) -> bool:

@@ -186,6 +186,7 @@ def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
         cache=contest.dataset.cache,
         checkpoint=checkpoint_file(contest.dataset),
         seconds=None if options.budget is None else contest.budget.left,
+        before=contest.budget.used,
         reserve=seconds + _EVIDENCE * contest.head_seconds + _REPORT,
         reserve_pictures=pictures,
     )
@@ -204,7 +205,7 @@ def _search(contest: Contest, job: Job) -> tuple[Job, dict[str, Any]]:
     storage = contest.dataset.cache / "search.sqlite"
     found = search(job, contest.options.tune, storage, contest.world, time, contest.report)
     left = None if job.seconds is None else contest.budget.left
-    return replace(job, recipe=found.recipe, seconds=left), found.facts
+    return replace(job, recipe=found.recipe, seconds=left, before=contest.budget.used), found.facts
 
 
 def _log(log: RunLog, row: Epoch) -> bool:

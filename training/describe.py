@@ -11,12 +11,13 @@ import numpy as np
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset, Role
 from tellapart.golden import golden_answer
+from tellapart.intervals import wilson
 from tellapart.manifest import now
 from tellapart.weights import Weights
 from training.candidates import Candidate
 from training.features import Features, count_skipped
 from training.fingerprint import RECIPE, fingerprint
-from training.metrics import balanced_accuracy_interval, summarize, wilson
+from training.metrics import balanced_accuracy_interval, summarize
 from training.options import TrainingOptions
 from training.protocol import Outcome
 from training.schedule import Budget

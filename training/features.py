@@ -8,7 +8,6 @@ decoding ahead of a two-core network of batch 32 gives 95 to 117 (`benchmarks/tr
 
 import hashlib
 import json
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier
 from tellapart.dataset import Sample
+from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, ImageError, sha256
 from tellapart.network import CPU_BATCH, FeatureExtractor, digest, serialize
 from tellapart.preprocess import Preprocessing
@@ -212,7 +212,7 @@ def _read(sample: Sample) -> bytes:
 
 def _in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`, computed by threads a bounded way ahead."""
-    workers = min(_MAX_WORKERS, len(os.sched_getaffinity(0)))
+    workers = min(_MAX_WORKERS, cpus())
     waiting = iter(items)
     with torch_threads(1), ThreadPoolExecutor(workers, "features", torch.set_num_threads, (1,)) as pool:
         ahead: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(waiting, workers * _AHEAD))

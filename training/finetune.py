@@ -48,6 +48,7 @@ class Job:
         checkpoint: file to write after every epoch; None for none.
         resume: go on at the checkpoint where it is of this job.
         seconds: of time to spend; None for as long as it takes.
+        before: seconds that the training spent before, on features and search.
         reserve: seconds of them to keep for what comes afterwards.
         reserve_pictures: the same, as pictures that go through the network then.
     """
@@ -65,13 +66,16 @@ class Job:
     checkpoint: Path | None = None
     resume: bool = True
     seconds: float | None = None
+    before: float = 0.0
     reserve: float = 0.0
     reserve_pictures: int = 0
 
     @property
     def identity(self) -> str:
         """What two jobs share that may go on at one another's checkpoint."""
-        same = replace(self, resume=True, seconds=None, reserve=0.0, reserve_pictures=0, cache=Path(), checkpoint=None)
+        same = replace(
+            self, resume=True, seconds=None, before=0.0, reserve=0.0, reserve_pictures=0, cache=Path(), checkpoint=None
+        )
         return hashlib.sha256(same.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
@@ -93,7 +97,7 @@ class Job:
         return Job(state=below("state", tensors), head=Head(head["weight"].numpy(), head["bias"].numpy()), **facts)
 
     def _facts(self) -> dict[str, Any]:
-        plain = ("backbone", "seed", "fixed_norm", "resume", "seconds", "reserve", "reserve_pictures")
+        plain = ("backbone", "seed", "fixed_norm", "resume", "seconds", "before", "reserve", "reserve_pictures")
         return {name: getattr(self, name) for name in plain} | {
             "train": [(str(s.path), s.class_index, s.sha256) for s in self.train],
             "val": [(str(s.path), s.class_index, s.sha256) for s in self.val],
@@ -156,7 +160,8 @@ def _fine_tune(
 ) -> Tuned | None:
     if checkpoint:
         trainer.restore(checkpoint)
-        budget.used_before = trainer.state.used
+        budget.used_before = trainer.state.used + trainer.state.before
+    trainer.state.before = job.before
     resumed = trainer.state.epoch
     pace = Pace(trainer.steps, budget, job.reserve, job.reserve_pictures / max(1, len(job.val)))
     with Stage(report, "fine-tune", total=len(job.train) * job.recipe.epochs) as stage:

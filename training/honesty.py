@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.dataset import Role
+from tellapart.intervals import wilson
 from tellapart.progress import Report, Stage
 from training.features import Features
-from training.metrics import wilson
 from training.protocol import Outcome
 from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split

@@ -3,7 +3,6 @@
 N pictures, C classes; targets (N,) class indices, probabilities (N, C).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ Floats = NDArray[np.floating[Any]]
 Targets = NDArray[np.int64]
 ECE_BINS = 15
 _DRAWS = 2000
-_Z95 = 1.959963984540054
 
 
 def summarize(targets: Targets, probabilities: Floats, class_names: Sequence[str]) -> dict[str, Any]:
@@ -91,13 +89,3 @@ def expected_calibration_error(targets: Targets, probabilities: Floats, bins: in
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(place, weights=correct - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(targets))
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927); (0, 1) where nothing was measured."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = correct / n, _Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)

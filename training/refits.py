@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.folds import Fold, few_folds
+from tellapart.intervals import wilson
 from training.head import Floats, Targets, fit_head
-from training.metrics import wilson
 
 MORE = 100  # pictures of a class
 _FRACTIONS = (0.25, 0.5, 1.0)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import ECE_BINS, Floats, Targets, expected_calibration_error, wilson
+from tellapart.intervals import wilson
+from training.metrics import ECE_BINS, Floats, Targets, expected_calibration_error
 
 _DRAWS = 200
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import Floats, Targets, wilson
+from tellapart.intervals import wilson
+from training.metrics import Floats, Targets
 
 PROMISES = (0.95, 0.98, 0.99)
 

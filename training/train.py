@@ -17,6 +17,7 @@ from tellapart.weights import Weights, load_weights
 from training.candidates import Candidate, Contest, contend, may_fine_tune
 from training.describe import Run, describe
 from training.distributed import World
+from training.durations import in_words
 from training.features import Features, FeatureSource, extract
 from training.honesty import gather_evidence
 from training.logs import RunLog
@@ -96,8 +97,17 @@ def _train(
         write_predictions(folder, _judged(outcome, [c.slug for c in dataset.classes]))
         write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, winner.source)
         stage.advance()
+    if budget.left < 0:
+        report(Progress("budget", note=_overrun(budget), finished=True))
     log.scalars({f"held_out/{name}": info.metrics[name] for name in ("accuracy", "balanced_accuracy", "ece")}, 0)
     return info
+
+
+def _overrun(budget: Budget) -> str:
+    return (
+        f"training took {in_words(budget.used)}, more than the {in_words(budget.seconds or 0)} of --budget: "
+        "it bounds fine-tuning, while features, head and report take what they need"
+    )
 
 
 def _strangers(dataset: Dataset, source: FeatureSource, report: Report) -> NDArray[np.float32]:

@@ -58,12 +58,18 @@ class Epoch:
 
 @dataclass
 class State:
-    """Where a training stands beside its tensors; the facts of a checkpoint."""
+    """Where a training stands beside its tensors; the facts of a checkpoint.
+
+    Attributes:
+        used: seconds of its time, all that processes before this one spent included.
+        before: seconds that this process spent on other things before it began.
+    """
 
     epoch: int = 0
     step: int = 0
     best: int = 0
     used: float = 0.0
+    before: float = 0.0
     curves: list[Epoch] = field(default_factory=list)
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.metrics import wilson
+from tellapart.intervals import wilson
 from training.refits import MORE
 
 FEW_JUDGED = 20  # pictures of a class below which its shares say little

@@ -172,6 +172,16 @@ def test_time_spent_before_a_kill_counts(job: Job, tmp_path: Path) -> None:
     assert used + again.now <= 44
 
 
+def test_what_a_killed_process_spent_on_features_counts_too(job: Job, tmp_path: Path) -> None:
+    """20 s of features and some of fine-tuning, killed; features that are cached now take 1 s."""
+    clock, checkpoint = Clock(), tmp_path / "checkpoint"
+    first = replace(job, recipe=replace(RECIPE, epochs=1000), seconds=40.0, before=20.0, checkpoint=checkpoint)
+    tune(first, clock=clock, go_on=lambda row: row.epoch < 2)
+    again = Clock()
+    assert tune(replace(first, seconds=59.0, before=1.0), clock=again).resumed == 2
+    assert 20 + clock.now + 1 + again.now <= 64
+
+
 def test_it_ends_when_validation_has_not_improved_for_long(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     import training.trainer
 

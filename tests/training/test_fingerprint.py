@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import training.fingerprint
 from tellapart.dataset import Dataset
 from training.fingerprint import fingerprint
 from training.options import Mode, TrainingOptions
@@ -39,6 +40,17 @@ def test_every_option_counts(make_dataset: Callable[..., Dataset], tmp_path: Pat
     assert OTHER.keys() == {f.name for f in fields(TrainingOptions)}
     seen = {fingerprint(dataset, replace(usual, **{name: value})) for name, value in OTHER.items()}
     assert len(seen | {fingerprint(dataset, usual)}) == len(OTHER) + 1
+
+
+@pytest.mark.usefixtures("torch_home")
+def test_a_gpu_that_came_later_counts_where_auto_would_take_it(
+    make_dataset: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, asked = make_dataset(tmp_path / "a"), [TrainingOptions(), TrainingOptions(device="cpu")]
+    monkeypatch.setattr(training.fingerprint, "visible_gpus", lambda: [])
+    before = [fingerprint(dataset, options) for options in asked]
+    monkeypatch.setattr(training.fingerprint, "visible_gpus", lambda: ["0"])
+    assert [fingerprint(dataset, o) != b for o, b in zip(asked, before, strict=True)] == [True, False]
 
 
 def test_weights_that_auto_prefers_and_that_came_later_count(

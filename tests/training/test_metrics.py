@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from training.metrics import balanced_accuracy, confusion, expected_calibration_error, per_class, summarize, wilson
+from tellapart.intervals import wilson
+from training.metrics import balanced_accuracy, confusion, expected_calibration_error, per_class, summarize
 
 
 @pytest.fixture
