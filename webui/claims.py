@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tellapart.files import readable_disk_errors
 from webui.database import Database
-from webui.jobs import Job, Kind, State, utc_now
+from webui.jobs import Job, Kind, State, WorkerSeen, utc_now
 
 LEASE = timedelta(seconds=30)
+_FORGOTTEN = timedelta(hours=1)
 _HELD = (State.RUNNING, State.STOPPING)
 
 
@@ -61,6 +62,18 @@ class Claims:
         """Say that nothing is done for a claim any more; its lock file stays locked while the job's process has it."""
         self._at_work.discard(claim.job.id)
         os.close(claim.lock)
+
+    def say_here(self) -> None:
+        """Say that this worker is there; those that were not seen for long are forgotten."""
+        now = utc_now()
+        with self._database.writing() as session:
+            session.execute(delete(WorkerSeen).where(WorkerSeen.seen < now - _FORGOTTEN))
+            session.merge(WorkerSeen(worker=self._worker, seen=now))
+
+    def say_gone(self) -> None:
+        """Say that it ends."""
+        with self._database.writing() as session:
+            session.execute(delete(WorkerSeen).where(WorkerSeen.worker == self._worker))
 
     def waiting(self) -> bool:
         """Whether a job waits."""

@@ -11,7 +11,7 @@ from tellapart.wire import ServiceError
 from webui.client import Unavailable
 from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check
 from webui.estimate import estimate
-from webui.job_pages import find_job, fragment, visible_job
+from webui.job_pages import find_job, fragment, number, visible_job
 from webui.jobs import AlreadyThere, Job, Kind
 from webui.login import asks, current_user
 from webui.parts import parts
@@ -25,12 +25,13 @@ def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
         classifiers, resting = parts().catalog.classifiers(), ""
     except Unavailable as error:
         classifiers, resting = [], str(error)
-    settings = parts().settings
+    settings, jobs = parts().settings, parts().jobs.list(current_user(), most=8)
     return render_template(
         "web/index.html",
         classifiers=classifiers,
         resting=resting,
-        jobs=parts().jobs.list(current_user(), most=8),
+        jobs=jobs,
+        no_worker=parts().jobs.wait_for_nobody(jobs),
         form=form,
         problem=problem,
         sources=[(source, lacking(source, settings)) for source in SOURCES],
@@ -77,11 +78,19 @@ def _start(plan: CreatePlan) -> AnyResponse:
 
 
 def _look_page(job: Job) -> str:
-    form, options = CreateForm.of_options(job.options), job.options
+    form, options = CreateForm.of_job(job), job.options
     words = estimate(
         len(options["classes"]), int(form.per_class), options["sources"], parts().jobs.list(current_user(), most=100)
     )
-    return render_template("web/create_look.html", job=job, form=form, live=fragment(job), estimate=words)
+    standing = parts().jobs.standing(job)
+    return render_template(
+        "web/create_look.html",
+        job=job,
+        form=form,
+        live=fragment(job, standing),
+        seen=number(job, standing),
+        estimate=words,
+    )
 
 
 def _refuse_other_classifier(plan: CreatePlan) -> None:

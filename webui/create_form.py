@@ -1,6 +1,5 @@
 """The form that a classifier is made with: what was typed, and what is wrong with it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tellapart.names import ClassName, check_name, parse_class_names
 from tellapart.settings import Settings
 from tellapart.source_list import SOURCES, lacking
 from webui.job_command import SAMPLES_PER_CLASS
+from webui.jobs import Job
 from webui.mail import check_address
 
 DEFAULT_PER_CLASS = 200
@@ -21,6 +21,7 @@ MOST_PER_CLASS = 5_000
 MOST_PICTURES = 100_000
 _TEXT = 20_000
 _NAME_LENGTH = 50
+_FOLDER = "folder:"
 
 
 class FormProblem(UsageError):
@@ -52,9 +53,22 @@ class CreateForm:
         return CreateForm(classes=classes, sources=tuple(form.getlist("sources"))[: len(SOURCES) + 1], **texts)
 
     @staticmethod
-    def of_options(options: Mapping[str, Any]) -> "CreateForm":
-        """What was typed for a sample, to go back to the form with."""
-        return CreateForm(**options["form"] | {"sources": tuple(options["form"]["sources"])})
+    def of_job(job: Job) -> "CreateForm":
+        """What was typed for a sample or a create, to go back to the form with."""
+        options = job.options
+        if typed := options.get("form"):
+            return CreateForm(**typed | {"sources": tuple(typed["sources"])})
+        words = [source for source in options["sources"] if not source.startswith(_FOLDER)]
+        folders = [source.removeprefix(_FOLDER) for source in options["sources"] if source not in words]
+        return CreateForm(
+            classes=", ".join(options["classes"]),
+            name=job.name,
+            sources=tuple(words),
+            folder="".join(folders),
+            license=options.get("license", LicenseFilter.ANY),
+            per_class=str(options["per_class"]),
+            email=job.email,
+        )
 
     @property
     def class_list(self) -> list[str]:
@@ -149,7 +163,7 @@ def _folder(text: str, allowed: bool) -> tuple[str, ...]:
         raise UsageError(
             f"there is no folder {text[:200]!r}", "Write its whole path, with a folder for each class in it"
         )
-    return (f"folder:{path}",)
+    return (f"{_FOLDER}{path}",)
 
 
 def _license(text: str) -> LicenseFilter:

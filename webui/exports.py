@@ -16,6 +16,7 @@ from webui.client import Unavailable
 KINDS = {"onnx": "ONNX", "torchscript": "TorchScript", "pt": "PyTorch"}
 SECONDS = 100.0
 WAIT = 3.0  # for another export
+UNFINISHED = ".part"  # what the folder of an export ends in until it is whole
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +50,7 @@ class Exports:
             shutil.rmtree(self._place(tag, kind), ignore_errors=True)
 
     def _make(self, tag: str, kind: str, made: Path) -> Path:
-        part = made.with_suffix(".part")
+        part = made.with_suffix(UNFINISHED)
         shutil.rmtree(part, ignore_errors=True)
         command = [sys.executable, "-m", "cli", "export", tag, "--format", kind, "--out", str(part)]
         environment = {**os.environ, "TELLAPART_HOME": str(self._settings.home)}

@@ -1,4 +1,4 @@
-"""The page of a job: how far it is, live, and stopping and resuming it."""
+"""The page of a job: how far it is, live, and stopping, resuming and forgetting it."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ from tellapart.errors import TellapartError
 from webui.events import Now, open_stream
 from webui.job_command import dataset_folder
 from webui.job_view import view
-from webui.jobs import AlreadyThere, Job, Kind
+from webui.jobs import AlreadyThere, Job, Kind, Standing
 from webui.login import current_user, mine
 from webui.parts import parts
 from webui.thumbnails import thumbnail
@@ -37,17 +37,20 @@ def show(job_id: str) -> AnyResponse:
     job = find_job(job_id)
     if job.kind == Kind.SAMPLE:
         return redirect(url_for("create.look", job_id=job.id))
-    return make_response(render_template("web/job.html", job=job, live=fragment(job), kind=KIND_WORDS[job.kind]))
+    standing = parts().jobs.standing(job)
+    live, seen = fragment(job, standing), number(job, standing)
+    return make_response(render_template("web/job.html", job=job, live=live, seen=seen, kind=KIND_WORDS[job.kind]))
 
 
 @blueprint.get("/<job_id>/live")
 def live(job_id: str) -> Response:
     """The part of the page that changes, for pages without a stream; 304 where it is as the page has it."""
     job = find_job(job_id)
-    response = make_response(fragment(job))
+    standing = parts().jobs.standing(job)
+    response = make_response(fragment(job, standing))
     response.headers["X-Job-Active"] = "yes" if job.active else "no"
     response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(_number(job))
+    response.set_etag(number(job, standing))
     response.make_conditional(request)
     return response
 
@@ -60,7 +63,10 @@ def events(job_id: str) -> Response:
 
     def look() -> Now | None:
         job = parts().jobs.find(job_id, asker)
-        return Now(_number(job), partial(fragment, job), not job.active) if job else None
+        if job is None:
+            return None
+        standing = parts().jobs.standing(job)
+        return Now(number(job, standing), partial(fragment, job, standing), not job.active)
 
     stream = open_stream(look, request.headers.get("Last-Event-ID", "") or request.args.get("seen", ""))
     if stream is None:
@@ -89,6 +95,15 @@ def resume(job_id: str) -> AnyResponse:
     return redirect(url_for(".show", job_id=job_id), 303)
 
 
+@blueprint.post("/<job_id>/remove")
+def remove(job_id: str) -> AnyResponse:
+    """Forget a job that has ended; its pictures and its classifier stay."""
+    job = find_job(job_id)
+    parts().jobs.remove(job.id)
+    flash(f"The job for {job.name} is forgotten. Its pictures are kept." if not job.active else "It is still at work.")
+    return redirect(url_for("pages.index"), 303)
+
+
 @blueprint.get("/<job_id>/pictures/<digest>.jpg")
 def picture(job_id: str, digest: str) -> Response:
     """A small copy of one of the pictures that a job collected, without the camera's data."""
@@ -115,14 +130,14 @@ def visible_job(running: AlreadyThere) -> str:
     return running.job_id
 
 
-def fragment(job: Job) -> str:
+def fragment(job: Job, standing: Standing) -> str:
     """The part of a job's page that changes."""
     template = "web/sample_live.html" if job.kind == Kind.SAMPLE else "web/job_live.html"
-    ahead = parts().jobs.ahead(job) if job.active else 0
     return render_template(
-        template, job=job, shown=view(job, parts().settings), state=STATE_WORDS[job.state], ahead=ahead
+        template, job=job, shown=view(job, parts().settings), state=STATE_WORDS[job.state], standing=standing
     )
 
 
-def _number(job: Job) -> str:
-    return f"{job.revision}"
+def number(job: Job, standing: Standing) -> str:
+    """Another one whenever that part is another."""
+    return f"{job.revision}.{standing.ahead}.{standing.worker:d}"

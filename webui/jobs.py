@@ -7,11 +7,12 @@ run (`webui.claims`). So a lost message, a killed worker or a restart of the mac
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, String, Text, or_, select
+from sqlalchemy import JSON, String, Text, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tellapart.errors import UsageError
@@ -40,6 +41,8 @@ class State(StrEnum):
 
 ACTIVE = (State.QUEUED, State.RUNNING, State.STOPPING)
 RESUMABLE = (State.STOPPED, State.FAILED)
+MOST_ACTIVE = 30  # unfinished jobs of one person
+_PRESENT = timedelta(seconds=20)  # since a worker was last seen
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -103,6 +106,22 @@ class Job(Base):
         self.revision += 1
 
 
+class WorkerSeen(Base):
+    """A worker that is there, and when it last said so."""
+
+    __tablename__ = "workers"
+    worker: Mapped[str] = mapped_column(String(200), primary_key=True)
+    seen: Mapped[datetime] = mapped_column(Moment)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an unfinished job stands: how many are done before it, and whether a worker is there to do any."""
+
+    ahead: int = 0
+    worker: bool = True
+
+
 class AlreadyThere(UsageError):
     """There is an unfinished job of this kind for this name; `job_id` is its id."""
 
@@ -124,7 +143,7 @@ class Jobs:
         """Put a job in the queue.
 
         Raises:
-            UsageError: the name cannot be one of a classifier.
+            UsageError: the name cannot be one of a classifier, or too many jobs of theirs are unfinished.
             AlreadyThere: an unfinished job of this kind works on this name.
         """
         if kind is not Kind.SAMPLE:
@@ -136,6 +155,7 @@ class Jobs:
         with self._database.exclusive() as session:
             if name and (other := _unfinished(session, kind, name)):
                 raise AlreadyThere(other)
+            _refuse_many(session, owner)
             session.add(job)
         self._wake()
         return job
@@ -164,11 +184,25 @@ class Jobs:
         with self._database.reading() as session:
             return list(session.scalars(query.limit(most)))
 
-    def ahead(self, job: Job) -> int:
-        """How many jobs are worked on before a queued one."""
-        query = select(Job.id).where(Job.state.in_(ACTIVE), Job.kind != Kind.SAMPLE, Job.queued < job.queued)
+    def standing(self, job: Job) -> Standing:
+        """Where a job stands now."""
+        if not job.active:
+            return Standing()
+        before = select(func.count()).where(Job.state.in_(ACTIVE), Job.kind != Kind.SAMPLE, Job.queued < job.queued)
         with self._database.reading() as session:
-            return len(session.scalars(query).all())
+            return Standing(session.scalar(before) or 0, _somebody_works(session))
+
+    def wait_for_nobody(self, jobs: Sequence[Job]) -> bool:
+        """Whether one of these jobs is unfinished and no worker is there to do it."""
+        with self._database.reading() as session:
+            return any(job.active for job in jobs) and not _somebody_works(session)
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job that is not active; what it has made stays."""
+        with self._database.exclusive() as session:
+            job = session.get(Job, job_id)
+            if job and not job.active:
+                session.delete(job)
 
     def stop(self, job_id: str) -> None:
         """Let a job stop: one that waits at once, one that runs once its work is safe; others stay as they are."""
@@ -196,3 +230,15 @@ class Jobs:
 
 def _unfinished(session: Session, kind: Kind, name: str) -> Job | None:
     return session.scalar(select(Job).where(Job.kind == kind, Job.name == name, Job.state.in_(ACTIVE)).limit(1))
+
+
+def _refuse_many(session: Session, owner: str | None) -> None:
+    theirs = Job.owner == owner if owner else Job.owner.is_(None)
+    count = session.scalar(select(func.count()).where(Job.state.in_(ACTIVE), theirs)) or 0
+    if count >= MOST_ACTIVE:
+        raise UsageError(f"{count} jobs are unfinished", "Wait for some of them, or stop them")
+
+
+def _somebody_works(session: Session) -> bool:
+    recent = select(WorkerSeen.worker).where(WorkerSeen.seen > utc_now() - _PRESENT).limit(1)
+    return session.scalar(recent) is not None

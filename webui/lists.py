@@ -35,7 +35,8 @@ def classifiers() -> AnyResponse:
 @blueprint.get("/jobs")
 def jobs() -> str:
     """The jobs of who asks, the newest first."""
-    return render_template("web/jobs.html", jobs=parts().jobs.list(current_user(), most=_MOST_JOBS))
+    found = parts().jobs.list(current_user(), most=_MOST_JOBS)
+    return render_template("web/jobs.html", jobs=found, no_worker=parts().jobs.wait_for_nobody(found))
 
 
 @blueprint.get("/datasets")

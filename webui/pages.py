@@ -23,10 +23,9 @@ _ERRORS = (
 
 @blueprint.get("/")
 def index() -> str:
-    """The form to make a classifier (`?form=` goes on from a sample's), the jobs, and all classifiers."""
-    sample = parts().jobs.find(request.args.get("form", ""), current_user())
-    form = CreateForm.of_options(sample.options) if sample and sample.kind == Kind.SAMPLE else CreateForm()
-    return front_page(form)
+    """The form to make a classifier (`?form=` goes on from a job's), the jobs, and all classifiers."""
+    job = parts().jobs.find(request.args.get("form", ""), current_user())
+    return front_page(CreateForm.of_job(job) if job and job.kind != Kind.TRAIN else CreateForm())
 
 
 @blueprint.get("/api")

@@ -26,6 +26,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _WRITE_SECONDS = 0.5
 _BEAT_SECONDS = 2.0
 _STOP_SECONDS = 10.0
+_DRAIN_SECONDS = 5.0
 _MOST_POINTS = 500
 _KEPT_TEXT = "What it had done is kept: press Resume to go on there"
 
@@ -111,6 +112,8 @@ class _Child:
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._stages: dict[str, dict[str, Any]] = {}
         self._asked: float | None = None
+        self._over: float | None = None
+        self._silent = False
         self.last: dict[str, Any] = {}
         self.changed = False
         self._reader = Thread(target=self._read, name="job output", daemon=True)
@@ -121,21 +124,34 @@ class _Child:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._kill()
-        self._process.wait()
-        self._reader.join()
+        self._reader.join(_STOP_SECONDS)
+        with suppress(subprocess.TimeoutExpired):  # it hangs in the system; it keeps the lock file, and so its data set
+            self._process.wait(_STOP_SECONDS)
 
     def ended(self, wait: float) -> bool:
-        """Take in what the process says within so many seconds; True at its end."""
+        """Take in what the process says within so many seconds; True at its end.
+
+        What it started may keep its output open after its end, and is not waited for long.
+        """
+        if self._silent:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(wait)
+        else:
+            self._take_in(wait)
+        if self._asked and time.monotonic() - self._asked > _STOP_SECONDS:
+            self._kill()
+        if self._process.poll() is None:
+            return False
+        self._over = self._over or time.monotonic()
+        return self._silent or time.monotonic() - self._over > _DRAIN_SECONDS
+
+    def _take_in(self, wait: float) -> None:
         with suppress(Empty):
             line = self._lines.get(timeout=wait)
             while line is not None:
                 self._take(line)
                 line = self._lines.get_nowait()
-            self._process.wait()
-            return True
-        if self._asked and time.monotonic() - self._asked > _STOP_SECONDS:
-            self._kill()
-        return False
+            self._silent = True
 
     def stop(self) -> None:
         """Ask the process to stop; one that takes too long is ended outright, which loses nothing."""

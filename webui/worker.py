@@ -8,10 +8,11 @@ import logging
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from tellapart.errors import TellapartError
 from tellapart.settings import Settings, load_settings
-from webui import mail, samples
+from webui import leftovers, mail
 from webui.claims import Claims, this_process
 from webui.database import Database
 from webui.jobs import Kind
@@ -19,6 +20,7 @@ from webui.queue import Queue
 from webui.runner import Runner
 
 LOOK_SECONDS = 1.0
+_HERE_SECONDS = 5.0
 _SWEEP_SECONDS = 600.0
 _LANES = (frozenset(Kind), frozenset({Kind.SAMPLE}))  # what each thread may take, where the ones before it are busy
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ class Worker:
         self._claims = Claims(self._database, settings.home / "web" / "locks", this_process())
         self._runner = Runner(self._claims, settings, lambda: self.ending.is_set())  # noqa: PLW0108 (it is exchanged later)
         self._lanes = [(threading.Lock(), kinds) for kinds in _LANES]
-        self._swept = -_SWEEP_SECONDS
+        self._swept, self._said = -_SWEEP_SECONDS, -_HERE_SECONDS
 
     def work(self) -> None:
         """Do one job after the other until none is left that may run now."""
@@ -48,17 +50,26 @@ class Worker:
                     lane.release()
 
     def look(self) -> None:
-        """Take jobs back from workers that are gone, and wake up where a job waits.
+        """Say that it is there, take jobs back from workers that are gone, and wake up where a job waits.
 
         Raises:
             TellapartError: the database cannot be used.
         """
+        now = time.monotonic()
+        if now - self._said >= _HERE_SECONDS:
+            self._claims.say_here()
+            self._said = now
         self._claims.take_back_lost()
         if self._claims.waiting():
             self.queue.wake_if_empty()
-        if time.monotonic() - self._swept > _SWEEP_SECONDS:
-            self._swept = time.monotonic()
-            samples.forget_old(self._database, self._settings)
+        if now - self._swept > _SWEEP_SECONDS:
+            self._swept = now
+            leftovers.sweep(self._database, self._settings)
+
+    def leave(self) -> None:
+        """Say that it ends."""
+        with suppress(TellapartError):  # it is missed soon in any case
+            self._claims.say_gone()
 
     def keep_looking(self) -> None:
         """Look again and again until the end; what goes wrong is logged once, until it works again."""
@@ -94,7 +105,10 @@ def run(settings: Settings) -> None:
     )
     worker.ending = consumer.stop_flag
     threading.Thread(target=worker.keep_looking, name="looking", daemon=True).start()
-    consumer.run()
+    try:
+        consumer.run()
+    finally:
+        worker.leave()
 
 
 def main() -> int:

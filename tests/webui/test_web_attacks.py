@@ -620,7 +620,18 @@ def test_every_item_is_attacked() -> None:
 
 OPEN = {"static", "login.form", "login.enter", "pages.healthz", "pages.livez", "shares.show", "shares.picture"}
 EVERYBODYS = {  # who is logged in may use all classifiers and their pictures
-    *("pages.index", "pages.api", "create.submit", "uploads.form", "uploads.classify", "batches.start", "login.leave"),
+    *(
+        "lists.classifiers",
+        "lists.datasets",
+        "lists.jobs",
+        "pages.index",
+        "pages.api",
+        "create.submit",
+        "uploads.form",
+        "uploads.classify",
+        "batches.start",
+        "login.leave",
+    ),
     *("classifiers.show", "classifiers.report", "classifiers.card", "classifiers.card_markdown", "classifiers.export"),
     *("classifiers.dataset_zip", "classifiers.model_zip", "classifiers.learned", "classifiers.wrong"),
     *("classifiers.wrong_picture", "classifiers.confirm", "classifiers.change"),
@@ -629,11 +640,21 @@ EVERYBODYS = {  # who is logged in may use all classifiers and their pictures
     *("review_changes.train", "additions.add"),
 }
 OWNED = {
-    *("jobs.show", "jobs.live", "jobs.events", "jobs.picture", "jobs.stop", "jobs.resume", "create.look"),
+    *(
+        "jobs.show",
+        "jobs.live",
+        "jobs.events",
+        "jobs.picture",
+        "jobs.stop",
+        "jobs.resume",
+        "jobs.remove",
+        "create.look",
+    ),
     *("batches.show", "batches.add", "batches.part", "batches.json", "batches.csv"),
     *("results.show", "results.download", "results.download_csv", "results.picture", "results.heat_map"),
     *("results.explanation", "results.nearest", "results.tell", "shares.create", "shares.revoke"),
 }
+LAST = ("jobs.resume", "jobs.stop", "jobs.remove")  # as a stream of a job that goes on has no end
 MISSING = {
     "job_id": "A" * 22,
     "record_id": "A" * 16,
@@ -684,8 +705,14 @@ def test_what_is_ones_own_is_there_for_oneself_alone(site: Site) -> None:
         assert "holiday" not in text
     assert site.person("bob").get(site.address("jobs.live")).headers["X-Job-Active"] == "no"  # she resumed nothing
     assert site.person("").get(site.address("shares.show")).status_code == 200  # and took nothing back
-    there = {endpoint: ask(site, "bob", endpoint, site.address(endpoint))[0] for endpoint in sorted(OWNED)}
+    order = sorted(OWNED, key=lambda e: (LAST.index(e) if e in LAST else -1, e))
+    there = {endpoint: ask(site, "bob", endpoint, site.address(endpoint))[0] for endpoint in order}
     assert {endpoint: status for endpoint, status in there.items() if status == 404} == {}
+    job = site.app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "bobs-own", {}, owner="bob")
+    listed = {
+        (who, path): job.id in site.person(who).get(path).text for who in ("ann", "bob") for path in ("/", "/jobs")
+    }
+    assert listed == {("ann", "/"): False, ("ann", "/jobs"): False, ("bob", "/"): True, ("bob", "/jobs"): True}
 
 
 def test_who_is_not_logged_in_sees_only_what_is_open(site: Site) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.settings import Settings
 from webui.database import Database
-from webui.jobs import AlreadyThere, Job, Jobs, Kind, State
+from webui.jobs import MOST_ACTIVE, AlreadyThere, Job, Jobs, Kind, Standing, State
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"classes": ["cat", "dog"]}
@@ -60,7 +60,26 @@ def test_a_name_has_one_unfinished_job_of_a_kind(jobs: Jobs) -> None:
     second = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     with pytest.raises(AlreadyThere):
         jobs.resume(first.id)
-    assert jobs.ahead(second) == 1
+    assert jobs.standing(second) == Standing(ahead=1, worker=False)
+
+
+def test_nobody_fills_the_queue_for_all(jobs: Jobs) -> None:
+    for owner in ("ann", None):
+        made = [jobs.enqueue(Kind.CREATE, f"{owner or 'x'}-{n}", OPTIONS, owner=owner) for n in range(MOST_ACTIVE)]
+        with pytest.raises(UsageError, match=f"{MOST_ACTIVE} jobs are unfinished"):
+            jobs.enqueue(Kind.SAMPLE, "", OPTIONS, owner=owner)
+        jobs.stop(made[0].id)
+        jobs.enqueue(Kind.SAMPLE, "", OPTIONS, owner=owner)
+
+
+def test_a_job_is_forgotten_once_it_has_ended(jobs: Jobs) -> None:
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    jobs.remove(job.id)
+    assert [there.id for there in jobs.list()] == [job.id]
+    jobs.stop(job.id)
+    jobs.remove(job.id)
+    jobs.remove(job.id)
+    assert jobs.list() == []
 
 
 @pytest.mark.parametrize("name", ["", "../pets", "Pets", "p" * 64, "pets\n", "<b>"])

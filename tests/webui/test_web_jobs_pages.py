@@ -32,6 +32,7 @@ from webui.words import duration_words, stage_words
 
 OPTIONS = {"classes": ["cat", "dog"], "sources": ["openverse"], "license": "any", "per_class": 20}
 GOOD = {"classes": "cat, dog", "sources": "openverse", "license": "any", "per_class": "20", "action": "start"}
+FORM = {"classes": "cat, dog", "name": "", "sources": ["openverse"], "folder": "", "license": "any", "email": ""}
 NASTY = [
     "<script>alert(1)</script>",
     "../../etc/passwd",
@@ -233,6 +234,8 @@ def test_the_page_shows_phases_classes_and_pictures(
     web: FlaskClient, jobs: Jobs, database: Database, settings: Settings, make_photo: Callable[..., bytes]
 ) -> None:
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    assert "No worker is running" in web.get(f"/jobs/{job.id}").text
+    Claims(database, settings.home / "web" / "locks", this_process()).say_here()
     assert "It starts in a moment." in web.get(f"/jobs/{job.id}").text
     digests = fill(settings.datasets / "pets", {"cat": 3}, make_photo)
     stages = [stage("collect cat", 10, counts={"kept": 10, "rejected": 4}), stage("collect dog", 5)]
@@ -338,6 +341,42 @@ def test_stop_and_resume_are_buttons(
     assert jobs.find(job.id).state == State.QUEUED  # type: ignore[union-attr]
 
 
+def test_what_waits_says_so_where_no_worker_is(
+    web: FlaskClient, jobs: Jobs, database: Database, settings: Settings
+) -> None:
+    first, second = (jobs.enqueue(Kind.CREATE, name, OPTIONS) for name in ("pets", "cars"))
+    sample = jobs.enqueue(Kind.SAMPLE, "", {**OPTIONS, "form": FORM})
+    paths = ("/", "/jobs", f"/jobs/{first.id}", f"/create/{sample.id}")
+    note = "No worker is running, so nothing is done. Start one with <code>tellapart worker</code>"
+    assert [note in web.get(path).text for path in paths] == [True] * 4
+    claims = Claims(database, settings.home / "web" / "locks", this_process())
+    seen = web.get(f"/jobs/{second.id}/live").headers["ETag"]
+    claims.say_here()
+    assert [note in web.get(path).text for path in paths] == [False] * 4
+    asked = web.get(f"/jobs/{second.id}/live", headers={"If-None-Match": seen})
+    assert "After 1 other job." in asked.text
+    jobs.stop(first.id)
+    asked = web.get(f"/jobs/{second.id}/live", headers={"If-None-Match": asked.headers["ETag"]})
+    assert "It starts in a moment." in asked.text
+
+
+def test_a_stopped_job_is_changed_or_forgotten(web: FlaskClient, jobs: Jobs, settings: Settings) -> None:
+    options = OPTIONS | {"sources": ["openverse", f"folder:{settings.home}"], "license": "commercial"}
+    job = jobs.enqueue(Kind.CREATE, "pets", options, "ann@example.org")
+    assert web.post(f"/jobs/{job.id}/remove").location == "/"
+    assert jobs.find(job.id) is not None, "it is still at work"
+    jobs.stop(job.id)
+    page = web.get(f"/jobs/{job.id}").text
+    assert re.search(rf'href="/\?form={job.id}"[^>]*>Change the settings<', page)
+    form = web.get(f"/?form={job.id}").text
+    for value in ("cat, dog", "pets", str(settings.home), "20", "ann@example.org"):
+        assert f'value="{value}"' in form
+    assert re.search(r'value="commercial" selected', form)
+    assert "Forget this job" in page
+    web.post(f"/jobs/{job.id}/remove")
+    assert jobs.find(job.id) is None
+
+
 @pytest.mark.parametrize("tail", ["", "/live", "/events", "/pictures/" + "0" * 64 + ".jpg", "/pictures/..%2Fx.jpg"])
 def test_unknown_and_foreign_jobs_are_the_same_404(web: FlaskClient, jobs: Jobs, tail: str) -> None:
     foreign = jobs.enqueue(Kind.CREATE, "pets", OPTIONS, owner="somebody")
@@ -389,21 +428,21 @@ def test_a_stream_tells_every_change_and_ends_with_the_job(
     assert answer.mimetype == "text/event-stream"
     told = answer.iter_encoded()
     assert next(told) == b"retry: 2000\n\n"
-    assert next(told).startswith(b"event: state\nid: 0\ndata: ")
+    assert next(told).startswith(b"event: state\nid: 0.0.0\ndata: ")
     change(database, job, state=State.RUNNING, stages=[stage("collect cat", 7)])
     second = next(told).decode()
-    assert second.startswith("event: state\nid: 1\n")
+    assert second.startswith("event: state\nid: 1.0.0\n")
     assert "7 of up to 40 pictures" in second
     assert all(line.startswith(("event: ", "id: ", "data: ")) for line in second.rstrip().split("\n"))
     change(database, job, state=State.DONE, finished=utc_now())
-    assert next(told).startswith(b"event: state\nid: 2\n")
-    assert list(told) == [b"event: end\nid: 2\ndata: \n\n"]
+    assert next(told).startswith(b"event: state\nid: 2.0.1\n")
+    assert list(told) == [b"event: end\nid: 2.0.1\ndata: \n\n"]
 
 
 def test_a_stream_goes_on_after_the_last_event_that_came(web: FlaskClient, jobs: Jobs, database: Database) -> None:
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     done = change(database, job, state=State.DONE, finished=utc_now())
-    path, seen = f"/jobs/{job.id}/events", str(done.revision)
+    path, seen = f"/jobs/{job.id}/events", f"{done.revision}.0.1"
     assert "event: state" not in web.get(path, headers={"Last-Event-ID": seen}).text
     assert "event: state" not in web.get(f"{path}?seen={seen}").text
     assert "event: state" in web.get(path, headers={"Last-Event-ID": "0"}).text

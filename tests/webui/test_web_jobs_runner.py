@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from tellapart.errors import TellapartError
 from tellapart.settings import Settings
-from webui import runner, samples
+from webui import leftovers, runner
 from webui.claims import LEASE, Claim, Claims, this_process
 from webui.database import Database
 from webui.job_command import job_command, sample_folder
-from webui.jobs import Job, Jobs, Kind, State, utc_now
+from webui.jobs import Job, Jobs, Kind, State, WorkerSeen, utc_now
 from webui.queue import Queue, SignedJson
 from webui.runner import Runner
 from webui.worker import Worker
@@ -209,7 +209,7 @@ def run(lite: tuple[Jobs, Claims], settings: Settings, monkeypatch: pytest.Monke
             while not reread(jobs, job).stages:
                 assert work.is_alive()
             meanwhile(job)
-        work.join(30)
+        work.join(120)
         assert not work.is_alive()
         return reread(jobs, job)
 
@@ -242,6 +242,26 @@ def test_a_job_that_fails_says_what_to_do(run: Callable[..., Job], program: str,
     assert job.state == State.FAILED
     assert error in job.error
     assert fix in job.fix
+
+
+def test_a_job_whose_output_is_closed_is_still_followed(run: Callable[..., Job], lite: tuple[Jobs, Claims]) -> None:
+    program = PROGRESS + "import os; os.close(1)\nwhile True: time.sleep(0.02)\n"
+    job = run(program, lambda job: lite[0].stop(job.id))
+    assert job.state == State.STOPPED
+
+
+def test_what_a_job_left_running_keeps_nobody_waiting(
+    run: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runner, "_DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(runner, "_STOP_SECONDS", 0.1)
+    script = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+    program = f"import subprocess; subprocess.Popen([sys.executable, '-c', {script!r}], start_new_session=True)\n"
+    program += f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.02)\ntell('result', tag='pets:1')"
+    try:
+        assert run("import os\n" + program).state == State.DONE
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_a_job_stops_when_somebody_stops_it(run: Callable[..., Job], lite: tuple[Jobs, Claims]) -> None:
@@ -379,6 +399,25 @@ def test_a_worker_wakes_itself_where_a_message_was_lost(settings: Settings) -> N
     database.close()
 
 
+def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings: Settings) -> None:
+    jobs, _ = lite
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    worker = Worker(settings)
+    assert jobs.wait_for_nobody([job])
+    worker.look()
+    assert jobs.standing(job).worker
+    assert not jobs.wait_for_nobody([job])
+    with (database := Database(settings)).writing() as session:
+        session.scalars(select(WorkerSeen)).one().seen = utc_now() - timedelta(seconds=30)
+    assert not jobs.standing(job).worker
+    worker._said = -60.0
+    worker.look()
+    worker.leave()
+    assert jobs.wait_for_nobody([job])
+    assert not jobs.wait_for_nobody([])
+    database.close()
+
+
 def test_old_samples_are_forgotten_with_their_pictures(lite: tuple[Jobs, Claims], settings: Settings) -> None:
     jobs, _ = lite
     database = Database(settings)
@@ -387,14 +426,33 @@ def test_old_samples_are_forgotten_with_their_pictures(lite: tuple[Jobs, Claims]
     with database.writing() as session:
         for job in (*made[:2], kept):
             row = session.get_one(Job, job.id)
-            row.created, row.state = utc_now() - samples.KEEP * 2, State.DONE
+            row.created, row.state = utc_now() - leftovers.KEEP * 2, State.DONE
         session.get_one(Job, made[1].id).state = State.RUNNING
     for job in made:
         (sample_folder(job, settings) / "images").mkdir(parents=True)
-    samples.forget_old(database, settings)
+    leftovers.sweep(database, settings)
     with database.reading() as session:
         assert set(session.scalars(select(Job.id))) == {made[1].id, made[2].id, kept.id}
     assert [sample_folder(job, settings).exists() for job in made] == [False, True, True]
+    database.close()
+
+
+def test_files_of_jobs_that_are_gone_are_swept_away(lite: tuple[Jobs, Claims], settings: Settings) -> None:
+    jobs, _ = lite
+    database, web = Database(settings), settings.home / "web"
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    old = [web / "jobs" / "gone.log", web / "locks" / "gone.lock", settings.cache / "exports" / "pets-v1-pt.part"]
+    held, kept = web / "locks" / "held.lock", [web / "jobs" / f"{job.id}.log", web / "locks" / "pets.lock"]
+    fresh = [web / "jobs" / "fresh.log", settings.cache / "exports" / "pets-v2-pt.part"]
+    for path in (*old, held, *kept, *fresh):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if path.suffix == ".part" else path.touch()
+        if path not in fresh:
+            os.utime(path, (0, 0))
+    with held.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        leftovers.sweep(database, settings)
+    assert [path for path in (*old, held, *kept, *fresh) if path.exists()] == [held, *kept, *fresh]
     database.close()
 
 
@@ -438,12 +496,12 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
         assert len(below) == 1
         worker.kill()
         worker.wait()
-        assert psutil.wait_procs(below, 25)[1] == []
+        assert psutil.wait_procs(below, 120)[1] == []
 
         worker = start_worker(settings)
         until_more_is_kept(worker, jobs, job, done)
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(25) == 0
+        assert worker.wait(120) == 0
         assert reread(jobs, job).state == State.QUEUED
 
         worker = start_worker(settings)
@@ -454,4 +512,4 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
         assert now.result["kept"] == {"cat": MANY // 2, "dog": MANY // 2}
     finally:
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(25) == 0
+        assert worker.wait(120) == 0
