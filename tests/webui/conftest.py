@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.serving import make_server
@@ -45,6 +47,10 @@ ARGUMENTS = (
     "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100 "
     "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
+_SHOWN = """return [...document.querySelectorAll(arguments[0])].find(
+  (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.includes(arguments[1])) ?? null"""
+_NAMED = """return [...document.querySelectorAll("button, a")].find(
+  (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.trim() === arguments[0]) ?? null"""
 REPORT = (
     '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
     "<p>A report</p><script>alert(1)</script>"
@@ -240,7 +246,11 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(params=SIZES)
-def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+def browser(
+    request: pytest.FixtureRequest,
+    chromium: webdriver.Chrome,
+    serve: Any,
+) -> Iterator[webdriver.Chrome]:
     """Chromium as a phone and as a desktop; afterwards it may have had nothing to complain about.
 
     Answers of 400 to bad input are no complaint.
@@ -251,8 +261,65 @@ def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Itera
     chromium.get_log("browser")
     yield chromium
     chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    chromium.get("about:blank")
     assert said(chromium) == []
     chromium.delete_all_cookies()
+
+
+class Page:
+    """Waits for what a page is to show, however often the page exchanges its parts or is loaded anew meanwhile.
+
+    A part that was found may be gone before it is read or pressed, which the browser says in many ways: all of them
+    mean to look again. What is still wrong in the end is told.
+    """
+
+    def __init__(self, browser: webdriver.Chrome) -> None:
+        self._browser = browser
+
+    def until(self, true: Callable[[webdriver.Chrome], Any], what: str = "", seconds: float = 90) -> Any:
+        """The first value that counts as true."""
+        deadline, error = time.monotonic() + seconds, None
+        while time.monotonic() < deadline:
+            try:
+                if value := true(self._browser):
+                    return value
+                error = None
+            except WebDriverException as trouble:
+                error = trouble
+            time.sleep(0.05)
+        pytest.fail(f"not within {seconds:.0f} s: {what or true}; {error or ''} the page says: {self._words()}")
+
+    def shown(self, selector: str, text: str = "", seconds: float = 90) -> Any:
+        """The first element that can be seen and has this text, as soon as there is one."""
+        return self.until(lambda b: b.execute_script(_SHOWN, selector, text), f"{selector} with {text!r}", seconds)
+
+    def press(self, words: str) -> None:
+        """Press the button or link with these words."""
+        tried = False
+
+        def pressed(browser: webdriver.Chrome) -> bool:
+            nonlocal tried
+            button = browser.execute_script(_NAMED, words)
+            if button is None:
+                return tried  # what it leads to is there already
+            tried = True
+            button.click()
+            return True
+
+        self.until(pressed, f"a button {words!r}")
+
+    def fits(self) -> bool:
+        """Whether nothing is wider than the screen."""
+        return bool(self._browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
+
+    def _words(self) -> str:
+        return str(self._browser.execute_script("return document.body.innerText"))[:2000]
+
+
+@pytest.fixture
+def page(chromium: webdriver.Chrome) -> Page:
+    """The page that Chromium shows; it is asked by scripts of the test's own, also where the page may have none."""
+    return Page(chromium)
 
 
 def said(browser: webdriver.Chrome) -> list[str]:

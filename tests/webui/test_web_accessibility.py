@@ -1,12 +1,14 @@
 """Every page in real Chromium, light and dark, phone and desktop: axe-core finds no violation of WCAG 2.2 AA."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from werkzeug.datastructures import FileStorage, MultiDict
 
 from tellapart.dataset import Dataset
@@ -18,14 +20,18 @@ from tellapart.predictions import Judged, write_predictions
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from webui.app import create_app
-from webui.jobs import Kind, State
+from webui.jobs import Kind, State, utc_now
 
 AXE = (Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = """
 const done = arguments[arguments.length - 1];
-axe.run(document, { runOnly: { type: "tag", values: arguments[0] } }).then((found) => done(
-  found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))));
+const headings = document.querySelectorAll("h1").length;
+const frame = [[!document.title.trim(), "no title"], [headings !== 1, `${headings} main headings`],
+  [document.querySelector("nav") && document.querySelector("a").className !== "skip", "no way past the head"]];
+axe.run(document, { runOnly: { type: "tag", values: arguments[0] } }).then((found) => done([
+  ...frame.filter(([wrong]) => wrong).map(([, what]) => what),
+  ...found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))]));
 """
 PASSWORD = "a long enough one"
 pytestmark = pytest.mark.browser
@@ -33,14 +39,13 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def site(
-    browser: webdriver.Chrome,
     serve: Callable[[Any], str],
     service: Any,
     settings: Settings,
     isolated_home: Path,
     tiny_bundle: Callable[..., Any],
     make_photo: Callable[..., bytes],
-) -> Iterator[Any]:
+) -> Any:
     """The page over a stand-in service, with a classifier in the store and its data set: (url, app)."""
     dataset = Dataset.create(settings.datasets / "colours", "colours", parse_class_names(["red", "green", "blue"]), [])
     for number in range(9):
@@ -59,33 +64,45 @@ def site(
     app = create_app(
         Settings(home=settings.home, service_url=serve(service.app())), WTF_CSRF_ENABLED=False, TESTING=True
     )
-    yield serve(app), app
-    browser.get("about:blank")
+    return serve(app), app
 
 
-def violations(browser: webdriver.Chrome, url: str) -> list[str]:
-    browser.get(url)
+def violations(browser: webdriver.Chrome, url: str = "") -> list[str]:
+    """What is wrong with a page, or with the one that is shown, by axe-core; and its title, heading and skip link."""
+    if url:
+        browser.get(url)
     browser.execute_script(AXE)
     found: list[str] = browser.execute_async_script(RUN, RULES)
     return found
+
+
+def show_in(browser: webdriver.Chrome, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def pages(app: Any, upload_path: str, batch_path: str) -> list[str]:
     """The address of every kind of page."""
     jobs = app.extensions["tellapart"].jobs
     running = jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "bus"], "sources": ["gallery"], "per_class": 9})
-    failed = jobs.enqueue(Kind.TRAIN, "boats", {})
+    failed, stopped, done = (jobs.enqueue(Kind.TRAIN, name, {}) for name in ("boats", "hats", "cups"))
+    sample = jobs.enqueue(Kind.SAMPLE, "", running.options)
     with app.extensions["tellapart"].database.writing() as session:
         session.merge(failed).change(state=State.FAILED, error="there is no data set", fix="Make one")
+        session.merge(stopped).change(state=State.STOPPED)
+        figures = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "n": 9}
+        session.merge(done).change(state=State.DONE, result=figures, finished=utc_now())
     dataset = Dataset.open(app.extensions["tellapart"].settings.datasets / "colours")
     red = dataset.manifest.kept("red")[0]
     model = "/classifiers/colours"
     return [
-        *("/", "/classify", "/api", "/nothing-here", upload_path, batch_path),
+        *("/", "/classify", "/api", "/nothing-here", "/jobs", "/datasets", upload_path, batch_path),
+        *(f"{upload_path}/explanation", f"{upload_path}/nearest", f"/create/{sample.id}"),
         *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete"),
-        *(f"/jobs/{running.id}", f"/jobs/{failed.id}"),
+        *(f"/jobs/{job.id}" for job in (running, failed, stopped, done)),
         *("/datasets/colours", "/datasets/colours?show=suspects", f"/datasets/colours/pictures/red/{red.sha256}"),
         *("/datasets/colours/audit", "/datasets/colours?show=out"),
+        "/datasets/colours?show=cell&true=red&predicted=green",
     ]
 
 
@@ -94,15 +111,55 @@ def test_no_page_has_a_violation(
     browser: webdriver.Chrome, site: Any, scheme: str, make_picture: Callable[..., bytes], complaints: Any
 ) -> None:
     url, app = site
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
+    show_in(browser, scheme)
     found = {path: violations(browser, url + path) for path in pages(app, *uploaded(app, make_picture))}
     app.extensions["tellapart"].users.add("ann", PASSWORD)
     app.extensions["tellapart"].users._seen = None
     found["/login"] = violations(browser, url + "/login")
     assert {path: problems for path, problems in found.items() if problems} == {}
     assert [said for said in complaints(browser) if "nothing-here" not in said] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_state_has_a_violation(
+    browser: webdriver.Chrome, page: Any, site: Any, scheme: str, make_picture: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """What pages become while they are used: rows and tiles, an opened explanation, a link, marked pictures."""
+    url, _ = site
+    show_in(browser, scheme)
+    found = {}
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    for number in range(13):
+        (tmp_path / f"{number}.png").write_bytes(make_picture((20 * number, 200, 100)))
+    browser.get(url + "/classify")
+    send = browser.find_element(By.ID, "images").send_keys
+    send("\n".join(str(tmp_path / name) for name in ("0.png", "bad.png")))
+    page.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".job .working[hidden]")) == 2)
+    found["rows"] = violations(browser)
+    result = page.shown("[data-result]").get_attribute("data-result")
+    send("\n".join(str(tmp_path / f"{number}.png") for number in range(13)))
+    page.shown("#many-words", "All 13 are done")
+    found["tiles"] = violations(browser)
+    browser.get(url + result)
+    for piece in browser.find_elements(By.CSS_SELECTOR, "#why summary, .plain summary, .verdict summary"):
+        piece.click()
+    page.shown(".slider")
+    found["explained"] = violations(browser)
+    page.press("Send")
+    page.shown("#feedback-title", "Thank you")
+    page.press("Make a link")
+    link = page.shown("#link").get_attribute("value")
+    found["told and shared"] = violations(browser)
+    found["shared"] = violations(browser, link)
+    browser.get(url + "/datasets/colours")
+    page.shown(".tile img[src]")
+    for number in (0, 1):
+        page.shown(f"[data-index='{number}'] input").send_keys(Keys.SPACE)
+        page.shown(f"button[value={'remove' if number else 'keep'}]").click()
+        page.shown("#chosen", "1 picture marked")
+    page.shown("[data-index='2'] input").send_keys(Keys.SPACE)
+    found["marked"] = violations(browser)
+    assert {state: problems for state, problems in found.items() if problems} == {}
 
 
 def test_a_picture_without_words_would_be_seen(browser: webdriver.Chrome, site: Any) -> None:

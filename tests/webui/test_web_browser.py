@@ -9,7 +9,6 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tellapart.settings import Settings
 from webui.app import create_app
@@ -40,85 +39,79 @@ def files(tmp_path: Path, make_picture: MakePicture) -> list[str]:
     return [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
 
 
-def find(browser: webdriver.Chrome, selector: str, count: int = 1) -> list[Any]:
+def find(page: Any, selector: str, count: int = 1) -> list[Any]:
     """Wait until the page has so many of an element."""
-    return WebDriverWait(browser, 20).until(
-        lambda driver: (f := driver.find_elements(By.CSS_SELECTOR, selector)) and len(f) == count and f
+    found: list[Any] = page.until(
+        lambda b: (f := b.find_elements(By.CSS_SELECTOR, selector)) and len(f) == count and f, selector
     )
+    return found
 
 
-def await_title(browser: webdriver.Chrome, beginning: str) -> None:
-    WebDriverWait(browser, 20).until(lambda driver: driver.title.startswith(beginning))
+def await_title(page: Any, beginning: str) -> None:
+    page.until(lambda b: b.title.startswith(beginning), beginning)
 
 
-def fits(browser: webdriver.Chrome) -> bool:
-    """Whether nothing is wider than the screen."""
-    return bool(browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
-
-
-def test_pictures_are_answered_in_place(browser: webdriver.Chrome, url: str, files: list[str]) -> None:
+def test_pictures_are_answered_in_place(browser: webdriver.Chrome, page: Any, url: str, files: list[str]) -> None:
     browser.get(url + "/classify")
     assert not browser.find_element(By.CSS_SELECTOR, "#upload > button").is_displayed()
     browser.find_element(By.ID, "images").send_keys("\n".join(files))
-    find(browser, ".job .working[hidden]", 3)
+    find(page, ".job .working[hidden]", 3)
     jobs = browser.find_elements(By.CSS_SELECTOR, "#jobs .job")
     assert [job.find_element(By.CSS_SELECTOR, ".job-name").text for job in jobs] == ["a.png", "b.png", "c.png"]
     assert [job.find_element(By.CSS_SELECTOR, ".job-top").text for job in jobs] == ["red", "blue", ""]
     assert "99.2 %" in jobs[0].text
     assert "the file is not a picture" in jobs[2].text.lower()
     assert browser.find_element(By.ID, "status").text
-    assert fits(browser)
+    assert page.fits()
 
     jobs[0].find_element(By.TAG_NAME, "a").click()
-    await_title(browser, "red")
-    picture = browser.find_element(By.CSS_SELECTOR, ".picture img")
-    assert browser.execute_script("return arguments[0].naturalWidth", picture) == 64
-    assert fits(browser)
+    await_title(page, "red")
+    picture = page.shown(".picture img")
+    page.until(lambda b: b.execute_script("return arguments[0].naturalWidth", picture) == 64)
+    assert page.fits()
 
 
 def test_a_dropped_picture_is_known_when_it_is_pasted(
-    browser: webdriver.Chrome, url: str, make_picture: MakePicture
+    browser: webdriver.Chrome, page: Any, url: str, make_picture: MakePicture
 ) -> None:
     browser.get(url + "/classify")
     encoded = base64.b64encode(make_picture("lime")).decode()
     browser.execute_script(BRING, encoded, "drop")
-    assert "answered from the cache" not in find(browser, "[data-result]")[0].text
+    assert "answered from the cache" not in find(page, "[data-result]")[0].text
     browser.execute_script(BRING, encoded, "paste")
-    first, second = find(browser, "[data-result]", 2)
+    first, second = find(page, "[data-result]", 2)
     assert "answered from the cache" in first.text  # the newest is on top
     assert second.find_element(By.CSS_SELECTOR, ".job-top").text == "green"
 
 
 def test_a_picture_can_be_tried_again(
-    browser: webdriver.Chrome, url: str, files: list[str], service: Any, complaints: Any
+    browser: webdriver.Chrome, page: Any, url: str, files: list[str], service: Any, complaints: Any
 ) -> None:
     browser.get(url + "/classify")
     service.broken = lambda: ("", 429)  # as the service answers when it is busy
     browser.find_element(By.ID, "images").send_keys(files[0])
-    retry = WebDriverWait(browser, 20).until(
-        lambda d: next((b for b in d.find_elements(By.CSS_SELECTOR, ".retry") if b.is_displayed()), None)
-    )
-    assert "busy" in find(browser, ".job")[0].text
+    retry = page.shown(".retry")
+    assert "busy" in find(page, ".job")[0].text
     service.broken = None
     retry.click()
-    assert "red" in find(browser, "[data-result]")[0].text
+    assert "red" in find(page, "[data-result]")[0].text
     (message,) = complaints(browser)
     assert "503" in message
 
 
-def test_it_works_without_javascript(browser: webdriver.Chrome, url: str, files: list[str]) -> None:
+def test_it_works_without_javascript(browser: webdriver.Chrome, page: Any, url: str, files: list[str]) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys("\n".join(files))
     browser.find_element(By.CSS_SELECTOR, "#upload > button").click()
-    await_title(browser, "3 pictures")
+    await_title(page, "3 pictures")
     assert browser.find_element(By.TAG_NAME, "h1").text == "2 of 3 pictures classified"
     browser.find_elements(By.CSS_SELECTOR, ".job a")[1].click()
-    await_title(browser, "blue")
+    await_title(page, "blue")
     assert "99.2 %" in browser.find_element(By.TAG_NAME, "main").text
 
 
-def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
+def test_the_keyboard_is_enough(browser: webdriver.Chrome, page: Any, url: str) -> None:
     browser.get(url + "/")
     seen = []
     while "Report of colours" not in seen and len(seen) < 40:
@@ -134,11 +127,13 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/classify", "/classifiers/colours", "/classifiers/colours/report", "/api"])
-def test_pages_fit_the_screen(browser: webdriver.Chrome, url: str, path: str, service: Any, complaints: Any) -> None:
+def test_pages_fit_the_screen(
+    browser: webdriver.Chrome, page: Any, url: str, path: str, service: Any, complaints: Any
+) -> None:
     name = "an-extraordinarily-long-class-name-without-any-place-to-break-it-anywhere-at-all"
     service.models = [service.models[0].model_copy(update={"classes": [name, "b"], "version": "v" * 30})]
     browser.get(url + path)
-    assert fits(browser)
+    assert page.fits()
     if path.endswith("report"):  # the report's own style applies and its script is refused
         assert browser.execute_script("return getComputedStyle(document.querySelector('p')).color") == "rgb(255, 0, 0)"
         (message,) = complaints(browser)

@@ -1,7 +1,7 @@
 """Classifying, understanding, sharing and judging a result in real Chromium, as a phone and as a desktop."""
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
 from tellapart.addresses import Network
 from tellapart.settings import Settings
@@ -30,10 +29,8 @@ def app(serve: Callable[[Any], str], service: Any, settings: Settings) -> Flask:
 
 
 @pytest.fixture
-def url(serve: Callable[[Any], str], app: Flask, browser: webdriver.Chrome) -> Iterator[str]:
-    """The running web page; the browser leaves it before it ends."""
-    yield serve(app)
-    browser.get("about:blank")
+def url(serve: Callable[[Any], str], app: Flask) -> str:
+    return serve(app)
 
 
 @pytest.fixture
@@ -57,98 +54,88 @@ def archive(tmp_path: Path, photos: Path) -> Path:
     return path
 
 
-def until(browser: webdriver.Chrome, true: Callable[[webdriver.Chrome], Any]) -> Any:
-    return WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException]).until(true)
+def words_at_the_end(page: Any) -> str:
+    return str(page.until(lambda d: (t := d.find_element(By.ID, "many-words").text).startswith("All") and t))
 
 
-def one(browser: webdriver.Chrome, selector: str) -> Any:
-    """The element, as soon as it can be seen."""
-    return until(
-        browser, lambda d: next((e for e in d.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()), None)
-    )
-
-
-def fits(browser: webdriver.Chrome) -> bool:
-    return bool(browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
-
-
-def words_at_the_end(browser: webdriver.Chrome) -> str:
-    return str(until(browser, lambda d: (t := d.find_element(By.ID, "many-words").text).startswith("All") and t))
-
-
-def result_of(browser: webdriver.Chrome, url: str, tmp_path: Path, data: bytes) -> None:
+def result_of(browser: webdriver.Chrome, page: Any, url: str, tmp_path: Path, data: bytes) -> None:
     """Classify a picture and open its result."""
     (tmp_path / "cat.png").write_bytes(data)
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys(str(tmp_path / "cat.png"))
-    one(browser, "[data-result] a").click()
-    until(browser, lambda d: d.title.startswith("red"))
+    page.shown("[data-result] a").click()
+    page.until(lambda d: d.title.startswith("red"))
 
 
-def test_a_folder_becomes_tiles_and_a_table(browser: webdriver.Chrome, url: str, photos: Path, service: Any) -> None:
+def test_a_folder_becomes_tiles_and_a_table(
+    browser: webdriver.Chrome, page: Any, url: str, photos: Path, service: Any
+) -> None:
     browser.get(url + "/classify")
     browser.find_element(By.ID, "folder").send_keys(str(photos))
-    assert words_at_the_end(browser) == "All 40 are done."  # the text file is passed over
+    assert words_at_the_end(page) == "All 40 are done."  # the text file is passed over
     assert service.asked("/classify_batch") == 2  # a part each
     assert {e.text for e in browser.find_elements(By.CSS_SELECTOR, "#many-counts li")} == {"red 30", "blue 10"}
-    assert fits(browser)
-    one(browser, "#many-page").click()
-    until(browser, lambda d: d.title.startswith("photos"))
+    assert page.fits()
+    page.shown("#many-page").click()
+    page.until(lambda d: d.title.startswith("photos"))
     tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
     assert len(tiles) == 40
-    assert fits(browser)
+    assert page.fits()
     tiles[0].find_element(By.TAG_NAME, "a").click()
-    until(browser, lambda d: d.title.startswith("blue"))
+    page.until(lambda d: d.title.startswith("blue"))
 
 
-def test_an_archive_streams_in(browser: webdriver.Chrome, url: str, archive: Path) -> None:
+def test_an_archive_streams_in(browser: webdriver.Chrome, page: Any, url: str, archive: Path) -> None:
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys(str(archive))
-    until(browser, lambda d: d.title.startswith("holiday.zip"))
-    assert words_at_the_end(browser) == "All 41 are done. 1 could not be classified."
+    page.until(lambda d: d.title.startswith("holiday.zip"))
+    assert words_at_the_end(page) == "All 41 are done. 1 could not be classified."
     tops = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".tile .tile-name")]
     assert len(tops) == 41
-    assert fits(browser)
+    assert page.fits()
 
 
-def test_an_archive_is_turned_over_without_javascript(browser: webdriver.Chrome, url: str, archive: Path) -> None:
+def test_an_archive_is_turned_over_without_javascript(
+    browser: webdriver.Chrome, page: Any, url: str, archive: Path
+) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys(str(archive))
     browser.find_element(By.CSS_SELECTOR, "#upload > button").click()
-    until(browser, lambda d: d.title.startswith("holiday.zip"))
+    page.until(lambda d: d.title.startswith("holiday.zip"))
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 32
-    one(browser, ".without-js a").click()
-    until(browser, lambda d: len(d.find_elements(By.CSS_SELECTOR, ".tile")) == 9)
+    page.shown(".without-js a").click()
+    page.until(lambda d: len(d.find_elements(By.CSS_SELECTOR, ".tile")) == 9)
 
 
 def test_many_pictures_wait_while_the_service_is_away(
-    browser: webdriver.Chrome, url: str, photos: Path, service: Any
+    browser: webdriver.Chrome, page: Any, url: str, photos: Path, service: Any
 ) -> None:
     refusals = [1]
     service.broken = lambda: Response(status=503, headers={"Retry-After": "1"}) if refusals and refusals.pop() else None
     browser.get(url + "/api")  # takes the refusal that a page would show
-    until(browser, lambda _: not refusals)
+    page.until(lambda _: not refusals)
     browser.get(url + "/classify")
     refusals.append(1)
     browser.find_element(By.ID, "folder").send_keys(str(photos))
-    assert words_at_the_end(browser) == "All 40 are done."
+    assert words_at_the_end(page) == "All 40 are done."
     browser.get_log("browser")  # the refusals are in it
 
 
-def test_a_picture_is_taken(browser: webdriver.Chrome, url: str) -> None:
+def test_a_picture_is_taken(browser: webdriver.Chrome, page: Any, url: str) -> None:
     browser.get(url + "/classify")
-    one(browser, "#take").click()
-    until(browser, lambda d: d.execute_script("return document.getElementById('viewfinder').videoWidth"))
-    one(browser, "#shutter").click()
-    assert "camera.jpg" in one(browser, "[data-result]").text
+    page.shown("#take").click()
+    page.until(lambda d: d.execute_script("return document.getElementById('viewfinder').videoWidth"))
+    page.shown("#shutter").click()
+    assert "camera.jpg" in page.shown("[data-result]").text
     assert not browser.find_element(By.ID, "camera").is_displayed()
     track = "document.getElementById('viewfinder').srcObject.getTracks()[0]"
-    until(browser, lambda d: d.execute_script(f"return {track}.readyState") == "ended")  # the camera is off again
+    page.until(lambda d: d.execute_script(f"return {track}.readyState") == "ended")  # the camera is off again
 
 
 def test_a_picture_is_fetched(
     browser: webdriver.Chrome,
+    page: Any,
     url: str,
     app: Flask,
     serve: Callable[[Any], str],
@@ -159,88 +146,88 @@ def test_a_picture_is_fetched(
     site.get("/lime.png")(lambda: Response(make_picture("lime"), mimetype="image/png"))
     monkeypatch.setattr(app.extensions["tellapart"].fetcher, "_network", HERE)
     browser.get(url + "/classify")
-    one(browser, "#url").send_keys(serve(site) + "/lime.png", Keys.ENTER)
-    assert "green" in one(browser, "[data-result]").text
-    one(browser, "#url").send_keys("http://10.0.0.1/a.png", Keys.ENTER)
-    assert "10.0.0.1 is not at a public address" in one(browser, ".job-error").text
+    page.shown("#url").send_keys(serve(site) + "/lime.png", Keys.ENTER)
+    assert "green" in page.shown("[data-result]").text
+    page.shown("#url").send_keys("http://10.0.0.1/a.png", Keys.ENTER)
+    assert "10.0.0.1 is not at a public address" in page.shown(".job-error").text
     browser.get_log("browser")  # the refusal is in it
 
 
 def test_a_result_shows_what_it_rests_on(
-    browser: webdriver.Chrome, url: str, tmp_path: Path, make_picture: MakePicture, service: Any
+    browser: webdriver.Chrome, page: Any, url: str, tmp_path: Path, make_picture: MakePicture, service: Any
 ) -> None:
     service.neighbours = [NeighbourPicture(sha256="0" * 64, class_name="<i>red", similarity=0.8)]
-    result_of(browser, url, tmp_path, make_picture("red"))
+    result_of(browser, page, url, tmp_path, make_picture("red"))
     assert service.asked("/explain") == 0  # nothing is asked before it is wanted
     for summary in browser.find_elements(By.CSS_SELECTOR, "details[data-load] summary"):
         summary.click()
-    assert "It looked at the middle" in one(browser, "#why .loaded p").text
-    heat = one(browser, "#heat")
-    until(browser, lambda d: d.execute_script("return arguments[0].naturalWidth", heat) == 8)
+    assert "It looked at the middle" in page.shown("#why .loaded p").text
+    heat = page.shown("#heat")
+    page.until(lambda d: d.execute_script("return arguments[0].naturalWidth", heat) == 8)
     assert heat.value_of_css_property("opacity") == "0.8"
-    slider = one(browser, "#opacity")
+    slider = page.shown("#opacity")
     slider.send_keys(Keys.HOME)
     assert heat.value_of_css_property("opacity") == "0"
     slider.send_keys(Keys.ARROW_RIGHT)
     assert heat.value_of_css_property("opacity") == "0.01"
     picture = browser.find_element(By.CSS_SELECTOR, ".layers img")
     assert heat.rect == picture.rect
-    assert "<i>red" in one(browser, ".nearest").text
+    assert "<i>red" in page.shown(".nearest").text
     browser.find_element(By.CSS_SELECTOR, "#why summary").click()
-    until(browser, lambda _: not heat.is_displayed())
-    assert fits(browser)
+    page.until(lambda _: not heat.is_displayed())
+    assert page.fits()
 
 
 def test_a_result_is_shared_and_taken_back(
-    browser: webdriver.Chrome, url: str, tmp_path: Path, make_picture: MakePicture
+    browser: webdriver.Chrome, page: Any, url: str, tmp_path: Path, make_picture: MakePicture
 ) -> None:
-    result_of(browser, url, tmp_path, make_picture("red"))
+    result_of(browser, page, url, tmp_path, make_picture("red"))
     result = browser.current_url
     Select(browser.find_element(By.ID, "days")).select_by_value("1")
-    one(browser, "#share form button").click()
-    link = one(browser, "#link").get_attribute("value")
+    page.shown("#share form button").click()
+    link = page.shown("#link").get_attribute("value")
     assert link.startswith(url + "/shared/")
-    assert fits(browser)
+    assert page.fits()
     browser.delete_all_cookies()
     browser.get(link)
     assert browser.find_element(By.TAG_NAME, "h1").text == "red"
     assert browser.find_elements(By.TAG_NAME, "nav") == []
     shown = browser.find_element(By.CSS_SELECTOR, ".picture img")
-    until(browser, lambda d: d.execute_script("return arguments[0].naturalWidth", shown) == 64)
-    assert fits(browser)
+    page.until(lambda d: d.execute_script("return arguments[0].naturalWidth", shown) == 64)
+    assert page.fits()
     browser.get(result)
-    one(browser, ".links button").click()
-    until(browser, lambda d: not d.find_elements(By.CSS_SELECTOR, ".links"))
+    page.shown(".links button").click()
+    page.until(lambda d: not d.find_elements(By.CSS_SELECTOR, ".links"))
     browser.get(link)
     assert "Nothing here" in browser.title
     browser.get_log("browser")  # that it is gone is in it
 
 
 def test_a_wrong_answer_is_told(
-    browser: webdriver.Chrome, url: str, app: Flask, tmp_path: Path, make_picture: MakePicture
+    browser: webdriver.Chrome, page: Any, url: str, app: Flask, tmp_path: Path, make_picture: MakePicture
 ) -> None:
-    result_of(browser, url, tmp_path, make_picture("red"))
+    result_of(browser, page, url, tmp_path, make_picture("red"))
     browser.find_element(By.CSS_SELECTOR, "#feedback summary").click()
-    Select(one(browser, "#class")).select_by_visible_text("blue")
-    one(browser, "#keep").click()
-    one(browser, "#feedback .btn-primary").click()
-    until(browser, lambda d: "Thank you" in d.find_element(By.ID, "feedback").text)
+    Select(page.shown("#class")).select_by_visible_text("blue")
+    page.shown("#keep").click()
+    page.shown("#feedback .btn-primary").click()
+    page.until(lambda d: "Thank you" in d.find_element(By.ID, "feedback").text)
     (said,) = app.extensions["tellapart"].feedback.wrong("colours")
     assert (said.right_class, said.kept) == ("blue", True)
     browser.get(url + "/classifiers/colours")
-    one(browser, "a[href$='/wrong']").click()
-    picture = one(browser, ".told img")
-    until(browser, lambda d: d.execute_script("return arguments[0].naturalWidth", picture) == 64)
-    assert fits(browser)
+    page.shown("a[href$='/wrong']").click()
+    picture = page.shown(".told img")
+    page.until(lambda d: d.execute_script("return arguments[0].naturalWidth", picture) == 64)
+    assert page.fits()
 
 
-def test_code_is_copied(browser: webdriver.Chrome, url: str) -> None:
+def test_code_is_copied(browser: webdriver.Chrome, page: Any, url: str) -> None:
     browser.execute_cdp_cmd(
         "Browser.grantPermissions", {"origin": url, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
     )
     browser.get(url + "/api")
-    one(browser, "[data-copy='source-curl']").click()
-    until(browser, lambda d: d.find_element(By.CSS_SELECTOR, "[data-copy='source-curl']").text == "Copied")
+    page.shown("[data-copy='source-curl']").click()
+    page.until(lambda d: d.find_element(By.CSS_SELECTOR, "[data-copy='source-curl']").text == "Copied")
     copied = browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
     assert copied == browser.find_element(By.ID, "source-curl").text
-    assert fits(browser)
+    assert page.fits()

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tellapart.settings import Settings
 from webui import events
@@ -62,31 +60,25 @@ def collecting(done: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def until(browser: webdriver.Chrome, selector: str, text: str) -> None:
-    def shows(driver: webdriver.Chrome) -> bool:
-        return any(text in e.text for e in driver.find_elements(By.CSS_SELECTOR, selector))
-
-    wait = WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException])
-    wait.until(shows, f"no {selector} with {text!r}")
-
-
-def follow(browser: webdriver.Chrome, database: Database, job: Job, url: str) -> None:
+def follow(browser: webdriver.Chrome, page: Any, database: Database, job: Job, url: str) -> None:
     """Open the page and let the job go on to its end."""
     browser.get(f"{url}/jobs/{job.id}")
-    until(browser, ".state", "Waiting")
+    page.shown(".state", "Waiting")
     change(database, job, state=State.RUNNING, stages=collecting(3))
-    until(browser, ".phase-now", "3 of up to 100 pictures")
+    page.shown(".phase-now", "3 of up to 100 pictures")
     change(database, job, stages=collecting(9))
-    until(browser, ".class-row", "9 of up to 20")
-    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
+    page.shown(".class-row", "9 of up to 20")
+    assert page.fits()
     change(database, job, state=State.DONE, result=RESULT, finished=utc_now())
-    until(browser, ".state", "Done")
-    until(browser, "#part-state", "93.0 %")
+    page.shown(".state", "Done")
+    page.shown("#part-state", "93.0 %")
 
 
-def test_the_page_follows_a_stream(browser: webdriver.Chrome, database: Database, job: Job, url: str) -> None:
-    follow(browser, database, job, url)
-    assert browser.title.startswith("pets: Done")
+def test_the_page_follows_a_stream(
+    browser: webdriver.Chrome, page: Any, database: Database, job: Job, url: str
+) -> None:
+    follow(browser, page, database, job, url)
+    page.until(lambda b: b.title.startswith("pets: Done"))
     assert browser.find_element(By.ID, "said").get_attribute("textContent") == "Done"
     names = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".class-head strong")]
     assert names == OPTIONS["classes"]
@@ -94,54 +86,54 @@ def test_the_page_follows_a_stream(browser: webdriver.Chrome, database: Database
 
 @on_a_phone
 def test_the_focus_stays_while_the_page_changes(
-    browser: webdriver.Chrome, database: Database, job: Job, url: str
+    browser: webdriver.Chrome, page: Any, database: Database, job: Job, url: str
 ) -> None:
     change(database, job, state=State.RUNNING, stages=collecting(1))
     browser.get(f"{url}/jobs/{job.id}")
     button = browser.find_element(By.XPATH, "//button[text()='Stop']")
     browser.execute_script("arguments[0].focus()", button)
     change(database, job, stages=collecting(5))
-    until(browser, ".class-row", "5 of up to 20")
+    page.shown(".class-row", "5 of up to 20")
     assert browser.switch_to.active_element == button
     browser.switch_to.active_element.send_keys(Keys.ENTER)
-    until(browser, ".state", "Stopping")
+    page.shown(".state", "Stopping")
 
 
 def test_without_a_stream_it_asks_again_and_again(
-    chromium: webdriver.Chrome, database: Database, job: Job, url: str, no_streams: None
+    chromium: webdriver.Chrome, page: Any, database: Database, job: Job, url: str, no_streams: None
 ) -> None:
-    follow(chromium, database, job, url)
+    follow(chromium, page, database, job, url)
     (refused,) = [entry["message"] for entry in chromium.get_log("browser")]
     assert "503" in refused
 
 
 @on_a_phone
 def test_without_javascript_it_reloads_itself(
-    browser: webdriver.Chrome, database: Database, job: Job, url: str
+    browser: webdriver.Chrome, page: Any, database: Database, job: Job, url: str
 ) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    follow(browser, database, job, url)
+    follow(browser, page, database, job, url)
 
 
 @on_a_phone
-def test_the_form_works_without_javascript(browser: webdriver.Chrome, url: str) -> None:
+def test_the_form_works_without_javascript(browser: webdriver.Chrome, page: Any, url: str) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url)
     field = browser.find_element(By.ID, "classes")
     field.send_keys("cat")
-    browser.find_element(By.XPATH, "//button[text()='Look at samples first']").click()
-    until(browser, "[role=alert]", "1 class name given")
+    page.press("Look at samples first")
+    page.shown("[role=alert]", "1 class name given")
     browser.find_element(By.ID, "classes").send_keys(", dog")
-    browser.find_element(By.XPATH, "//button[text()='Look at samples first']").click()
-    until(browser, "h1", "Is this what you mean?")
-    browser.find_element(By.LINK_TEXT, "Change it").click()
-    until(browser, "label", "What do you want to tell apart?")
+    page.press("Look at samples first")
+    page.shown("h1", "Is this what you mean?")
+    page.press("Change it")
+    page.shown("label", "What do you want to tell apart?")
     assert browser.find_element(By.ID, "classes").get_attribute("value") == "cat, dog"
-    browser.find_element(By.XPATH, "//button[text()='Start right away']").click()
-    until(browser, "h1", "cat-dog")
+    page.press("Start right away")
+    page.shown("h1", "cat-dog")
 
 
-def test_chips_come_and_go_by_the_keyboard(browser: webdriver.Chrome, url: str) -> None:
+def test_chips_come_and_go_by_the_keyboard(browser: webdriver.Chrome, page: Any, url: str) -> None:
     def chips() -> list[str]:
         return [e.get_attribute("value") or "" for e in browser.find_elements(By.CSS_SELECTOR, "#chosen input")]
 
@@ -156,6 +148,6 @@ def test_chips_come_and_go_by_the_keyboard(browser: webdriver.Chrome, url: str) 
     assert chips() == ["dog"]
     assert browser.switch_to.active_element.get_attribute("id") == "classes"
     browser.switch_to.active_element.send_keys("bird")
-    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
-    browser.find_element(By.XPATH, "//button[text()='Start right away']").click()
-    until(browser, "h1", "dog-bird")
+    assert page.fits()
+    page.press("Start right away")
+    page.shown("h1", "dog-bird")

@@ -1,15 +1,13 @@
 """The review page in real Chromium: one window over many pictures, choosing by range and keyboard."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt
@@ -41,111 +39,104 @@ def dataset(settings: Settings, isolated_home: Any, make_photo: Callable[..., by
 
 
 @pytest.fixture
-def url(
-    browser: webdriver.Chrome, serve: Callable[[Any], str], service: Any, settings: Settings, dataset: Dataset
-) -> Iterator[str]:
+def url(serve: Callable[[Any], str], service: Any, settings: Settings, dataset: Dataset) -> str:
     app = create_app(Settings(home=settings.home, service_url=serve(service.app())))
-    yield serve(app) + "/datasets/pets"
-    browser.get("about:blank")  # pictures still on their way would complain when the server is gone
+    return serve(app) + "/datasets/pets"
 
 
-def wait(browser: webdriver.Chrome, condition: Callable[[webdriver.Chrome], Any]) -> Any:
-    return WebDriverWait(browser, 20, ignored_exceptions=[StaleElementReferenceException]).until(condition)
+def says(page: Any, words: str) -> None:
+    page.shown("#chosen", words)
 
 
-def says(browser: webdriver.Chrome, words: str) -> None:
-    wait(browser, lambda driver: words in driver.find_element(By.ID, "chosen").text)
+def filled(page: Any, index: int) -> Any:
+    return page.until(lambda b: b.find_elements(By.CSS_SELECTOR, f"[data-index='{index}'] img[src]"), f"tile {index}")[
+        0
+    ]
 
 
-def filled(browser: webdriver.Chrome, index: int) -> Any:
-    return wait(browser, lambda d: d.find_elements(By.CSS_SELECTOR, f"[data-index='{index}'] img[src]"))[0]
-
-
-def fits(browser: webdriver.Chrome) -> bool:
-    return bool(browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
-
-
-def test_only_a_window_of_thousands_is_in_the_page(url: str, browser: webdriver.Chrome) -> None:
+def test_only_a_window_of_thousands_is_in_the_page(url: str, browser: webdriver.Chrome, page: Any) -> None:
     browser.get(url)
-    filled(browser, 0)
+    filled(page, 0)
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) < 120
     browser.execute_script("window.scrollTo(0, document.body.scrollHeight)")
-    last = filled(browser, PICTURES)
+    last = filled(page, PICTURES)
     assert "/dog/" in last.get_attribute("src")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) < 120
-    assert fits(browser)
+    assert page.fits()
 
 
 def test_a_range_is_chosen_with_the_keyboard_and_removed_and_put_back(
-    url: str, browser: webdriver.Chrome, dataset: Dataset
+    url: str, browser: webdriver.Chrome, page: Any, dataset: Dataset
 ) -> None:
     browser.get(url)
-    filled(browser, 2)
+    filled(page, 2)
     browser.find_element(By.CSS_SELECTOR, "[data-index='0'] input").send_keys(Keys.SPACE)
     ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).key_up(
         Keys.SHIFT
     ).perform()
-    says(browser, "3 chosen")
+    says(page, "3 chosen")
     ActionChains(browser).send_keys("x").perform()
-    says(browser, "3 pictures decided")
+    says(page, "3 pictures marked")
     assert browser.find_element(By.ID, "staged").text == "3"
     assert "will be removed" in browser.find_element(By.CSS_SELECTOR, "[data-index='2']").text
     browser.refresh()
-    browser.find_element(By.XPATH, "//button[text()='Apply']").click()
-    wait(browser, lambda driver: "Carried out for 3 pictures" in driver.page_source)
+    page.press("Apply")
+    page.until(lambda driver: "Carried out for 3 pictures" in driver.page_source)
     assert len(dataset.manifest.kept()) == PICTURES - 2
-    browser.find_element(By.XPATH, "//button[contains(text(),'Undo')]").click()
-    wait(browser, lambda driver: "Taken back for 3 pictures" in driver.page_source)
+    page.shown("button[formaction$='/undo'], form[action$='/undo'] button").click()
+    page.until(lambda driver: "Taken back for 3 pictures" in driver.page_source)
     assert len(dataset.manifest.kept()) == PICTURES + 1
 
 
-def test_all_can_be_chosen_and_keys_can_be_turned_off(url: str, browser: webdriver.Chrome) -> None:
+def test_all_can_be_chosen_and_keys_can_be_turned_off(url: str, browser: webdriver.Chrome, page: Any) -> None:
     browser.get(url)
-    filled(browser, 0)
+    filled(page, 0)
     ActionChains(browser).send_keys("a").perform()
-    says(browser, f"{PICTURES + 1} chosen")
+    says(page, f"{PICTURES + 1} chosen")
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
-    says(browser, f"{PICTURES + 1} pictures")
+    says(page, f"{PICTURES + 1} pictures")
     browser.find_element(By.ID, "keys").click()
     ActionChains(browser).send_keys("a").perform()
-    says(browser, f"{PICTURES + 1} pictures")
+    says(page, f"{PICTURES + 1} pictures")
     first = browser.find_element(By.CSS_SELECTOR, "[data-index='0'] input")
     first.send_keys(Keys.TAB)
     assert browser.switch_to.active_element.get_attribute("href").endswith(f"/{0:064x}")
     ActionChains(browser).send_keys(Keys.TAB, Keys.SPACE).perform()  # every picture is reached without keys of ours
-    says(browser, "1 chosen")
+    says(page, "1 chosen")
     assert browser.find_element(By.CSS_SELECTOR, "[data-index='1'] input").is_selected()
     browser.find_element(By.ID, "keys").click()
 
 
-def test_pictures_move_to_another_class_with_the_mouse(url: str, browser: webdriver.Chrome, dataset: Dataset) -> None:
+def test_pictures_move_to_another_class_with_the_mouse(
+    url: str, browser: webdriver.Chrome, page: Any, dataset: Dataset
+) -> None:
     browser.get(url + "?order=class")
-    filled(browser, 0)
+    filled(page, 0)
     browser.find_element(By.CSS_SELECTOR, "[data-index='0'] label").click()
-    says(browser, "1 chosen")
+    says(page, "1 chosen")
     browser.find_element(By.CSS_SELECTOR, "#to option[value='dog']").click()
     browser.find_element(By.CSS_SELECTOR, "button[value='move']").click()
-    says(browser, "1 picture decided")
-    browser.find_element(By.XPATH, "//button[text()='Apply']").click()
-    wait(browser, lambda driver: "Carried out for 1 picture" in driver.page_source)
+    says(page, "1 picture marked")
+    page.press("Apply")
+    page.until(lambda driver: "Carried out for 1 picture" in driver.page_source)
     assert len(dataset.manifest.kept("dog")) == 2
 
 
-def test_it_works_without_javascript(url: str, browser: webdriver.Chrome) -> None:
+def test_it_works_without_javascript(url: str, browser: webdriver.Chrome, page: Any) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url)
     browser.find_element(By.CSS_SELECTOR, ".tile input").click()
     browser.find_element(By.CSS_SELECTOR, "button[value='remove']").click()
-    wait(browser, lambda driver: driver.find_element(By.ID, "staged").text == "1")
+    page.until(lambda driver: driver.find_element(By.ID, "staged").text == "1")
     browser.find_element(By.LINK_TEXT, "More").send_keys(Keys.ENTER)
-    wait(browser, lambda driver: "offset=60" in driver.current_url)
+    page.until(lambda driver: "offset=60" in driver.current_url)
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 60
-    assert fits(browser)
+    assert page.fits()
 
 
-def test_an_audit_is_answered_with_two_keys(url: str, browser: webdriver.Chrome) -> None:
+def test_an_audit_is_answered_with_two_keys(url: str, browser: webdriver.Chrome, page: Any) -> None:
     browser.get(url + "/audit")
     for number, key in enumerate("yn", start=1):
         ActionChains(browser).send_keys(key).perform()
-        wait(browser, lambda d, n=number: f"{n} of 20" in d.find_element(By.CSS_SELECTOR, "[aria-current=true]").text)
-    assert fits(browser)
+        page.until(lambda d, n=number: f"{n} of 20" in d.find_element(By.CSS_SELECTOR, "[aria-current=true]").text)
+    assert page.fits()
