@@ -106,9 +106,9 @@ class Decisions:
         with self._manifest.connect() as db:
             return db.execute(sql, (right, now(), class_slug, sha256)).rowcount > 0
 
-    def audit(self, class_slug: str) -> list[AuditItem]:
-        """The sample drawn for a class, in the order drawn."""
-        sql = f"SELECT {', '.join(_AUDIT_COLUMNS)} FROM audit WHERE class_slug = ? ORDER BY rowid"
+    def audit(self, class_slug: str = "") -> list[AuditItem]:
+        """The sample drawn for a class, or those of all classes, in the order drawn."""
+        sql = f"SELECT {', '.join(_AUDIT_COLUMNS)} FROM audit WHERE ? IN ('', class_slug) ORDER BY rowid"
         with self._manifest.connect() as db:
             rows = [dict(zip(_AUDIT_COLUMNS, row, strict=True)) for row in db.execute(sql, (class_slug,))]
         return [AuditItem(**row | {"right": None if row["right"] is None else bool(row["right"])}) for row in rows]

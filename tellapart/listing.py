@@ -5,7 +5,7 @@ more than that of a small one.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tellapart.manifest import Manifest
@@ -74,6 +74,27 @@ def count(manifest: Manifest, wanted: Wanted) -> int:
     with manifest.connect() as db:
         sql = f"SELECT COUNT(*) FROM (SELECT DISTINCT class_slug, sha256 FROM attempts WHERE {where})"
         return int(db.execute(sql, values).fetchone()[0])
+
+
+def class_counts(manifest: Manifest) -> dict[str, int]:
+    """How many pictures each class has, by slug; classes without any are not in it."""
+    sql = (
+        f"SELECT class_slug, COUNT(DISTINCT sha256) FROM attempts WHERE {_FILTERS['kept']} AND sha256 != '' "
+        "GROUP BY class_slug"
+    )
+    with manifest.connect() as db:
+        return {slug: int(number) for slug, number in db.execute(sql)}
+
+
+def standing(manifest: Manifest, pictures: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the pictures, as (class slug, sha256), that stand in their class or were set aside from it."""
+    asked = set(pictures)
+    sql = (
+        f"SELECT class_slug, sha256 FROM attempts WHERE status != '{Status.REJECTED}' "
+        "AND sha256 IN (SELECT value FROM json_each(?))"
+    )
+    with manifest.connect() as db:
+        return asked & set(db.execute(sql, (json.dumps(sorted({sha256 for _, sha256 in asked})),)))
 
 
 def page(manifest: Manifest, wanted: Wanted, offset: int = 0, limit: int = 100) -> list[Listed]:

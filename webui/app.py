@@ -112,7 +112,7 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         shares=Shares(database, folder / "shares"),
         feedback=FeedbackBook(database, folder / "feedback"),
         jobs=Jobs(database, Queue(settings).wake),
-        staging=Staging(database),
+        staging=Staging(database, folder / "locks"),
         users=Users(database),
     )
 

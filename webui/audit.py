@@ -1,14 +1,15 @@
 """A thirty-second audit: twenty answers about a class tell how many of its pictures are right."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.dataset import Dataset
-from tellapart.decisions import AuditItem
+from tellapart.decisions import AuditItem, Decisions
 from tellapart.errors import DataError
+from tellapart.listing import class_counts
 from tellapart.names import ClassName
 from tellapart.purity import Purity, answer, draw_sample, estimate_from
 from webui.datasets import find_dataset
@@ -21,11 +22,21 @@ _ANSWERS = {"yes": True, "no": False, "undo": None}
 
 @dataclass(frozen=True)
 class ClassAudit:
-    """What is known of one class: its sample with the answers, and the estimate from them."""
+    """What is known of one class of so many pictures: its sample with the answers, if one was drawn."""
 
     of: ClassName
+    pictures: int
     sample: list[AuditItem]
-    purity: Purity
+
+    @property
+    def purity(self) -> Purity:
+        """The estimate from the answers."""
+        return estimate_from(self.sample)
+
+    @property
+    def asked(self) -> int:
+        """How many pictures the sample has, or will have; one picture is none."""
+        return len(self.sample) or (min(SAMPLE, self.pictures) if self.pictures > 1 else 0)
 
     @property
     def waiting(self) -> list[AuditItem]:
@@ -42,16 +53,15 @@ class ClassAudit:
 @blueprint.get("")
 def show(name: str) -> str:
     """One picture to answer about, of `?class=` or the first class that still has some, and what is known so far."""
-    dataset = find_dataset(name, parts().settings)
-    audits = [_audit(dataset, c) for c in dataset.classes if dataset.manifest.kept(c.slug)]
-    asked = request.args.get("class", "")
-    if asked and asked not in {a.of.slug for a in audits}:
+    dataset, asked = find_dataset(name, parts().settings), request.args.get("class", "")
+    audits = _audits(dataset)
+    open_ones = [a for a in audits if a.waiting or a.asked > len(a.sample)]
+    chosen = next((a for a in audits if a.of.slug == asked), None) if asked else next(iter(open_ones or audits), None)
+    if chosen is None:
         abort(404)
-    open_ones = [a for a in audits if a.waiting]
-    chosen = [a for a in audits if a.of.slug == asked] or open_ones or audits
-    if not chosen:
-        abort(404)
-    return render_template("web/audit.html", name=name, dataset=dataset, audits=audits, audit=chosen[0])
+    drawn = _drawn(dataset, chosen)
+    shown = [drawn if a.of == drawn.of else a for a in audits]
+    return render_template("web/audit.html", name=name, dataset=dataset, audits=shown, audit=drawn)
 
 
 @blueprint.post("/<class_slug>")
@@ -69,7 +79,15 @@ def reply(name: str, class_slug: str) -> AnyResponse:
     return redirect(url_for("audit.show", name=name, **where), 303)
 
 
-def _audit(dataset: Dataset, of: ClassName) -> ClassAudit:
-    count = len(dataset.manifest.kept(of.slug))
-    sample = draw_sample(dataset, of.slug, SAMPLE) if count > 1 else []
-    return ClassAudit(of, sample, estimate_from(sample))
+def _audits(dataset: Dataset) -> list[ClassAudit]:
+    """What is known of each class with pictures, from the samples that were drawn so far."""
+    samples: dict[str, list[AuditItem]] = {}
+    for item in Decisions(dataset.manifest).audit():
+        samples.setdefault(item.class_slug, []).append(item)
+    counts = class_counts(dataset.manifest)
+    return [ClassAudit(c, counts[c.slug], samples.get(c.slug, [])) for c in dataset.classes if counts.get(c.slug)]
+
+
+def _drawn(dataset: Dataset, audit: ClassAudit) -> ClassAudit:
+    """The same with a sample of the pictures that the class has now."""
+    return replace(audit, sample=draw_sample(dataset, audit.of.slug, SAMPLE) if audit.pictures > 1 else [])

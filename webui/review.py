@@ -9,7 +9,7 @@ from tellapart.actions import history
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import TellapartError
-from tellapart.listing import Listed, Wanted, count, page
+from tellapart.listing import Listed, Wanted, class_counts, count, page
 from tellapart.pictures import REASON_TEXT, Status
 from tellapart.store import list_models
 from webui.datasets import find_dataset, find_picture, job_on
@@ -35,7 +35,7 @@ def show(name: str) -> str:
         dataset=dataset,
         names={c.slug: c.name for c in dataset.classes},
         filters=filters,
-        counts={c.slug: count(dataset.manifest, Wanted(class_slug=c.slug)) for c in dataset.classes},
+        counts={c.slug: 0 for c in dataset.classes} | class_counts(dataset.manifest),
         suspects=count(dataset.manifest, Wanted("suspects")),
         out=count(dataset.manifest, Wanted("out")),
         total=count(dataset.manifest, wanted),

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, flash, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.actions import ACTIONS, apply, undo
+from tellapart.actions import ACTIONS, apply, history, undo
 from tellapart.dataset import Dataset
-from tellapart.decisions import Action
+from tellapart.decisions import Action, in_force
 from tellapart.errors import UsageError
-from tellapart.pictures import Status
+from tellapart.listing import standing
 from webui.datasets import find_dataset, job_on
 from webui.errors import Trouble, answer, wants_json
 from webui.formats import pictures
@@ -49,7 +49,7 @@ def stage(name: str) -> AnyResponse:
     """Remember a decision until it is applied."""
     dataset = find_dataset(name, parts().settings)
     try:
-        decision = _read_decision(dataset)
+        decision = _standing(dataset, _read_decision(dataset))
     except UsageError as error:
         return answer(Trouble(400, "That decision cannot be taken", str(error), "wrong_field"))
     if decision.action == "none":
@@ -69,17 +69,17 @@ def discard(name: str) -> AnyResponse:
 
 @blueprint.post("/apply")
 def apply_staged(name: str) -> AnyResponse:
-    """Carry out all that is staged, as one batch that can be undone."""
+    """Carry out all that is staged, as one batch that can be undone; what was carried out already is not again."""
     dataset = find_dataset(name, parts().settings)
     if job_on(name, dataset):
         return _busy()
-    there = {(a.class_slug, a.sha256) for a in dataset.manifest.attempts() if a.status != Status.REJECTED}
-    staged = parts().staging.staged(dataset)
-    actions = [a for a in staged if (a.class_slug, a.sha256) in there]
-    if actions:
-        apply(dataset, actions)
-        dataset.manifest.assign("flags", {a.sha256: "" for a in actions if a.action == "keep"})
-    parts().staging.settle(dataset, staged)
+    with parts().staging.turn(dataset):
+        staged = parts().staging.staged(dataset)
+        actions = _outstanding(dataset, staged)
+        if actions:
+            apply(dataset, actions)
+        dataset.manifest.assign("flags", {a.sha256: "" for a in staged if a.action == "keep"})
+        parts().staging.settle(dataset, staged)
     done = f"Carried out for {pictures(len(actions))}. Train again to let the classifier know."
     return _after(name, dataset, done if actions else "Nothing was marked.")
 
@@ -90,7 +90,8 @@ def undo_last(name: str) -> AnyResponse:
     dataset = find_dataset(name, parts().settings)
     if job_on(name, dataset):
         return _busy()
-    undone = undo(dataset, by="person")
+    with parts().staging.turn(dataset):
+        undone = undo(dataset, by="person")
     return _after(name, dataset, f"Taken back for {pictures(len(undone))}." if undone else "Nothing to take back.")
 
 
@@ -104,6 +105,26 @@ def train(name: str) -> AnyResponse:
     except AlreadyThere as running:
         job_id = visible_job(running)
     return redirect(url_for("jobs.show", job_id=job_id), 303)
+
+
+def _standing(dataset: Dataset, decision: Decision) -> Decision:
+    """The decision about those of its pictures that are still there.
+
+    Raises:
+        UsageError: none is.
+    """
+    there = standing(dataset.manifest, decision.pictures)
+    if not there:
+        raise UsageError("the pictures are not there any more", "Reload the page")
+    return replace(decision, pictures=tuple(picture for picture in decision.pictures if picture in there))
+
+
+def _outstanding(dataset: Dataset, staged: Sequence[Action]) -> list[Action]:
+    """What is staged about pictures that are still there, and is not what was decided about them last."""
+    there = standing(dataset.manifest, [(a.class_slug, a.sha256) for a in staged])
+    decided = {(a.class_slug, a.sha256): (a.action, a.to_slug) for a in in_force(history(dataset)) if a.by == "person"}
+    new = [a for a in staged if decided.get((a.class_slug, a.sha256)) != (a.action, a.to_slug)]
+    return [a for a in new if (a.class_slug, a.sha256) in there]
 
 
 def _read_decision(dataset: Dataset) -> Decision:

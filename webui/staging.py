@@ -1,15 +1,22 @@
 """Decisions about pictures that a person has made and not yet applied; they survive reloads and restarts."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Select, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
+from tellapart.files import readable_disk_errors
+from webui.client import Unavailable
 from webui.database import Base, Database
 
-MAX_STAGED = 20_000
+MAX_STAGED = 20_000  # at once; in all there is one at most for each picture of a data set
+_TURN_SECONDS = 20.0
 
 
 class StagedDecision(Base):
@@ -30,8 +37,25 @@ class StagedDecision(Base):
 class Staging:
     """The staged decisions of all data sets."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, folder: Path) -> None:
+        """`folder` is for lock files."""
+        self._database, self._folder = database, folder
+
+    @contextmanager
+    def turn(self, dataset: Dataset) -> Generator[None, None, None]:
+        """Carry out decisions about a data set alone: whoever else would waits, and then finds them carried out.
+
+        Raises:
+            Unavailable: it takes others long.
+        """
+        path = self._folder / f"decisions-{hashlib.sha256(_key(dataset).encode()).hexdigest()[:16]}"
+        with readable_disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with FileLock(path, timeout=_TURN_SECONDS):
+                yield
+        except Timeout:
+            raise Unavailable("other decisions about these pictures are being carried out", retry_after=5) from None
 
     def stage(self, dataset: Dataset, actions: Iterable[Action]) -> None:
         """Add decisions; a later one about the same picture replaces the earlier."""

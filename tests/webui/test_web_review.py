@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tellapart.actions import apply
+from tellapart.actions import apply, history
 from tellapart.dataset import Dataset
-from tellapart.decisions import Action
+from tellapart.decisions import Action, Decisions
 from tellapart.flags import Suspect, store_flags
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
@@ -220,6 +221,62 @@ def test_nothing_is_applied_while_another_classifier_learns_from_the_same_pictur
     assert job.id not in page  # it is another's
 
 
+def test_decisions_applied_by_two_at_once_are_carried_out_once(
+    app: Flask, dataset: Dataset, stage: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, second = threading.Event(), threading.Event()
+    answers: list[Any] = []
+
+    def slowly(dataset: Dataset, actions: Sequence[Action]) -> None:
+        started.set()
+        assert second.wait(60)
+        apply(dataset, actions)
+
+    def press() -> None:
+        answers.append(app.test_client().post("/datasets/pets/apply", headers=JSON).json["message"])  # type: ignore[index]
+
+    monkeypatch.setattr(review_changes, "apply", slowly)
+    stage("remove", keys(dataset, 0, 1))
+    people = [threading.Thread(target=press) for _ in range(2)]
+    people[0].start()
+    assert started.wait(60)
+    people[1].start()
+    second.set()
+    for person in people:
+        person.join(60)
+    assert sorted(answers)[1] == "Nothing was marked."
+    assert "for 2 pictures" in sorted(answers)[0]
+    assert len(history(dataset)) == 2
+
+
+def test_a_page_that_died_before_it_had_settled_carries_nothing_out_twice(
+    web: FlaskClient, app: Flask, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    stage("remove", keys(dataset, 0))
+    stage("move", keys(dataset, 4), "cat")
+    staging = app.extensions["tellapart"].staging
+    waiting = staging.staged(dataset)
+    web.post("/datasets/pets/apply")
+    staging.stage(dataset, waiting)
+    web.post("/datasets/pets/apply")
+    assert len(history(dataset)) == 2
+    assert staging.staged(dataset) == []
+    web.post("/datasets/pets/undo")
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+    stage("remove", keys(dataset, 0))
+    web.post("/datasets/pets/apply")
+    assert kept(dataset) == {"cat": 2, "dog": 3}
+
+
+def test_only_pictures_of_the_data_set_can_be_decided_about(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]
+) -> None:
+    answer = stage("remove", [f"cat/{n:064x}" for n in range(9)])
+    assert answer.status_code == 400
+    assert "not there any more" in answer.json["error"]["message"]
+    assert stage("remove", [*keys(dataset, 0), "dog/" + sha(dataset, 0)]).json["staged"] == 1
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -290,6 +347,16 @@ def test_the_last_answer_of_an_audit_can_be_taken_back(web: FlaskClient, dataset
     assert "1 of 3" in web.get("/datasets/pets/audit?class=cat").text
     web.post("/datasets/pets/audit/cat", data={"picture": picture, "answer": "undo"})
     assert "0 of 3" in web.get("/datasets/pets/audit?class=cat").text
+
+
+def test_an_audit_draws_only_what_it_asks_about(web: FlaskClient, dataset: Dataset) -> None:
+    alone = next(a for a in dataset.manifest.attempts() if a.class_slug == "cat")
+    others = [a for a in dataset.manifest.attempts() if a.class_slug == "cat" and a != alone]
+    dataset.manifest.set_status(others, Status.QUARANTINED, Reason.REMOVED)
+    page = web.get("/datasets/pets/audit").text
+    assert "Does this show “dog”?" in page, "one cat is no sample"
+    assert {item.class_slug for item in Decisions(dataset.manifest).audit()} == {"dog"}
+    assert re.findall(r'class="count">(\d+ of \d+)<', page) == ["0 of 0", "0 of 3"]
 
 
 @pytest.mark.parametrize(
