@@ -56,6 +56,8 @@ def stage_words(stage: str) -> str:
         return f"Collecting {stage.removeprefix(COLLECT)}"
     if stage.startswith("problem "):
         return "A source had trouble"
+    if stage.startswith("features, "):  # of another view of each picture
+        return "Looking at every picture once more"
     return _STAGE_WORDS.get(stage, stage[:1].upper() + stage[1:])
 
 

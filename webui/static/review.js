@@ -79,7 +79,7 @@ function start(form) {
       answer.items.forEach((item, i) => { items[chunk * CHUNK + i] = item; refresh(chunk * CHUNK + i); });
     } catch {
       chunks.delete(chunk);
-      say("The pictures cannot be loaded; scroll to try again.");
+      tell("The pictures cannot be loaded; scroll to try again.");
     }
   }
 
@@ -195,22 +195,22 @@ function start(form) {
 
   async function decide(action) {
     if (!chosen.size && items[focus] && list.contains(document.activeElement)) chosen.add(key(items[focus]));
-    if (!chosen.size) return say("Choose a picture first.");
+    if (!chosen.size) return tell("Choose a picture first.");
     const to = form.elements.to?.value ?? "";
     const body = JSON.stringify({ action, to, pictures: [...chosen] });
     const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": form.elements.csrf_token.value };
     try {
       const response = await fetch(form.getAttribute("action"), { method: "POST", body, headers });
       const answer = await response.json();
-      if (!response.ok) return say(answer.error.message);
+      if (!response.ok) return tell(answer.error.message);
       for (const item of items.filter((item) => item && chosen.has(key(item)))) stage(item, action, to);
       document.getElementById("staged").textContent = answer.staged;
       document.getElementById("dock").toggleAttribute("data-empty", !answer.staged);
       const count = chosen.size;
       clear();
-      say(`${pictures(count)} marked.`);
+      tell(`${pictures(count)} marked.`);
     } catch {
-      say("The web page cannot be reached; nothing was changed.");
+      tell("The web page cannot be reached; nothing was changed.");
     }
     return undefined;
   }
@@ -223,7 +223,7 @@ function start(form) {
 
   function tellChosen() {
     form.classList.toggle("choosing", chosen.size > 0);
-    say(chosen.size ? `${chosen.size} chosen` : pictures(total));
+    tell(chosen.size ? `${chosen.size} chosen` : pictures(total));
   }
 }
 
@@ -234,12 +234,8 @@ function keysSetting(changed) {
   return box;
 }
 
-function say(message) {
+function tell(message) {
   document.getElementById("chosen").textContent = message;
-}
-
-function pictures(number) {
-  return `${number} ${number === 1 ? "picture" : "pictures"}`;
 }
 
 function key(item) {
