@@ -24,6 +24,7 @@ from webui.records import Entry
 from webui.shelf import modified
 
 MAX_BATCHES = 200
+MAX_OWN = 60  # of one person, whose oldest go beyond
 MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
 PART = 32
 GROUP_BYTES = 24 * 2**20
@@ -63,7 +64,7 @@ class Batches:
         Raises:
             TellapartError: it cannot be written.
         """
-        self._sweep()
+        self._sweep(owner)
         batch = Batch(
             id=secrets.token_urlsafe(16),
             title=title,
@@ -109,10 +110,12 @@ class Batches:
     def _path(self, batch: Batch) -> Path:
         return self._folder / batch.id
 
-    def _sweep(self) -> None:
+    def _sweep(self, owner: str | None) -> None:
+        """Make room for one more of this owner."""
         found = sorted(((modified(path), path) for path in self._folder.glob("*")), reverse=True)
+        own = [path for _, path in found if owner and (batch := self.find(path.name)) and batch.owner == owner]
         for rank, (changed, path) in enumerate(found):
-            if rank >= MAX_BATCHES or changed < self._clock() - KEEP_SECONDS:
+            if rank >= MAX_BATCHES or changed < self._clock() - KEEP_SECONDS or path in own[MAX_OWN - 1 :]:
                 shutil.rmtree(path, ignore_errors=True)
 
 

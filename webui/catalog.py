@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from tellapart.wire import ModelList, ModelSummary, ServiceError
@@ -30,19 +31,34 @@ class Catalog:
         self._client, self._clock = client, clock
         self._lock = threading.Lock()
         self._seen: tuple[float, ModelList] | None = None
+        self._asking: Future[ModelList] | None = None
 
     def models(self) -> ModelList:
-        """The list, at most `FRESH_SECONDS` old."""
+        """The list, at most `FRESH_SECONDS` old; those who want it while it is asked for get the same answer."""
         with self._lock:
-            if self._seen is None or self._clock() - self._seen[0] >= FRESH_SECONDS:
-                self._seen = None
-                self._seen = (self._clock(), self._client.models())
-            return self._seen[1]
+            if self._seen and self._clock() - self._seen[0] < FRESH_SECONDS:
+                return self._seen[1]
+            answer, asked = self._asking, self._asking is not None
+            if answer is None:
+                answer = self._asking = Future()
+        if not asked:
+            self._ask(answer)
+        return answer.result()
 
     def forget(self) -> None:
-        """Ask again next time: something was changed here."""
+        """Ask again next time, and keep nothing of what is being asked: something was changed here."""
         with self._lock:
-            self._seen = None
+            self._seen = self._asking = None
+
+    def _ask(self, answer: "Future[ModelList]") -> None:
+        try:
+            answer.set_result(self._client.models())
+        except BaseException as error:  # whatever it is, nobody may wait for ever
+            answer.set_exception(error)
+        with self._lock:
+            if self._asking is answer:
+                self._asking = None
+                self._seen = None if answer.exception() else (self._clock(), answer.result())
 
     def classifiers(self) -> list[Classifier]:
         """Every classifier, in the service's order."""

@@ -37,13 +37,14 @@ def enter() -> AnyResponse:
         return AnyResponse(page, 401, mimetype="text/html")
     session.clear()
     session.permanent = True
-    session["user"], session["stamp"] = name, parts().users.stamp(name)
+    session["login"] = parts().users.log_in(name)
     return redirect(after or url_for("pages.index"), 303)
 
 
 @blueprint.post("/logout")
 def leave() -> AnyResponse:
-    """Log out."""
+    """Log out; a copy of the cookie is worth nothing from now on."""
+    parts().users.log_out(str(session.get("login", "")))
     session.clear()
     return redirect(url_for(".form"), 303)
 
@@ -59,17 +60,10 @@ def asks() -> bool:
 def current_user() -> str | None:
     """Who asks; None where the page has no users, or nobody is logged in."""
     if "user" not in g:
-        name = session.get("user")
-        known = isinstance(name, str) and _stamped(name)
-        g.user = name if known else None
+        token = session.get("login")
+        g.user = parts().users.logged_in(token) if isinstance(token, str) else None
     found: str | None = g.user
     return found
-
-
-def _stamped(name: str) -> bool:
-    """Whether the session is of the user's present password."""
-    stamp = parts().users.stamp(name)
-    return stamp is not None and session.get("stamp") == stamp
 
 
 def mine(owner: str | None) -> bool:

@@ -12,11 +12,13 @@ from typing import Any
 from sqlalchemy import JSON, String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from tellapart.errors import UsageError
 from tellapart.files import readable_disk_errors
 from webui.database import Base, Database, Moment
 from webui.records import Entry
 
 DAYS = (1, 7, 30)
+MOST_OPEN = 20  # links of one result
 _TOKEN_BYTES = 32
 _LONGEST = 100
 
@@ -53,8 +55,11 @@ class Shares:
         """A new link's token; `picture` is the preview to show, which holds nothing of the camera's data.
 
         Raises:
+            UsageError: the result has as many as it may have.
             TellapartError: it cannot be kept.
         """
+        if len(self.of_result(entry.id)) >= MOST_OPEN:
+            raise UsageError(f"this result has {MOST_OPEN} links", "Take one of them back first")
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         digest, now = _digest(token), self._clock()
         self._keep_picture(picture, digest)

@@ -1,9 +1,11 @@
 """Who may use the page, where it asks for a login: names and hashed passwords."""
 
+import hashlib
 import re
+import secrets
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from argon2 import PasswordHasher
@@ -16,6 +18,7 @@ from webui.database import Base, Database, Moment
 from webui.jobs import utc_now
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 200
+LONGEST_SESSION = timedelta(days=30)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _FRESH_SECONDS = 2.0
 _HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106 for little memory
@@ -28,6 +31,15 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     password_hash: Mapped[str] = mapped_column(Text)
     created: Mapped[datetime] = mapped_column(Moment, default=utc_now)
+
+
+class LoginSession(Base):
+    """Somebody who is logged in: the sha256 of what the session carries, until `expires`."""
+
+    __tablename__ = "sessions"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column(String(32), index=True)
+    expires: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class Users:
@@ -53,6 +65,7 @@ class Users:
         hashed = _HASHER.hash(password)
         with self._database.writing() as session:
             session.merge(User(name=name, password_hash=hashed, created=utc_now()))
+            session.execute(delete(LoginSession).where(LoginSession.user == name))
 
     def remove(self, name: str) -> None:
         """Take a user out.
@@ -63,6 +76,7 @@ class Users:
         with self._database.writing() as session:
             if not session.execute(delete(User).where(User.name == name)).rowcount:  # type: ignore[attr-defined]
                 raise MissingError(f"there is no user {name[:40]!r}", "See them with: tellapart users list")
+            session.execute(delete(LoginSession).where(LoginSession.user == name))
 
     def names(self) -> list[str]:
         """All names, in order."""
@@ -77,11 +91,24 @@ class Users:
                     self._seen = self._clock(), bool(session.scalar(select(func.count()).select_from(User)))
             return self._seen[1]
 
-    def stamp(self, name: str) -> str | None:
-        """What a session of a user carries; another one after a new password. None where there is no such user."""
+    def log_in(self, name: str) -> str:
+        """What the session of a user carries from now on, until it is logged out or `LONGEST_SESSION` is over."""
+        token, now = secrets.token_urlsafe(32), utc_now()
+        with self._database.writing() as session:
+            session.execute(delete(LoginSession).where(LoginSession.expires < now))
+            session.add(LoginSession(digest=_digest(token), user=name, expires=now + LONGEST_SESSION))
+        return token
+
+    def logged_in(self, token: str) -> str | None:
+        """Whose session carries this, None where it is nobody's or was logged out."""
+        found = select(LoginSession.user).where(LoginSession.digest == _digest(token), LoginSession.expires > utc_now())
         with self._database.reading() as session:
-            user = session.get(User, name)
-        return user.password_hash[-16:] if user else None
+            return session.scalar(found)
+
+    def log_out(self, token: str) -> None:
+        """End a session, and with it all copies of its cookie."""
+        with self._database.writing() as session:
+            session.execute(delete(LoginSession).where(LoginSession.digest == _digest(token)))
 
     def verify(self, name: str, password: str) -> bool:
         """Whether the password is the user's; takes as long for a name that there is not."""
@@ -91,6 +118,10 @@ class Users:
             return _HASHER.verify(user.password_hash if user else _nobodys_hash(), password) and user is not None
         except (Argon2Error, InvalidHashError):
             return False
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 def _nobodys_hash(made: list[str] = []) -> str:  # noqa: B006

@@ -322,14 +322,24 @@ def forge(site: Site, send: Callable[[FlaskClient, str], Any]) -> set[tuple[int,
 
 def forged_cookie(site: Site, key: str) -> int:
     """Claim to be Bob with a session that was signed with a key one might guess."""
-    stamp = site.app.extensions["tellapart"].users.stamp("bob")
+    with site.person("bob").session_transaction() as real:
+        known = {"login": real["login"]}
     signer: Any = site.app.session_interface.get_signing_serializer(site.app)
     mine = URLSafeTimedSerializer(
         key, salt="cookie-session", serializer=signer.serializer, signer_kwargs=signer.signer_kwargs
     )
     stranger = site.app.test_client()
-    stranger.set_cookie("tellapart", mine.dumps({"user": "bob", "stamp": stamp}))
+    stranger.set_cookie("tellapart", mine.dumps(known))
     return int(stranger.get("/").status_code)
+
+
+def copied_cookie(site: Site) -> list[int]:
+    """Use Bob's cookie before and after he logs out."""
+    thief = site.app.test_client()
+    thief.set_cookie("tellapart", site.person("bob").get_cookie("tellapart").value)  # type: ignore[union-attr]
+    before = thief.get("/").status_code
+    site.post("bob", "/logout")
+    return [before, thief.get("/").status_code]
 
 
 def cookie_flags(site: Site, scheme: str) -> set[str]:
@@ -475,6 +485,7 @@ ATTACKS = [
         lambda s: cookie_flags(s, "https"),
         {"HttpOnly", "Path=/", "SameSite=Lax", "Secure"},
     ),
+    Attack(ITEMS[2], "a copy of it, after he has logged out", copied_cookie, [200, 302]),
     Attack(
         ITEMS[3],
         "sessions signed with keys one might guess",

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import stat
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tellapart.images import sha256
+from webui.answers import Question
 from webui.previews import Previews
 
 MakePicture = Callable[..., bytes]
@@ -218,6 +221,20 @@ def test_old_batches_go(app: Flask, upload: Any, web: FlaskClient, pictures: Any
     where = [upload((archive(pictures(1)), "x.zip")).location for _ in range(4)]
     assert [web.get(w).status_code for w in where[-2:]] == [200, 200]
     assert 404 in [web.get(w).status_code for w in where[:2]]
+
+
+def test_nobody_pushes_out_the_batches_of_others(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webui.batches.MAX_OWN", 2)
+    batches, question = app.extensions["tellapart"].batches, Question("colours:v1", 5)
+    kept = batches.start("bob's", question, 1, owner="bob")
+    for number in range(4):
+        os.utime(
+            batches.archive(batches.start("ann's", question, 1, owner="ann")).parent,
+            (time.time(), time.time() + number),
+        )
+    own = [b for p in batches._folder.iterdir() if (b := batches.find(p.name)).owner == "ann"]
+    assert len(own) == 2
+    assert batches.find(kept.id) == kept
 
 
 def test_a_batch_that_another_process_takes_away_disturbs_no_sweep(web: FlaskClient, settings: Any) -> None:

@@ -10,15 +10,16 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from tellapart.errors import MissingError, TellapartError, UsageError
 from tellapart.settings import Settings
 from webui.answers import Question
 from webui.app import create_app
 from webui.database import Database
-from webui.jobs import Kind
+from webui.jobs import Kind, utc_now
 from webui.server import refuse_strangers
-from webui.users import Users
+from webui.users import LoginSession, Users
 from webui.users_command import users as users_command
 
 PASSWORD = "a long enough one"
@@ -86,12 +87,34 @@ def test_a_new_password_ends_the_sessions(web: FlaskClient, users: Users) -> Non
     assert web.get("/").status_code == 200
 
 
-def test_a_forged_session_is_none(web: FlaskClient, users: Users) -> None:
+@pytest.mark.parametrize("made_up", ["", "A" * 43, "\ud800", 7, None, ["ann"]])
+def test_a_forged_session_is_none(web: FlaskClient, users: Users, made_up: Any) -> None:
     with web.session_transaction() as session:
-        session["user"], session["stamp"] = "ann", "0" * 16
+        session["login"] = made_up
     assert web.get("/").status_code == 302
+
+
+def test_a_copied_cookie_does_not_outlive_the_logout(web: FlaskClient, app: Flask, users: Users) -> None:
+    log_in(web)
+    thief, elsewhere = app.test_client(), app.test_client()
+    thief.set_cookie("tellapart", web.get_cookie("tellapart").value)  # type: ignore[union-attr]
+    log_in(elsewhere)
+    assert thief.get("/").status_code == 200
+    web.post("/logout")
+    assert thief.get("/").status_code == 302
+    assert elsewhere.get("/").status_code == 200, "another login of hers goes on"
+
+
+def test_a_session_ends_in_time_and_what_it_carries_is_kept_nowhere(
+    web: FlaskClient, app: Flask, users: Users, settings: Settings
+) -> None:
+    log_in(web)
     with web.session_transaction() as session:
-        session["user"], session["stamp"] = "nobody", None
+        token = session["login"]
+    kept = b"".join(path.read_bytes() for path in (settings.home / "web").glob("tellapart.sqlite*"))
+    assert token.encode() not in kept
+    with app.extensions["tellapart"].database.writing() as rows:
+        rows.scalars(select(LoginSession)).one().expires = utc_now()
     assert web.get("/").status_code == 302
 
 

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from tellapart.settings import Settings
 from tellapart.wire import ModelSummary
 from webui.app import create_app
-from webui.client import ServiceClient
+from webui.client import ServiceClient, Unavailable
 from webui.formats import day, milliseconds, minute, percent
 from webui.snippets import snippets
 
@@ -267,3 +267,31 @@ def test_the_list_may_be_asked_for_by_many_threads(app: Flask, service: Any) -> 
     for thread in threads:
         thread.join()
     assert service.asked("/models") == 1
+
+
+def test_all_who_ask_while_the_service_is_slow_are_told_at_once(app: Flask, service: Any) -> None:
+    asked, answer, told = threading.Event(), threading.Event(), []
+    catalog = app.extensions["tellapart"].catalog
+
+    def slowly() -> Any:
+        asked.set()
+        assert answer.wait(60)
+        return "", 503
+
+    def ask() -> None:
+        with pytest.raises(Unavailable):
+            catalog.models()
+        told.append(1)
+
+    service.broken = slowly
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert asked.wait(60)
+    catalog.forget()  # which nobody waits for
+    answer.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(told) == 8
+    service.broken = None
+    assert len(catalog.models().models) == 1

@@ -119,6 +119,16 @@ def test_the_next_link_sweeps_expired_ones_away(
     assert len(pictures(settings.home)) == 1
 
 
+def test_a_result_has_so_many_links_at_most(
+    web: FlaskClient, result: str, share: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.shares.MOST_OPEN", 2)
+    share(), share()
+    refused = web.post(f"{result}/shares", data={"days": "1"})
+    assert refused.status_code == 409
+    assert "Take one of them back first" in refused.text
+
+
 def pictures(home: Path) -> list[Path]:
     return list((home / "web" / "shares").iterdir())
 
