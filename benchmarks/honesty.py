@@ -1,28 +1,32 @@
 """How well a classifier knows what it does not know: python -m benchmarks.honesty FOLDER STRANGERS
 
-Trains on a folder of class folders, all of it by cross-validation, and prints the calibration error, the
-selective answers, and the share of pictures of none of the classes let through: classes left out in turn,
-and the pictures of another folder of class folders. With --given N each class is left out once more, N of its
-pictures are given as strangers, and the share of its other pictures let through is printed.
+Trains on a folder of class folders as `tellapart train` does, all of it by cross-validation, and prints the
+calibration error, the selective answers, and the share of pictures of none of the classes let through: classes left
+out in turn, and the pictures of another folder of class folders. With --given N... each class is left out once more for
+each N, so many of its pictures (half of them at most) are given as strangers, and the share of its other pictures let
+through is printed: with half of them, that is what the features allow. --cache FOLDER keeps the features.
 """
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.machine import machine
 from curation.curate import curate
 from tellapart.folders import open_folder
 from tellapart.progress import silent
-from tellapart.weights import load_weights
-from training.features import Features, FeatureSource, extract
+from tellapart.weights import Weights, load_weights
+from training.features import Features, FeatureSource
 from training.head import fit_head
 from training.honesty import gather_evidence
 from training.protocol import learn_and_judge
 from training.strangers import learn_rejection
+from training.views import extract_views, preprocessings
 
 
 def main() -> None:
@@ -30,27 +34,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
     parser.add_argument("strangers", type=Path)
-    parser.add_argument("--given", type=int, default=0, metavar="N")
+    parser.add_argument("--given", type=int, nargs="+", default=[], metavar="N")
+    parser.add_argument("--cache", type=Path)
     asked = parser.parse_args()
-    source, _ = FeatureSource.of_weights(load_weights("efficientnet_lite0", "auto", 0), torch.device("cpu"))
-    with tempfile.TemporaryDirectory() as cache:
-        names, known = _features(asked.folder, source, Path(cache))
-        _, others = _features(asked.strangers, source, Path(cache))
+    print(machine())
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = asked.cache or Path(scratch)
+        weights = load_weights("efficientnet_lite0", "auto", 0)
+        source, _ = FeatureSource.of_weights(weights, torch.device("cpu"))
+        names, known = read_features(asked.folder, weights, source, cache)
+        _, others = read_features(asked.strangers, weights, source, cache)
+    measure(names, known, others, asked.given)
+
+
+def measure(names: list[str], known: Features, others: Features, given: Sequence[int]) -> None:
+    """Learn from the known pictures in the view that does best, and print what it is worth."""
     outcome = learn_and_judge(known, names, 0, silent)
+    view = outcome.choice.view
+    known, others = known.view(view), others.view(view)
+    print(f"view {view}, C {outcome.choice.c:g}")
     outcome, found = gather_evidence(outcome, others.values[:0], names, 0, silent)
-    for name in ("calibration", "selective", "none_of_these", "random_split"):
+    found["calibration"].pop("bins")
+    for name in ("calibration", "selective"):
         print(name, found[name])
+    for name, value in found["none_of_these"].items():
+        print(f"  {name}", _by_class(value) if name == "false_accept_by_class" else value)
     none = outcome.head.none_of_these(others.values, outcome.head.probabilities(others.values))
-    print(f"strangers of {asked.strangers.name} let through: {np.mean(~none):.3f} of {len(none)}")
-    if asked.given:
-        shares = [_with_strangers(known, i, asked.given, outcome.choice.c) for i in range(len(names))]
+    print(f"strangers of another kind let through: {np.mean(~none):.3f} of {len(none)}")
+    for count in given:
+        shares = [_with_strangers(known, i, count, outcome.choice.c) for i in range(len(names))]
         told = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
-        print(f"a class left out, {asked.given} of it given, let through: {np.mean(shares):.3f} ({told})")
+        print(f"a class left out, {count} of it given, let through: {np.mean(shares):.3f} ({told})", flush=True)
+
+
+def _by_class(shares: dict[str, dict[str, float]]) -> str:
+    return ", ".join(f"{name} {share['share']:.2f}" for name, share in shares.items())
 
 
 def _with_strangers(known: Features, left_out: int, given: int, c: float) -> float:
     """The share let through of a class that was left out, but for some of its pictures in `none`."""
     own = np.random.default_rng(0).permutation(np.flatnonzero(known.targets == left_out))
+    given = min(given, len(own) // 2)
     rest = known.part(known.targets != left_out)
     targets = rest.targets - (rest.targets > left_out)
     n_classes = int(targets.max()) + 1
@@ -61,12 +85,13 @@ def _with_strangers(known: Features, left_out: int, given: int, c: float) -> flo
     return float(np.mean(~learned[0].none_of_these(others, head.probabilities(others))))
 
 
-def _features(folder: Path, source: FeatureSource, cache: Path) -> tuple[list[str], Features]:
+def read_features(folder: Path, weights: Weights, source: FeatureSource, cache: Path) -> tuple[list[str], Features]:
+    """Class names and features in every view of all pictures of a folder, none of them set apart to judge."""
     dataset = open_folder(folder, cache)
     curate(dataset)
-    features = extract(dataset.samples(), source, cache / "features", silent)
-    samples = [replace(sample, split="") for sample in features.samples]
-    return [c.name for c in dataset.classes], Features(features.values, samples)
+    samples = [replace(sample, split="") for sample in dataset.samples()]
+    _, features = extract_views(samples, source, preprocessings(weights, False), cache / "features", 0, silent)
+    return [c.name for c in dataset.classes], features
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     model.json              BundleInfo
     backbone.safetensors    the backbone's state dict
     head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
-                            centre (D,), scale (D,), means (C, D), raw_means (C, D), and where strangers were
-                            given versus_weight (C + 1, D), versus_bias (C + 1,)
+                            exemplars (E, D) float16 and spacing (E,), and where strangers were given
+                            versus_weight (C + 1, D), versus_bias (C + 1,); earlier ones have
+                            centre (D,), scale (D,), means (C, D), raw_means (C, D) instead of exemplars
     labels.csv              index, class, slug; a name that a spreadsheet would work out has an apostrophe before it
     neighbours.safetensors  what it learned from, see `neighbours`; may be left out
     report/                 index.html and metrics.json
@@ -37,11 +38,12 @@ from tellapart.neighbours import Neighbours
 from tellapart.preprocess import Preprocessing
 from tellapart.public import public_path, public_source
 from tellapart.rejection import Rejection
+from tellapart.rejection_by_means import MeansRejection
 
 FORMAT = 1
-_REJECTION_TENSORS = ("centre", "scale", "means", "raw_means")
 _VERSUS_TENSORS = ("versus_weight", "versus_bias")
-_REJECTION_NUMBERS = ("sure", "near", "alike", "threshold", "known")
+_DTYPES = {"exemplars": np.float16}  # of tensors that are not float32
+AnyRejection = Rejection | MeansRejection
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Head:
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     temperature: float = 1.0
-    rejection: Rejection | None = None
+    rejection: AnyRejection | None = None
 
     @property
     def nbytes(self) -> int:
@@ -101,7 +103,7 @@ class BundleInfo:
         packages: versions of what computed it.
         created: ISO 8601 in UTC.
         sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
-        rejection: the numbers "sure", "near", "alike", "known" and "threshold" of `Rejection`; None for never.
+        rejection: the weights and the threshold of `Rejection`, by name; None for never.
         golden: probabilities (C,) of the picture in `golden`; None where they were not kept.
     """
 
@@ -249,7 +251,7 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
     try:
         tensors = load_file(folder / "head.safetensors")
         head = Head(tensors["weight"], tensors["bias"], info.temperature, _rejection(tensors, info))
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, TypeError) as error:
         raise BundleError(f"{folder}/head.safetensors cannot be read: {error}", "Train it again") from error
     expected_shape = (len(info.classes), BACKBONES[info.backbone].feature_dim)
     if head.weight.shape != expected_shape or head.bias.shape != expected_shape[:1]:
@@ -272,37 +274,34 @@ def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
     return values | {"dataset": dataset, "training": training}
 
 
-def _tensors(head: Head) -> dict[str, NDArray[np.float32]]:
+def _tensors(head: Head) -> dict[str, NDArray[Any]]:
     tensors = {"weight": head.weight, "bias": head.bias}
     if head.rejection is not None:
-        names = _REJECTION_TENSORS if head.rejection.versus_weight is None else _REJECTION_TENSORS + _VERSUS_TENSORS
-        tensors |= {name: getattr(head.rejection, name) for name in names}
-    return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
+        found = {name: getattr(head.rejection, name) for name in (*head.rejection.TENSORS, *_VERSUS_TENSORS)}
+        tensors |= {name: tensor for name, tensor in found.items() if tensor is not None}
+    return {name: np.ascontiguousarray(tensor, dtype=_DTYPES.get(name, np.float32)) for name, tensor in tensors.items()}
 
 
-def _rejection_numbers(rejection: Rejection | None) -> dict[str, float] | None:
-    return {name: getattr(rejection, name) for name in _REJECTION_NUMBERS} if rejection else None
+def _rejection_numbers(rejection: AnyRejection | None) -> dict[str, float] | None:
+    return {name: getattr(rejection, name) for name in rejection.NUMBERS} if rejection else None
 
 
-def _rejection(tensors: Mapping[str, NDArray[np.float32]], info: BundleInfo) -> Rejection | None:
+def _rejection(tensors: Mapping[str, NDArray[Any]], info: BundleInfo) -> AnyRejection | None:
     if info.rejection is None:
         return None
-    values: dict[str, Any] = {name: tensors[name] for name in _REJECTION_TENSORS}
+    kind: type[AnyRejection] = MeansRejection if "means" in tensors else Rejection
+    values: dict[str, Any] = {name: tensors[name].astype(np.float32) for name in kind.TENSORS}
     values |= {name: tensors[name] for name in _VERSUS_TENSORS if name in tensors}
-    values |= {name: info.rejection[name] for name in _REJECTION_NUMBERS if name in info.rejection}
-    return Rejection(**values)
+    values |= {name: info.rejection[name] for name in kind.NUMBERS if name in info.rejection}
+    return kind(**values)
 
 
 def _check_rejection(head: Head, folder: Path) -> None:
     if head.rejection is None:
         return
-    matrix, row = head.weight.shape, head.weight.shape[1:]
-    expected = {"centre": row, "scale": row, "means": matrix, "raw_means": matrix}
-    if head.rejection.versus_weight is not None:
-        expected |= {"versus_weight": (matrix[0] + 1, *row), "versus_bias": (matrix[0] + 1,)}
-    for name, shape in expected.items():
+    for name, shape in head.rejection.shapes(*head.weight.shape).items():
         found = np.shape(getattr(head.rejection, name))
-        if found != shape:
+        if found != shape or not all(shape):
             raise BundleError(
                 f"{name} of head.safetensors in {folder} has shape {found}, expected {shape}", "Train it again"
             )

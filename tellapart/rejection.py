@@ -1,12 +1,14 @@
-"""The rule for "none of these": how sure the head is, how near the picture is to what it learned from, and how
-unlike the strangers it was shown."""
+"""The rule for "none of these": how sure the head is, how near what it learned from a picture is, and how unlike the
+strangers it was shown."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+NEAREST = 5  # exemplars whose distance counts
 _LEAST_DOUBT = 1e-6  # log odds of a rounded probability of 1 would be infinite
 
 
@@ -14,34 +16,33 @@ _LEAST_DOUBT = 1e-6  # log odds of a rounded probability of 1 would be infinite
 class Rejection:
     """A picture whose score is below the threshold shows none of the classes.
 
-    score = sure * log odds of the top probability + near * nearness + alike * likeness + known * familiarity
+    score = sure * log odds of the top probability + alike * likeness + local * fit + known * familiarity
 
-    Nearness and likeness are the cosine to the nearest class's mean direction. Nearness is that of standardised
-    features: it tells classes of one kind apart. Likeness is that of features as they are: it tells
-    the kind itself from everything else, which standardising takes out. Familiarity is the log odds of all classes
-    together against the strangers that were given, by a head that learned those as one more class.
+    Likeness is the cosine to the most similar exemplar. Fit is minus the local outlier factor (Breunig et al.
+    2000): how far the five nearest exemplars are, by how far those are from their own five, so that a loose
+    class may have stragglers where a dense one may not. Familiarity is the log odds of all classes together against the
+    strangers that were given, by a head that learned those as one more class.
 
     The score says how much a picture looks like any of the classes, which is not the same as which of them it
     is: one that lies between two classes is answered with 30 %, and one unlike all of them is turned away at 80 %.
 
     Attributes:
-        centre: (D,) float32, subtracted from features.
-        scale: (D,) float32, above 0; features are divided by it.
-        means: (C, D) float32, the class's mean direction among standardised features, length 1.
-        raw_means: (C, D) float32, the same among features as they are.
-        sure, near, alike, known: weights, 0 or above.
+        exemplars: (E, D) float32, length 1, features of pictures that were learned from.
+        spacing: (E,) float32, above 0: the mean of 1 - cosine of each to its nearest others.
+        sure, alike, local, known: weights, 0 or above.
         threshold: set on pictures the head had not learned from.
         versus_weight, versus_bias: (C + 1, D) and (C + 1,) float32, the head whose last class is the given
             strangers; None where none were given.
     """
 
-    centre: Floats
-    scale: Floats
-    means: Floats
-    raw_means: Floats
+    TENSORS: ClassVar = ("exemplars", "spacing")
+    NUMBERS: ClassVar = ("sure", "alike", "local", "threshold", "known")
+
+    exemplars: Floats
+    spacing: Floats
     sure: float
-    near: float
     alike: float
+    local: float
     threshold: float
     known: float = 0.0
     versus_weight: Floats | None = None
@@ -52,23 +53,37 @@ class Rejection:
         return self.scores(self.columns(features, probabilities)) < self.threshold
 
     def columns(self, features: Floats, probabilities: Floats) -> NDArray[np.float64]:
-        """What the rule looks at (N, 4): log odds of the top probability, nearness, likeness, familiarity."""
-        near = (unit((features - self.centre) / self.scale) @ self.means.T).max(axis=1)
-        alike = (unit(features) @ self.raw_means.T).max(axis=1)
-        return np.stack([log_odds(probabilities), near, alike, self._familiarity(features)], axis=1)
+        """What the rule looks at (N, 4): log odds of the top probability, likeness, fit, familiarity."""
+        cosines = unit(features) @ self.exemplars.T
+        nearest = np.argpartition(-cosines, min(NEAREST, len(self.exemplars)) - 1, axis=1)[:, :NEAREST]
+        distance = 1 - np.take_along_axis(cosines, nearest, axis=1).mean(axis=1)
+        fit = -distance / self.spacing[nearest].mean(axis=1)
+        known = familiarity(features, self.versus_weight, self.versus_bias)
+        return np.stack([log_odds(probabilities), cosines.max(axis=1), fit, known], axis=1)
 
     def scores(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) of `columns` (N, 4)."""
-        result: NDArray[np.float64] = columns @ np.array([self.sure, self.near, self.alike, self.known])
+        result: NDArray[np.float64] = columns @ np.array([self.sure, self.alike, self.local, self.known])
         return result
 
-    def _familiarity(self, features: Floats) -> NDArray[np.float64]:
-        """(N,); 0 where no strangers were given."""
-        if self.versus_weight is None or self.versus_bias is None:
-            return np.zeros(len(features))
-        logits = (features @ self.versus_weight.T + self.versus_bias).astype(np.float64)
-        result: NDArray[np.float64] = np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
-        return result
+    def shapes(self, n_classes: int, dim: int) -> dict[str, tuple[int, ...]]:
+        """What shape each tensor must have, by name, for C classes and D features."""
+        rows = len(self.exemplars)
+        return {"exemplars": (rows, dim), "spacing": (rows,)} | versus_shapes(self.versus_weight, n_classes, dim)
+
+
+def familiarity(features: Floats, weight: Floats | None, bias: Floats | None) -> NDArray[np.float64]:
+    """Log odds (N,) of all classes but the last against the last; 0 where there is no such head."""
+    if weight is None or bias is None:
+        return np.zeros(len(features))
+    logits = (features @ weight.T + bias).astype(np.float64)
+    result: NDArray[np.float64] = np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
+    return result
+
+
+def versus_shapes(weight: Floats | None, n_classes: int, dim: int) -> dict[str, tuple[int, ...]]:
+    """What shapes the head that learned strangers must have; none where there is none."""
+    return {} if weight is None else {"versus_weight": (n_classes + 1, dim), "versus_bias": (n_classes + 1,)}
 
 
 def log_odds(probabilities: Floats) -> NDArray[np.float64]:

@@ -56,33 +56,46 @@ class Round:
 
 
 def weigh(rounds: Sequence[Round], without: int | None = None) -> Columns:
-    """Weights (4,), 0 or above, by a logistic fit of known against strangers, each side weighing the same.
+    """Weights (4,), 0 or above: each column counts by how little known pictures differ in it.
 
-    Given strangers weigh as much as all classes left out: they are what it will be shown.
+    All but familiarity weigh the same: weights fitted to the classes left out let more pictures of the next one
+    through, by 3 to 5 of 100. How familiarity is weighed against the others is a logistic fit of known
+    pictures against given strangers and classes left out, which weigh the same.
 
     Args:
         without: leave out the rounds of this class, so that it can judge.
     """
-    used = [r for r in rounds if len(r.strangers) and (without is None or r.left_out != without)]
-    known = np.concatenate([r.known for r in used or rounds])
-    middle, spread = known.mean(axis=0), known.std(axis=0)
+    used = [r for r in rounds if without is None or r.left_out != without]
+    known = np.concatenate([r.known for r in used])
+    spread = known.std(axis=0)
     spread[spread < _LEAST_SPREAD] = np.inf  # a column that says nothing weighs nothing
-    if not used:
-        return np.asarray(1.0 / spread)
-    kinds = [[r.strangers for r in used if (r.left_out is None) == given] for given in (True, False)]
-    strangers = [(np.concatenate(kind) - middle) / spread for kind in kinds if kind]
-    known = (known - middle) / spread
+    weights = np.asarray(1.0 / spread)
+    if weights[-1] == 0 or not any(r.left_out is None and len(r.strangers) for r in used):
+        return weights
+    usual, familiar = _balance(used, weights)
+    return np.append(usual * weights[:-1], familiar * weights[-1])
+
+
+def _balance(rounds: Sequence[Round], weights: Columns) -> tuple[float, float]:
+    """Factors of familiarity and of the rest, 0 or above, by a logistic fit."""
+
+    def both(columns: Columns) -> Columns:
+        parts = columns * weights
+        return np.stack([parts[:, :-1].sum(axis=1), parts[:, -1]], axis=1)
+
+    known = both(np.concatenate([r.known for r in rounds]))
+    middle = known.mean(axis=0)
+    sides = [[r.strangers for r in rounds if (r.left_out is None) == given and len(r.strangers)] for given in (0, 1)]
+    strangers = [both(np.concatenate(side)) - middle for side in sides if side]
 
     def loss(parameters: Columns) -> float:
-        weights, bias = parameters[:-1], parameters[-1]
-        wrong = [float(np.logaddexp(0, kind @ weights + bias).mean()) for kind in strangers]
-        right = float(np.logaddexp(0, -(known @ weights + bias)).mean())
-        return right + float(np.mean(wrong)) + _SHRINK * float(weights @ weights)
+        factors, bias = parameters[:2], parameters[2]
+        wrong = [float(np.logaddexp(0, side @ factors + bias).mean()) for side in strangers]
+        right = float(np.logaddexp(0, -((known - middle) @ factors + bias)).mean())
+        return right + float(np.mean(wrong)) + _SHRINK * float(factors @ factors)
 
-    bounds = [(0, None)] * COLUMNS + [(None, None)]
-    found = minimize(loss, np.array([1.0] * COLUMNS + [0.0]), bounds=bounds, method="L-BFGS-B").x[:-1]
-    weights: Columns = (found if found.any() else np.ones(COLUMNS)) / spread
-    return weights
+    found = minimize(loss, np.array([1.0, 1.0, 0.0]), bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B").x
+    return (float(found[0]), float(found[1])) if found[:2].any() else (1.0, 1.0)
 
 
 def threshold_of(scores: NDArray[np.float64]) -> float:

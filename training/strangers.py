@@ -2,25 +2,10 @@
 
 Strangers come from the data set itself: a class is left out, a head is fitted without it, and its
 pictures are shown to that head. Pictures the user calls strangers join them. What tells strangers
-from the rest is four numbers a picture (`tellapart.rejection`); how they are weighed is a logistic fit,
-and the threshold turns away 5 % of pictures the head had not learned from.
+from the rest is four numbers a picture (`tellapart.rejection`), weighed by how much known pictures differ in
+them; the threshold turns away 5 % of pictures the head had not learned from.
 
-Measured (EfficientNet-Lite0, false accept of a class left out, mean over classes at 5 % false reject,
-area under the curve beside it): 10 classes of clothing / 6 of cut-out photographs in 198 pictures
-
-    top probability                                   0.91 0.64 / 0.84 0.74
-    energy (log-sum-exp of the logits)                0.91 0.63 / 0.79 0.75
-    Mahalanobis, shrunk covariance                    0.88 0.57 / 0.83 0.72
-    5 nearest pictures, cosine, features as they are  0.78 0.64 / 0.77 0.82
-    nearness                                          0.88 0.70 / 0.72 0.81
-    top probability and nearness                      0.86      / 0.86
-    all three                                         0.79      / 0.84
-
-A class left out of clothing is nearly always like one that is there (dress and skirt), and no score made of these
-features tells it apart unseen. Ten of its pictures suffice: strangers that are given are one more class of a
-head of its own, whose odds are the fourth number. Then 0.22 of its other pictures are let through.
-Pictures of another kind are the easier case: of the stamps shown to the clothing classifier, top probability
-and nearness let 0.68 through, all three 0.08; of the clothing shown to the stamps classifier, 0.19 and 0.05.
+What was tried, and what each would let through, is in docs/honesty.md.
 """
 
 from dataclasses import dataclass
@@ -30,7 +15,7 @@ from numpy.typing import NDArray
 
 from tellapart.bundle import Head
 from tellapart.folds import Fold, few_folds
-from tellapart.rejection import Rejection, log_odds, unit
+from tellapart.rejection import NEAREST, Rejection, log_odds, unit
 from training.head import fit_head
 from training.stranger_evidence import (
     COLUMNS,
@@ -45,7 +30,9 @@ from training.stranger_evidence import (
 LEAST_PICTURES = 40  # to set a threshold at their lowest 5 %
 MOST_LEFT_OUT = 10  # classes
 LEAST_GIVEN = 4  # strangers from which a class of their own is learned
+MOST_EXEMPLARS = 1000
 _PARTS = 3  # of the strangers, where there is one fold only
+_LEAST_SPACING = 0.25  # times the median: to copies of one picture, everything else would be far
 
 Floats = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -132,15 +119,32 @@ def _columns(head: Head, space: Rejection, features: Floats) -> Columns:
 
 
 def _describe(learned: _Pictures, settings: _Settings, weights: Columns, threshold: float) -> Rejection:
-    features, targets = learned.features, learned.targets
-    centre, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale < 1e-6] = 1.0
-    means = _mean_directions((features - centre) / scale, targets, settings.n_classes)
-    raw_means = _mean_directions(features, targets, settings.n_classes)
-    sure, near, alike, known = weights.tolist()
+    chosen = _evenly(learned.targets, MOST_EXEMPLARS)
+    exemplars = unit(learned.features[chosen]).astype(np.float16).astype(np.float32)  # as the bundle keeps them
+    sure, alike, local, known = weights.tolist()
     versus = _versus(learned, settings)
     found = (versus.weight, versus.bias) if versus else (None, None)
-    return Rejection(centre, scale, means, raw_means, sure, near, alike, threshold, known, *found)
+    return Rejection(exemplars, spacing(exemplars), sure, alike, local, threshold, known, *found)
+
+
+def _evenly(targets: Targets, most: int) -> NDArray[np.int64]:
+    """Indices of so many pictures at most, classes in turn, drawn by chance within each."""
+    rank = np.empty(len(targets), dtype=np.int64)
+    shuffled = np.random.default_rng(0).permutation(len(targets))
+    for i in np.unique(targets):
+        own = shuffled[targets[shuffled] == i]
+        rank[own] = np.arange(len(own))
+    return np.sort(np.argsort(rank, kind="stable")[:most])
+
+
+def spacing(exemplars: Floats) -> Floats:
+    """The mean of 1 - cosine (E,) of each exemplar to its nearest others."""
+    cosines = exemplars @ exemplars.T
+    np.fill_diagonal(cosines, -np.inf)
+    count = max(1, min(NEAREST, len(exemplars) - 1))
+    distances = 1 - np.partition(cosines, -count, axis=1)[:, -count:].mean(axis=1)
+    result: Floats = np.maximum(distances, max(1e-6, _LEAST_SPACING * float(np.median(distances))))
+    return result
 
 
 def _versus(learned: _Pictures, settings: _Settings) -> Head | None:
@@ -150,8 +154,3 @@ def _versus(learned: _Pictures, settings: _Settings) -> Head | None:
     features = np.concatenate([learned.features, learned.strangers])
     targets = np.append(learned.targets, np.full(len(learned.strangers), settings.n_classes))
     return fit_head(features, targets, settings.n_classes + 1, settings.c)
-
-
-def _mean_directions(features: Floats, targets: Targets, n_classes: int) -> Floats:
-    sums = np.eye(n_classes, dtype=np.float32)[targets].T @ unit(features)
-    return unit(sums)

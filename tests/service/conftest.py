@@ -85,8 +85,8 @@ def seeing_head() -> Head:
     """
     weight = np.random.default_rng(0).normal(0, 0.3, (3, 512)).astype(np.float32)
     directions = weight / np.linalg.norm(weight, axis=1, keepdims=True)
-    plain = np.zeros(512, np.float32), np.ones(512, np.float32)
-    rejection = Rejection(*plain, directions, directions, sure=0.5, near=10.0, alike=0.0, threshold=0.25)
+    exemplars = directions.astype(np.float16).astype(np.float32)
+    rejection = Rejection(exemplars, np.ones(3, np.float32), sure=0.5, alike=10.0, local=0.0, threshold=0.25)
     return Head(weight, np.array([7.4, 17.2, -1.6], np.float32), rejection=rejection)
 
 

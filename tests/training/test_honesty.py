@@ -9,6 +9,7 @@ import pytest
 
 from tellapart.dataset import Role, Sample
 from tellapart.progress import silent
+from tellapart.rejection import unit
 from training.curves_picture import draw_curves
 from training.features import Features
 from training.head import Choice, fit_head
@@ -19,7 +20,8 @@ from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split
 from training.reliability import calibration_evidence, calibration_words, debiased_error, reliability_bins
 from training.selective import selective_table, threshold_for
-from training.strangers import LEAST_PICTURES, learn_rejection
+from training.stranger_evidence import Round, weigh
+from training.strangers import LEAST_PICTURES, learn_rejection, spacing
 from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
 from training.words import Baseline, largest_class
 
@@ -180,6 +182,43 @@ def test_a_strange_class_is_rejected_and_a_known_one_is_not(strange: Any) -> Non
     assert evidence.false_reject.count / evidence.false_reject.n == pytest.approx(0.05, abs=0.04)
     assert sorted(evidence.left_out) == [0, 1, 2, 3]
     assert sum(s.count for s in evidence.left_out.values()) < 0.35 * 240
+
+
+def test_of_many_pictures_some_of_every_class_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.strangers.MOST_EXEMPLARS", 40)
+    values, targets = planted(240, 4, spread=1.5)
+    rare = (targets != 3) | (np.arange(240) < 40)  # ten pictures of the last class
+    learned = learn_rejection(values[rare], targets[rare], alone(int(rare.sum())), values[:0], (4, 0.01, 1.0), 0)
+    assert learned is not None
+    cosines = learned[0].exemplars @ unit(values[rare]).T
+    kept = targets[rare][cosines.argmax(axis=1)]
+    assert np.bincount(kept).tolist() == [10, 10, 10, 10]
+    assert cosines.max(axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_copies_of_one_picture_do_not_put_everything_else_far_away() -> None:
+    rows = unit(np.random.default_rng(0).normal(size=(30, WIDTH)).astype(np.float32))
+    rows[:8] = rows[0]
+    found = spacing(rows)
+    assert found[:8] == pytest.approx(0.25 * np.median(found), rel=1e-3)
+    hand = unit(np.array([[1, 0], [0, 1]], np.float32))
+    assert spacing(hand) == pytest.approx([1, 1])  # each is as far as the only other: 1 - cosine 0
+
+
+def test_what_is_learned_is_what_the_bundle_keeps(strange: Any) -> None:
+    rule = strange[0][0]
+    np.testing.assert_array_equal(rule.exemplars, rule.exemplars.astype(np.float16))
+
+
+def test_weights_undo_how_much_known_pictures_differ() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(2000, 4)) * [1, 10, 0.1, 0]
+    assert weigh([Round(None, known, known[:0])]) == pytest.approx([1, 0.1, 10, 0], rel=0.05)
+    strangers = known[:50] - [0.5, 5, 0.05, 5]
+    known[:, 3] = rng.normal(size=2000)
+    sure, alike, local, familiar = weigh([Round(None, known, strangers)])
+    assert (alike / sure, local / sure) == pytest.approx((0.1, 10), rel=0.05)
+    assert familiar > 3 * sure  # it alone tells those strangers
 
 
 def test_strangers_that_look_like_a_class_are_reported_as_let_through() -> None:
