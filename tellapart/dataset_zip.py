@@ -1,6 +1,6 @@
 """A data set as a zip archive, streamed: pictures, the record of every attempt, and who is to be named.
 
-    images/<class slug>/<sha256>.<ext>    the kept pictures as they were fetched
+    images/<class slug>/<sha256>.<ext>    the kept pictures without their metadata; the name is of the bytes as fetched
     manifest.csv                          every attempt, kept or not; `file` is its place in the archive
     ATTRIBUTION.csv                       every picture in the archive with its author, licence and page
 
@@ -17,14 +17,14 @@ from typing import IO, TextIO
 
 from tellapart.csvs import write_table
 from tellapart.dataset import Dataset
-from tellapart.images import DEFAULT_LIMITS, SUPPORTED, sha256
+from tellapart.images import DEFAULT_LIMITS, ImageError, sha256
 from tellapart.manifest import Attempt
+from tellapart.metadata import without_metadata
 from tellapart.names import slugify
 from tellapart.pictures import Status
 from tellapart.progress import Report, Stage, silent
 from tellapart.public import public_source
 
-_EXTENSIONS = {extension for _, extension in SUPPORTED.values()}
 _CREDIT = ("author", "license", "license_url", "attribution", "source", "page_url", "url")
 
 
@@ -97,29 +97,26 @@ def _add_pictures(
         for key, attempt in wanted.items():
             data = _bytes(dataset, attempt)
             if data is not None:
-                places[key] = f"images/{_folder(attempt.class_slug)}/{attempt.sha256}.{_extension(attempt)}"
-                archive.writestr(member(prefix + places[key]), data)
+                content, extension = data
+                places[key] = f"images/{_folder(attempt.class_slug)}/{attempt.sha256}.{extension}"
+                archive.writestr(member(prefix + places[key]), content)
             stage.advance(missing=int(data is None))
     return places
 
 
-def _bytes(dataset: Dataset, attempt: Attempt) -> bytes | None:
-    """The picture as it was collected; None where it is gone or is another one by now."""
+def _bytes(dataset: Dataset, attempt: Attempt) -> tuple[bytes, str] | None:
+    """The picture as it is passed on, with its extension; None where it is gone or is another one by now."""
     try:
         with dataset.image_path(attempt).open("rb") as file:
             data = file.read(DEFAULT_LIMITS.max_bytes + 1)
-    except (OSError, ValueError):
+        return without_metadata(data) if sha256(data) == attempt.sha256 else None
+    except (OSError, ValueError, ImageError):
         return None
-    return data if sha256(data) == attempt.sha256 else None
 
 
 def _folder(slug: str) -> str:
     """The slug itself, made safe where a hand wrote something else into dataset.json."""
     return slugify(slug)
-
-
-def _extension(attempt: Attempt) -> str:
-    return attempt.extension if attempt.extension in _EXTENSIONS else "bin"
 
 
 def _place(places: _Places, attempt: Attempt) -> str:

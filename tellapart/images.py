@@ -147,6 +147,17 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         return _info(image)
 
 
+def orientation(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+    """How a picture lies, as EXIF counts it: 1 upright, 2 to 8 to be turned or mirrored.
+
+    Raises:
+        ImageError: as `probe`.
+    """
+    with _open(data, limits) as image:
+        found = image.getexif().get(_ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+
+
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256: the identity of a picture's bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tellapart.dataset import Dataset
 from tellapart.dataset_zip import ZipSummary, write_zip
@@ -146,9 +147,25 @@ def test_names_that_lead_elsewhere_do_not(pets: Dataset, tmp_path: Path, make_ph
     archive, _ = packed(evil)
     names = archive.namelist()
     assert f"images/cat/{picture.sha256}.png" in names
-    assert f"images/dog/{picture.sha256}.bin" in names
+    assert f"images/dog/{picture.sha256}.png" in names  # by what it is
     assert not any(".." in name or name.startswith("/") for name in names)
     assert make_photo(9) not in [archive.read(name) for name in names]
+
+
+def test_a_picture_that_tells_where_it_was_taken_is_passed_on_without(pets: Dataset, make_photo: MakePicture) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "my address"
+    data = make_photo(7, format="JPEG", exif=exif)
+    picture = inspect(data)
+    pets.store("cat", picture, data)
+    pets.manifest.add([Attempt("u", "cat", Status.KEPT, Reason.OK).with_picture(picture)])
+    archive, summary = packed(pets)
+    passed_on = archive.read(f"images/cat/{picture.sha256}.jpg")
+    assert summary.missing == 0
+    assert b"my address" in data
+    assert b"my address" not in passed_on
+    assert not Image.open(io.BytesIO(passed_on)).getexif()
+    assert pets.image_path(pets.manifest.with_digest(picture.sha256)[0]).read_bytes() == data
 
 
 def test_it_is_streamed_and_the_same_each_time(pets: Dataset) -> None:
