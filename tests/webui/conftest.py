@@ -23,7 +23,11 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.serving import make_server
 from werkzeug.test import encode_multipart
 
+from tellapart.dataset import Dataset
 from tellapart.images import ImageError, decode
+from tellapart.manifest import Attempt
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.wire import (
     Explanation,
@@ -38,6 +42,7 @@ from tellapart.wire import (
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.database import Base, Database
+from webui.jobs import Job
 
 CLASSES = ["red", "green", "blue"]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -344,3 +349,36 @@ def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Dat
         with database.writing() as session:
             Base.metadata.drop_all(session.connection())
     database.close()
+
+
+@pytest.fixture
+def change(app: Flask) -> Callable[..., Job]:
+    """Change a job as a worker would: `change(job, state=State.DONE)`."""
+
+    def apply(job: Job, **values: Any) -> Job:
+        with app.extensions["tellapart"].database.writing() as session:
+            row: Job = session.get_one(Job, job.id)
+            row.change(**values)
+        return row
+
+    return apply
+
+
+@pytest.fixture
+def fill(make_photo: Callable[..., bytes]) -> Callable[..., list[str]]:
+    """A data set with so many pictures of each class: `fill(root, {"cat": 3})` gives their sha256."""
+
+    def make(root: Path, counts: dict[str, int]) -> list[str]:
+        dataset = Dataset.create(root, root.name, parse_class_names([*counts, "nothing"]), ["list"])
+        digests = []
+        for number, (slug, count) in enumerate(counts.items()):
+            for i in range(count):
+                data = make_photo(100 * number + i)
+                picture = inspect(data)
+                dataset.store(slug, picture, data)
+                row = Attempt(f"list:{slug}{i}", slug, Status.KEPT, Reason.OK, fetched_at=f"2026-01-01T00:00:{i:02}")
+                dataset.manifest.add([row.with_picture(picture)])
+                digests.append(picture.sha256)
+        return digests
+
+    return make
