@@ -32,6 +32,8 @@ VICTIMS = {
     "service": "_bentoml_impl.worker.service",
 }
 """What is killed, and what its command line has and no other's."""
+_TURNS = ("worker", "runner", "service", "runner")
+_LEAST_SECONDS = 2.6  # a server that ends within 10 s of its start is not started again
 _JOB_SECONDS = 420.0
 
 
@@ -106,9 +108,9 @@ async def _ask(
 
 
 async def _kill(every: float, tally: Tally) -> None:
-    """Kill one process of each kind in turn."""
-    for victim in cycle(VICTIMS):
-        await asyncio.sleep(every)
+    """Kill one process after the other."""
+    for victim in cycle(_TURNS):
+        await asyncio.sleep(max(every, _LEAST_SECONDS))
         found = [p for p in psutil.Process().children(recursive=True) if _runs(p, VICTIMS[victim])]
         if found:
             max(found, key=lambda p: p.create_time()).kill()  # of a Runner and what keeps it, the Runner
