@@ -133,22 +133,26 @@ def curate(dataset: Dataset, seed: int, report: Report) -> CurationSummary:
 def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) -> list[Suspect]:
     """Flag the pictures of a curated data set that are probably wrong; nothing is taken out.
 
-    Backbone, weights, device and seed are those of training, so that features are computed once. Random
-    weights see nothing, so in their place the usual ones look for suspects, or the embedded ones where
-    the usual ones cannot be had.
+    Backbone, weights, device and seed are those of training, so that features are computed once; every view that
+    training may choose from is looked at, side by side, so that nothing has to choose. Random weights see
+    nothing, so in their place the usual ones look for suspects, or the embedded ones where the usual ones
+    cannot be had.
 
     Raises:
         MissingError: no weights to be had.
     """
     from curation.flagging import flag_suspects
     from tellapart.network import pick_device
-    from training.features import FeatureSource, extract
+    from training.candidates import may_fine_tune
+    from training.features import FeatureSource
     from training.train import feature_folder
+    from training.views import preprocessings, see_all
 
-    weights = _seeing_weights(options)
-    source, _ = FeatureSource.of_weights(weights, pick_device(options.device))
-    features = extract(dataset.samples(), source, feature_folder(dataset), report)
-    return flag_suspects(dataset, features.samples, features.values, options.seed, report)
+    weights, device = _seeing_weights(options), pick_device(options.device)
+    source, _ = FeatureSource.of_weights(weights, device)
+    ways = preprocessings(weights, may_fine_tune(options, device))
+    features = see_all(dataset.samples(), source, ways, feature_folder(dataset), report)
+    return flag_suspects(dataset, features.samples, features.side_by_side, options.seed, report)
 
 
 def _seeing_weights(options: TrainingOptions) -> "Weights":

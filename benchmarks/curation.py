@@ -37,12 +37,12 @@ from tellapart.actions import apply
 from tellapart.backbones import BACKBONES, EMBEDDED_BACKBONE
 from tellapart.dataset import Dataset, Sample
 from tellapart.folders import open_folder
-from tellapart.folds import grouped_folds
 from tellapart.images import decode, sha256
 from tellapart.progress import silent
-from tellapart.weights import load_weights
-from training.features import Features, FeatureSource, extract
-from training.head import choose, fit_head
+from tellapart.weights import Weights, load_weights
+from training.features import Features, FeatureSource
+from training.protocol import learn
+from training.views import see_all
 
 TURNED, STRANGERS, DUPLICATES = 0.2, 0.1, 0.05
 RECALL = 0.8
@@ -95,9 +95,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone", default=EMBEDDED_BACKBONE, choices=list(BACKBONES))
     arguments = parser.parse_args()
-    source, _ = FeatureSource.of_weights(load_weights(arguments.backbone, "auto"), torch.device("cpu"))
+    weights = load_weights(arguments.backbone, "auto")
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(arguments.folder, arguments.strangers, source, Path(scratch))
+        bench = Bench(arguments.folder, arguments.strangers, weights, Path(scratch))
         results = [bench.run(seed) for seed in range(arguments.seeds)]
     for heading, values in zip(HEADINGS, zip(*(vars(r).values() for r in results), strict=True), strict=True):
         print(f"{heading:<46}{np.mean(values):7.3f}   ({', '.join(f'{v:.3f}' for v in values)})")
@@ -106,8 +106,9 @@ def main() -> None:
 class Bench:
     """Plants and measures, with features computed once for all seeds."""
 
-    def __init__(self, folder: Path, strangers: Path | None, source: FeatureSource, scratch: Path) -> None:
-        self.source, self.scratch, self.stranger_folder = source, scratch, strangers
+    def __init__(self, folder: Path, strangers: Path | None, weights: Weights, scratch: Path) -> None:
+        self.source, _ = FeatureSource.of_weights(weights, torch.device("cpu"))
+        self.ways, self.scratch, self.stranger_folder = weights.backbone.preprocessings, scratch, strangers
         parts = {name: folder / name for name in ("train", "validation", "val", "test")}
         self.train = {d.name: pictures(d) for d in sorted(parts.pop("train").iterdir()) if d.is_dir()}
         held = {name: [f for part in parts.values() for f in pictures(part / name)] for name in self.train}
@@ -119,7 +120,7 @@ class Bench:
         dataset = open_folder(planted.folder, self.scratch / f"cache{seed}")
         curate(dataset, seed)
         noisy = self.features(dataset.samples())
-        judged = judge(noisy.values, noisy.targets, noisy.groups, len(dataset.classes), seed)
+        judged = judge(noisy.side_by_side, noisy.targets, noisy.groups, len(dataset.classes), seed)
         names = np.array([c.name for c in dataset.classes])
         truth = np.array([planted.truth[s.sha256] for s in noisy.samples])
         strange = truth == ""
@@ -128,7 +129,7 @@ class Bench:
         group = {s.sha256: s.group_id for s in noisy.samples}
         together = [group.get(copy) == group.get(original) for copy, original in planted.copies.items()]
         before = {(s.class_index, s.sha256) for s in noisy.samples}
-        flag_suspects(dataset, noisy.samples, noisy.values, seed)
+        flag_suspects(dataset, noisy.samples, noisy.side_by_side, seed)
         wrong = {(s.class_index, s.sha256) for s, bad in zip(noisy.samples, strange | turned, strict=True) if bad}
         self.apply(dataset, seed)
         curated = self.features(dataset.samples())
@@ -146,8 +147,8 @@ class Bench:
         )
 
     def features(self, samples: Sequence[Sample]) -> Features:
-        """Of samples, each picture computed once for all seeds."""
-        return extract(samples, self.source, self.scratch / "features", silent)
+        """Of samples in every view, each picture computed once for all seeds."""
+        return see_all(samples, self.source, self.ways, self.scratch / "features", silent)
 
     def apply(self, dataset: Dataset, seed: int) -> None:
         """What `tellapart curate --apply` does with the flags there are."""
@@ -169,17 +170,14 @@ class Bench:
         return self.features(samples)
 
     def accuracy(self, learning: Features, planted: Planted, seed: int) -> float:
-        """On the held-out pictures, of a head chosen and fitted on these."""
-        count = len(planted.classes)
-        folds = grouped_folds(learning.targets, learning.groups, seed)
-        choice = choose(learning.values, learning.targets, count, folds, lambda: None)
-        head = fit_head(learning.values, learning.targets, count, choice.c)
+        """On the held-out pictures, of a head in the view and with the C that these choose."""
+        head, choice = learn(learning, len(planted.classes), seed, lambda: None)
         held = [
             Sample(path, i, sha256(path.read_bytes()), "test", "")
             for i, name in enumerate(planted.classes)
             for path in self.held[name]
         ]
-        judging = self.features(held)
+        judging = self.features(held).view(choice.view)
         return float((head.probabilities(judging.values).argmax(axis=1) == judging.targets).mean())
 
 

@@ -61,8 +61,8 @@ def test_suspects_are_named_taken_out_and_put_back(shapes, isolated_home, capsys
     assert cli.main(["curate", str(shapes), "--apply", *OPTIONS]) == 0
     assert f"tellapart curate {shapes} --undo" in capsys.readouterr().out
     out = taken_out(shapes)
-    assert "discs-50.png" in out
-    assert len(out) <= 4
+    assert {"discs-50.png", "discs-51.png"} <= set(out)
+    assert len(out) <= 5
     assert len(list(shapes.rglob("*.png"))) == 38
 
     assert cli.main(["curate", str(shapes), "--undo", *OPTIONS]) == 0

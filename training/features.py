@@ -117,6 +117,11 @@ class Features:
         return replace(self, values=self.views[index], others=())
 
     @property
+    def side_by_side(self) -> NDArray[np.float32]:
+        """(N, views x D): what all views show of each picture."""
+        return np.concatenate(self.views, axis=1)
+
+    @property
     def targets(self) -> NDArray[np.int64]:
         """(N,) class indices."""
         return np.array([s.class_index for s in self.samples], dtype=np.int64)

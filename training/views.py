@@ -64,6 +64,21 @@ def extract_views(
     return sources, replace(others, skipped=[*features.skipped, *others.skipped], computed=computed)
 
 
+def see_all(
+    samples: Sequence[Sample],
+    source: FeatureSource,
+    preprocessings: Sequence[Preprocessing],
+    cache: Path,
+    report: Report,
+) -> Features:
+    """Features of the samples in every view; see `Features.side_by_side`.
+
+    Raises:
+        TellapartError: the cache cannot be written.
+    """
+    return _see(samples, [source.seeing(p) for p in preprocessings], cache, report, "features")
+
+
 def _best(
     sources: Sequence[FeatureSource], samples: Sequence[Sample], cache: Path, seed: int, report: Report
 ) -> FeatureSource:

@@ -18,7 +18,7 @@ from tellapart.classifier import Loader
 from tellapart.dataset import Dataset, Sample
 from tellapart.errors import UsageError
 from tellapart.predictions import read_predictions
-from tellapart.progress import Progress
+from tellapart.progress import Progress, silent
 from tellapart.store import StoredModel
 from tellapart.weights import load_weights
 from training.candidates import checkpoint_file, why_not
@@ -142,11 +142,34 @@ def test_evaluation_and_answers_are_the_same_network(tuned: Any) -> None:
         assert abs(said[sample.sha256] - float(row.max())) < 1e-3
 
 
+def test_the_labels_of_those_who_judge_change_nothing_that_auto_learns(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: head and network are compared, and one is kept; then all test pictures have another label."""
+    monkeypatch.setattr(training.candidates, "may_fine_tune", lambda *_: True)
+    monkeypatch.setattr(training.candidates, "LEAST_CHOOSING", 1)
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+    asked = replace(TUNED, mode=Mode.AUTO)
+    straight = train(dataset, asked, tmp_path / "straight", silent)
+    real = Dataset.training_samples
+
+    def turned(self: Dataset) -> list[Sample]:
+        return [replace(s, class_index=(s.class_index + (s.split == "test")) % 3) for s in real(self)]
+
+    monkeypatch.setattr(Dataset, "training_samples", turned)
+    crooked = train(dataset, asked, tmp_path / "crooked", silent)
+    assert crooked.metrics["confusion"] != straight.metrics["confusion"]
+    assert crooked.preprocessing == straight.preprocessing
+    assert crooked.training["fine_tuning"]["sentence"] == straight.training["fine_tuning"]["sentence"]
+    for file in ("head.safetensors", "backbone.safetensors", "neighbours.safetensors"):
+        assert (tmp_path / "crooked" / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+
+
 def test_a_tuned_classifier_is_exported_as_it_answers(tuned: Any, tmp_path: Path) -> None:
     """Under torchvision's and timm's names, so that the script beside it needs nothing of ours."""
     dataset, root, info, _ = tuned
     model = StoredModel("shapes", "tuned", root / "bundle", info, True)
-    for kind in ("pt", "torchscript"):
+    for kind in ("pt", "torchscript", "onnx"):
         made = export(model, kind, tmp_path / kind, dataset, lambda _: None)
         assert made.difference <= TOLERANCE
         assert made.pictures == 32

@@ -218,6 +218,20 @@ def test_a_job_is_the_same_after_it_was_sent(job: Job) -> None:
     assert [s.path for s in again.train] == [s.path for s in job.train]
 
 
+def test_resnet50_learns_from_random_weights(job: Job) -> None:
+    """A step an epoch, normalisation with statistics of its own."""
+    state = load(serialize(load_weights("resnet50", "none", 0).module))
+    head = Head(np.zeros((3, 2048), np.float32), np.zeros(3, np.float32))
+    recipe = replace(RECIPE, epochs=1, batch_size=12, stage_decay=1.0)
+    scratch = replace(job, backbone="resnet50", state=state, head=head, recipe=recipe, fixed_norm=False)
+    tuned = tune(scratch)
+    learned = load(tuned.backbone)
+    assert all(torch.isfinite(t).all() for t in learned.values())
+    assert not torch.equal(learned["conv1.weight"], state["conv1.weight"])
+    assert not torch.equal(learned["bn1.running_mean"], state["bn1.running_mean"])
+    assert np.abs(tuned.head.weight).max() > 0
+
+
 @pytest.mark.parametrize(("name", "count"), [("efficientnet_lite0", 9), ("resnet18", 5), ("resnet50", 5)])
 def test_stages_hold_every_parameter_once_and_learn_less_the_further_from_the_head(name: str, count: int) -> None:
     weights = load_weights(name, "none")

@@ -18,7 +18,7 @@ from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, Skipped
 from training.protocol import learn_and_judge
 from training.protocol_names import Protocol
-from training.views import extract_views, preprocessings
+from training.views import extract_views, preprocessings, see_all
 
 CLASSES = ["a", "b", "c"]
 
@@ -126,6 +126,19 @@ def test_a_sample_of_what_learns_chooses_for_many(
     assert (len(features.views), len(features.samples)) == (1, 84)
     assert asked[:2] == [("crop", 30, {"train"}), ("whole", 30, {"train"})]
     assert asked[2:] == [(ways[better].fit, 84, {"train", "test"})]
+
+
+def test_curation_sees_every_view_side_by_side(
+    source: FeatureSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, ways = made({"train": 2}), BACKBONES["efficientnet_lite0"].preprocessings
+
+    def computed(samples: Sequence[Sample], source: FeatureSource, *rest: Any) -> Features:
+        return Features(seen(samples, 1.0, ways.index(source.preprocessing)), list(samples))
+
+    monkeypatch.setattr(training.views, "extract", computed)
+    found = see_all(samples, source, ways, tmp_path, silent)
+    np.testing.assert_array_equal(found.side_by_side, np.hstack([seen(samples, 1.0, 0), seen(samples, 1.0, 1)]))
 
 
 def test_a_picture_missing_in_one_view_is_in_none(
