@@ -50,14 +50,17 @@ def running() -> Iterator[Stack]:
         process = subprocess.Popen([sys.executable, "-m", "cli", "up", "--no-open"], cwd=ROOT, stdout=log, stderr=log)
         try:
             stack = Stack(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{service}")
-            asyncio.run(_until_ready(stack, process))
+            if not asyncio.run(_is_ready(stack, process)):
+                log.seek(0)
+                sys.exit(f"the servers stopped while starting: {log.read().decode(errors='replace')[-2000:]}")
             yield stack
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
 
 
-async def _until_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
+async def _is_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until a picture is answered; False where the servers have ended instead."""
     picture = make_pictures(1)[0]
     async with aiohttp.ClientSession() as session:
         while process.poll() is None:
@@ -69,11 +72,11 @@ async def _until_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> None
                         f"{stack.service}/classify", data=upload_form([picture], "image")
                     ) as answer:
                         if answer.status == 200:
-                            return
+                            return True
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.1)
-    sys.exit("the servers stopped while starting")
+    return False
 
 
 def _free_port() -> int:

@@ -29,7 +29,8 @@ const done = arguments[arguments.length - 1];
 const headings = document.querySelectorAll("h1").length;
 const frame = [[!document.title.trim(), "no title"], [headings !== 1, `${headings} main headings`],
   [document.querySelector("nav") && document.querySelector("a").className !== "skip", "no way past the head"]];
-axe.run(document, { runOnly: { type: "tag", values: arguments[0] } }).then((found) => done([
+const rules = { "target-size": { enabled: true } };
+axe.run(document, { runOnly: { type: "tag", values: arguments[0] }, rules }).then((found) => done([
   ...frame.filter(([wrong]) => wrong).map(([, what]) => what),
   ...found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))]));
 """
