@@ -7,23 +7,26 @@ bfloat16, which loses less than folding afterwards. Compiling takes a C++ compil
 so it pays for a server that answers thousands of pictures; without a compiler nothing changes. Needs torch.
 """
 
+import contextlib
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tellapart.bundle import BundleInfo, open_bundle
+from tellapart.hardware import processor
 from tellapart.network import CPU_BATCH, FeatureExtractor, Forward, Module, load_module
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MOST_AT_ONCE = 64
+_WAITING = "half-"
 _POLITE = 15  # what serves comes first
 
 
@@ -34,7 +37,7 @@ def can_compile() -> bool:
 
 def package_file(info: BundleInfo, form: str, cache: Path) -> Path:
     """Where the compiled backbone of a bundle is kept: named by all that it depends on."""
-    depends = (info.backbone_sha256, str(info.preprocessing), form, CPU_BATCH, torch.__version__, _processor())
+    depends = (info.backbone_sha256, str(info.preprocessing), form, CPU_BATCH, torch.__version__, processor())
     return cache / "compiled" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.pt2"
 
 
@@ -111,35 +114,45 @@ def _replace(module: Module, name: str, part: Module) -> None:
     setattr(module.get_submodule(parent), leaf, part)
 
 
-def _processor() -> str:
-    flags = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("flags", "model name"))
-    ]
-    return f"{platform.machine()} {sorted(set(flags))}"
-
-
 def compile_bundle(folder: Path, file: Path, form: str) -> None:
-    """Compile a bundle's backbone into a file, which is there whole or not at all.
+    """Compile a bundle's backbone into a file; where another process is at it, wait for that one.
 
     Args:
         form: "bfloat16" or "float32", see `FeatureExtractor`.
     """
-    bundle = open_bundle(folder)
-    side = bundle.info.preprocessing.crop
-    module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
-    network = FeatureExtractor(module, bundle.info.preprocessing, dtype=getattr(torch, form), fused=False).whole_pass()
+    with FileLock(_lock(file)):
+        if file.exists():
+            return
+        _sweep(file.parent)
+        bundle = open_bundle(folder)
+        side = bundle.info.preprocessing.crop
+        module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
+        dtype = getattr(torch, form)
+        compile_network(FeatureExtractor(module, bundle.info.preprocessing, dtype=dtype, fused=False), side, file)
+
+
+def compile_network(extractor: FeatureExtractor, side: int, file: Path) -> None:
+    """Compile a network, not fused, for pictures of that many pixels a side; the file is there whole or not at all."""
     example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
     count = torch.export.Dim("count", min=1, max=_MOST_AT_ONCE)
-    waiting = file.with_name(f"{os.getpid()}-{file.name}")
-    try:
-        with torch.no_grad():
-            exported = torch.export.export(network, (example,), dynamic_shapes=({0: count},))
-            torch._inductor.aoti_compile_and_package(
-                exported, package_path=str(waiting), inductor_configs={"freezing": True}
-            )
-        waiting.replace(file)
-    finally:
-        waiting.unlink(missing_ok=True)
+    waiting = file.with_name(f"{_WAITING}{file.name}")
+    with torch.no_grad():
+        exported = torch.export.export(extractor.whole_pass(), (example,), dynamic_shapes=({0: count},))
+        torch._inductor.aoti_compile_and_package(
+            exported, package_path=str(waiting), inductor_configs={"freezing": True}
+        )
+    waiting.replace(file)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what processes that were killed over it left half-written."""
+    for waiting in folder.glob(f"{_WAITING}*"):
+        with contextlib.suppress(Timeout), FileLock(_lock(folder / waiting.name.removeprefix(_WAITING)), timeout=0):
+            waiting.unlink(missing_ok=True)
+
+
+def _lock(file: Path) -> Path:
+    return file.with_suffix(".lock")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,21 @@ def golden_pixels(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return np.round(127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)[None]
 
 
+def sample_pixels(preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Pictures to compare two forms of a network on, (4, H, W, 3): the golden one, and noise like photographs.
+
+    Amplitudes of photographs fall with the frequency (Field 1987, "Relations between the statistics of natural
+    images and the response properties of cortical cells").
+    """
+    side, rng = preprocessing.crop, np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
+    frequency[0, 0] = np.inf  # the mean is set below
+    noise = np.fft.rfft2(rng.standard_normal((3, side, side, 3)), axes=(1, 2)) / frequency[None, :, :, None]
+    waves = np.fft.irfft2(noise, (side, side), axes=(1, 2))
+    photographs = np.clip(127.5 + 50 * waves / waves.std(), 0, 255).astype(np.uint8)
+    return np.concatenate([golden_pixels(preprocessing), photographs])
+
+
 def golden_answer(extractor: "FeatureExtractor", preprocessing: Preprocessing, head: Head) -> tuple[float, ...]:
     """What a bundle keeps: the probabilities (C,) of the golden picture."""
     found = head.probabilities(extractor(golden_pixels(preprocessing)))[0]

@@ -1,6 +1,7 @@
 """What this machine lets us use, found out without loading torch."""
 
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,16 @@ def cpus() -> int:
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or "max"
         return cores
+
+
+def processor() -> str:
+    """Which processor this is, by its model and what it can do: what was compiled or tuned for it depends on that."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    said = {line for line in lines if line.startswith(("flags", "Features", "model name"))}
+    return f"{platform.machine()} {sorted(said)}"
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:

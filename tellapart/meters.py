@@ -1,5 +1,8 @@
 """What the service measures of itself, for `/metrics`."""
 
+import os
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -19,6 +22,7 @@ class Meters:
     """
 
     def __init__(self) -> None:
+        _forget_the_dead()
         registry = CollectorRegistry()
         self.batch_size = Histogram(
             "tellapart_batch_size", "Pictures computed together", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
@@ -39,6 +43,7 @@ class RequestMeters:
     """What came of requests, by path and status; made once a process, as `Meters`."""
 
     def __init__(self) -> None:
+        _forget_the_dead()
         registry = CollectorRegistry()
         self._total = Counter(
             "tellapart_requests", "Requests answered", ("endpoint", "http_response_code"), registry=registry
@@ -55,3 +60,11 @@ class RequestMeters:
         """Count one; `endpoint` out of a fixed set."""
         self._total.labels(endpoint, status).inc()
         self._seconds.labels(endpoint).observe(seconds)
+
+
+def _forget_the_dead() -> None:
+    """Take out what processes of this server said of themselves that were killed; what they counted stays."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        if not Path("/proc", file.stem.rpartition("_")[2]).exists():
+            file.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -76,7 +77,8 @@ class RunnerLink:
         self.under_way = 0
 
     def start(self) -> None:
-        """Begin to keep a Runner."""
+        """Begin to keep a Runner; what servers that were killed left behind goes."""
+        _sweep()
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -186,6 +188,19 @@ def _socket_path(number: int) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermissionError(f"{folder} is not ours alone. Delete it")
     return folder / f"{number}.sock"
+
+
+def _sweep() -> None:
+    """Take away the folders of supervisors that are gone, where no Runner of theirs is left.
+
+    The lock tells of Runners whose supervisor cannot be seen from here, as in another container with the same folder.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"tellapart-{os.getuid()}-*"):
+        if not Path("/proc", folder.name.rpartition("-")[2]).exists():
+            with contextlib.suppress(OSError), contextlib.ExitStack() as locks:
+                for lock in folder.glob("*.lock"):
+                    fcntl.flock(locks.enter_context(lock.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
 
 
 async def _open(path: Path) -> _Connection:

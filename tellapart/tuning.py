@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tellapart.errors import TellapartError
 from tellapart.files import write_json
+from tellapart.hardware import processor
 from tellapart.network import FeatureExtractor
 
 _BATCHES = (2, 4, 8, 16)
@@ -54,7 +55,7 @@ def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: s
         beside: a file for what was measured on a busy machine: good enough for a Runner that is started
             again by the same server, and not for the next server.
     """
-    depends = (key, side, cores, torch.__version__, platform.processor(), platform.node())
+    depends = (key, side, cores, torch.__version__, processor(), platform.node())
     file = cache / "tuning" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.json"
     best = _kept(file) or _kept(beside)
     if best is None:

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from tellapart import forms
+from tellapart.backbones import BACKBONES
 from tellapart.classifier import Classifier, Loader
+from tellapart.compiled import can_compile, compile_bundle, compile_network, load_package
+from tellapart.errors import BundleError
 from tellapart.forms import WORTH_IT, Forms
-from tellapart.golden import golden_answer, golden_pixels
+from tellapart.golden import golden_answer, golden_pixels, sample_pixels
+from tellapart.network import FeatureExtractor
 
 Compiler = Callable[[torch.Tensor], torch.Tensor]
 
@@ -77,6 +82,7 @@ def test_what_is_right_and_faster_is_taken_once_that_is_known(
     [
         lambda features: -features,
         lambda features: features * float("nan"),
+        lambda features: torch.cat([features[:-1], -features[-1:]]),  # one of several pictures
         lambda features: 3 * features,  # the same direction, but another answer for the golden picture
     ],
 )
@@ -136,3 +142,25 @@ def test_a_backbone_that_answers_many_is_compiled_in_the_background_once(
     watching.answered(classifier, 1)
     watching.answered(classifier, WORTH_IT)
     assert begun == ([classifier] if compiles else [])
+
+
+@pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
+def test_a_network_is_compiled_and_computes_the_same(tmp_path: Path) -> None:
+    preprocessing = BACKBONES["resnet18"].preprocessing
+    layers = torch.nn.Conv2d(3, 8, 3, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    network = FeatureExtractor(torch.nn.Sequential(*layers), preprocessing, dtype=torch.float32, fused=False)
+    file = tmp_path / "network.pt2"
+    compile_network(network, preprocessing.crop, file)
+    assert list(tmp_path.glob("*.pt2")) == [file]
+    pixels = sample_pixels(preprocessing)
+    found = load_package(file)(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(found, network(pixels), rtol=1e-4, atol=1e-5)
+
+
+def test_what_was_left_half_compiled_goes_unless_somebody_is_at_it(tmp_path: Path) -> None:
+    left, live = tmp_path / "half-left.pt2", tmp_path / "half-live.pt2"
+    left.touch()
+    live.touch()
+    with FileLock(tmp_path / "live.lock"), pytest.raises(BundleError):
+        compile_bundle(tmp_path / "no bundle", tmp_path / "new.pt2", "float32")
+    assert (left.exists(), live.exists()) == (False, True)

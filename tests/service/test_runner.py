@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -201,6 +202,20 @@ def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path, monkeypatch:
     folder.chmod(mode)
     with pytest.raises(PermissionError, match="not ours alone"):
         runner_link._socket_path(0)
+
+
+def test_what_killed_servers_left_goes_unless_a_runner_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    gone = 2**22 + 1  # no process has such a number
+    folders = [tmp_path / f"tellapart-{os.getuid()}-{pid}" for pid in (gone, gone + 1, os.getpid())]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "0.lock").touch()
+        (folder / "0.json").touch()
+    with (folders[1] / "0.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        runner_link._sweep()
+    assert [folder.exists() for folder in folders] == [False, True, True]
 
 
 def test_gpus_are_counted_as_cuda_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
