@@ -1,5 +1,7 @@
 """Heat maps: exact by the linear head, and red where a planted weight looks."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,27 @@ def test_the_mean_of_a_map_is_the_logit_against_all_classes(name: str) -> None:
     logits = extractor(pixels) @ weight.T
     expected = logits[[0, 1], [2, 0]] - logits.mean(axis=1)
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_heat_map_is_of_its_own_picture_whatever_other_threads_compute() -> None:
+    torch.manual_seed(0)
+    backbone = BACKBONES["resnet18"]
+    extractor = FeatureExtractor(build_module(backbone), backbone.preprocessing)
+    mine, theirs = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 64, 3), dtype=np.uint8)
+    expected = extractor.feature_maps(mine)
+    passes: list[threading.Thread] = []
+
+    def another(*_: object) -> None:
+        """In the midst of the first pass, another thread makes a whole one."""
+        if not passes:
+            passes.append(threading.Thread(target=extractor, args=(theirs,)))
+            passes[0].start()
+            passes[0].join()
+
+    next(extractor.whole_pass().children()).get_submodule("conv1").register_forward_hook(another)
+    found = extractor.feature_maps(mine)
+    assert passes
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_overlay_is_red_where_the_map_is_high_and_gray_elsewhere() -> None:
