@@ -1,6 +1,7 @@
 """The front in process: what counts as waiting, and how long anything may."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import service
+from tellapart.meters import Meters
 from tellapart.uploads import Upload
 from tellapart.wire import ServiceError
 
@@ -104,3 +106,17 @@ def test_a_classifier_that_is_not_loaded_in_time_is_overload(front: Any, monkeyp
     with pytest.raises(ServiceError) as refused:
         asyncio.run(asyncio.wait_for(front.one(UPLOAD), 60))
     assert refused.value.code == "overloaded"
+
+
+def test_what_a_killed_front_said_of_itself_is_taken_out_of_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    gone = 2**22 + 1  # no process has such a number
+    for name in (f"gauge_livesum_{gone}.db", f"counter_{gone}.db", f"gauge_livesum_{os.getpid()}.db"):
+        (tmp_path / name).touch()
+    Meters()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        f"counter_{gone}.db",
+        f"gauge_livesum_{os.getpid()}.db",
+    ]
