@@ -10,9 +10,10 @@ from tellapart.store import list_models
 
 @dataclass(frozen=True)
 class JudgedPictures:
-    """The pictures that a classifier was measured on, with the class it saw in each."""
+    """The pictures that a classifier was measured on, with the class it saw in each; `by` is its tag, "" for none."""
 
     rows: Sequence[Judged] = ()
+    by: str = ""
 
     def in_cell(self, true: str, predicted: str) -> list[str]:
         """The sha256 of the pictures of one cell of the confusion matrix, by class slugs."""
@@ -28,4 +29,4 @@ class JudgedPictures:
 def judged_pictures(name: str) -> JudgedPictures:
     """What the promoted version of a classifier was measured on; nothing where there is none."""
     current = next((m for m in list_models(name) if m.promoted), None)
-    return JudgedPictures(read_predictions(current.path)) if current else JudgedPictures()
+    return JudgedPictures(read_predictions(current.path), current.tag) if current else JudgedPictures()

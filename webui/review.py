@@ -11,7 +11,6 @@ from tellapart.decisions import Action
 from tellapart.errors import TellapartError
 from tellapart.listing import Listed, Wanted, class_counts, count, page
 from tellapart.pictures import REASON_TEXT, Status
-from tellapart.store import list_models
 from webui.datasets import find_dataset, find_picture, job_on
 from webui.judged import judged_pictures
 from webui.login import mine
@@ -47,7 +46,6 @@ def show(name: str) -> str:
         judged=judged_pictures(name),
         job=job,
         may_watch=job is not None and mine(job.owner),
-        has_classifier=bool(list_models(name)),
     )
 
 
