@@ -76,8 +76,11 @@ def _answer_part(batch: Batch, first: int) -> list[Entry]:
     kept = parts().batches.part(batch, first)
     if kept is not None:
         return kept
-    with open_archive(parts().batches.archive(batch)) as archive:
-        entries = [entry for group in read_part(archive, first) for entry in _answer_group(batch, group)]
+    try:
+        with open_archive(parts().batches.archive(batch)) as archive:
+            entries = [entry for group in read_part(archive, first) for entry in _answer_group(batch, group)]
+    except ArchiveError:  # another request has answered the last of it, and so it went
+        return parts().batches.part(batch, first) or abort(404)
     parts().batches.save_part(batch, first, entries)
     return entries
 

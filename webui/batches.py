@@ -4,6 +4,7 @@ Each is a folder of files: what was asked, the archive if there is one, and the 
 runs in the background: a part of an archive is answered when a page asks for it, so no restart loses anything.
 """
 
+import math
 import re
 import secrets
 import shutil
@@ -16,15 +17,15 @@ from zipfile import ZipInfo
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from tellapart.archives import DEFAULT_ARCHIVE_LIMITS, Archive, ArchiveError, open_archive
-from tellapart.files import write_bytes
+from tellapart.files import readable_disk_errors, write_bytes
 from tellapart.manifest import now
 from webui.answers import Question
 from webui.cache import KEEP_SECONDS
 from webui.records import Entry
 from webui.shelf import modified
 
-MAX_BATCHES = 200
-MAX_OWN = 60  # of one person, whose oldest go beyond
+MAX_BATCHES = 100  # of one person, whose oldest go beyond
+MAX_ARCHIVE_BYTES = 2 * 2**30  # of one person's archives together, likewise
 MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
 PART = 32
 GROUP_BYTES = 24 * 2**20
@@ -51,7 +52,7 @@ class Batch(BaseModel):
 
 
 class Batches:
-    """The batches of the last week; beyond `MAX_BATCHES` the oldest go."""
+    """The batches of the last week; a person's own make room for theirs, never those of others."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = folder, clock
@@ -64,7 +65,7 @@ class Batches:
         Raises:
             TellapartError: it cannot be written.
         """
-        self._sweep(owner)
+        self._make_room(owner)
         batch = Batch(
             id=secrets.token_urlsafe(16),
             title=title,
@@ -74,27 +75,29 @@ class Batches:
             from_archive=archive is not None,
             owner=owner,
         )
+        write_bytes(self._described(batch.id), batch.model_dump_json().encode())
         if archive is not None:
-            self._path(batch).mkdir(parents=True)
-            shutil.move(archive, self.archive(batch))
-        write_bytes(self._path(batch) / "batch.json", batch.model_dump_json().encode())
+            with readable_disk_errors(self.archive(batch)):
+                shutil.move(archive, self.archive(batch))
         return batch
 
     def find(self, batch_id: str) -> Batch | None:
         """The batch, None where there is none (any more)."""
-        if not _ID.fullmatch(batch_id):
+        if not _ID.fullmatch(batch_id) or self._is_old(self._folder / batch_id):
             return None
         with suppress(OSError, ValidationError):
-            return Batch.model_validate_json((self._folder / batch_id / "batch.json").read_bytes())
+            return Batch.model_validate_json(self._described(batch_id).read_bytes())
         return None
 
     def archive(self, batch: Batch) -> Path:
-        """Where the archive of a batch is."""
+        """Where the archive of a batch is, until all of it is answered."""
         return self._path(batch) / "pictures.zip"
 
     def save_part(self, batch: Batch, start: int, entries: list[Entry]) -> None:
         """Keep the answers from picture number `start` on."""
         write_bytes(self._path(batch) / _part_name(start), _ENTRIES.dump_json(entries), durable=False)
+        if batch.from_archive and len(self._starts(batch)) == math.ceil(batch.total / PART):
+            self.archive(batch).unlink(missing_ok=True)
 
     def part(self, batch: Batch, start: int) -> list[Entry] | None:
         """The answers from picture number `start` on, None where there are none yet."""
@@ -104,19 +107,38 @@ class Batches:
 
     def entries(self, batch: Batch) -> list[Entry]:
         """All answers there are so far, in the order of the pictures."""
-        starts = sorted(int(path.stem.split("-")[1]) for path in self._path(batch).glob("part-*.json"))
-        return [entry for start in starts for entry in self.part(batch, start) or []]
+        return [entry for start in self._starts(batch) for entry in self.part(batch, start) or []]
+
+    def sweep(self) -> None:
+        """Delete what is older than a week; another process may be deleting the same."""
+        for path in self._folder.glob("*"):
+            if self._is_old(path):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _path(self, batch: Batch) -> Path:
         return self._folder / batch.id
 
-    def _sweep(self, owner: str | None) -> None:
-        """Make room for one more of this owner."""
-        found = sorted(((modified(path), path) for path in self._folder.glob("*")), reverse=True)
-        own = [path for _, path in found if owner and (batch := self.find(path.name)) and batch.owner == owner]
-        for rank, (changed, path) in enumerate(found):
-            if rank >= MAX_BATCHES or changed < self._clock() - KEEP_SECONDS or path in own[MAX_OWN - 1 :]:
-                shutil.rmtree(path, ignore_errors=True)
+    def _described(self, batch_id: str) -> Path:
+        return self._folder / batch_id / "batch.json"
+
+    def _starts(self, batch: Batch) -> list[int]:
+        """Where the parts begin that are answered."""
+        return sorted(int(path.stem.split("-")[1]) for path in self._path(batch).glob("part-*.json"))
+
+    def _is_old(self, path: Path) -> bool:
+        """Whether a batch began more than a week ago; one that is just being made has no description yet."""
+        described = path / "batch.json"
+        return modified(described if described.exists() else path) < self._clock() - KEEP_SECONDS
+
+    def _make_room(self, owner: str | None) -> None:
+        """Delete the oldest of this owner's, so that one more is within what a person may have."""
+        found = [batch for path in self._folder.glob("*") if (batch := self.find(path.name)) and batch.owner == owner]
+        found.sort(key=lambda batch: modified(self._described(batch.id)), reverse=True)
+        size = 0
+        for rank, batch in enumerate(found, start=1):
+            size += _size(self.archive(batch))
+            if rank >= MAX_BATCHES or size > MAX_ARCHIVE_BYTES:
+                shutil.rmtree(self._path(batch), ignore_errors=True)
 
 
 def count_pictures(path: Path) -> int:
@@ -155,6 +177,13 @@ def _bytes(archive: Archive, member: ZipInfo) -> bytes | ArchiveError:
         return archive.read(member)
     except ArchiveError as error:
         return error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _part_name(start: int) -> str:

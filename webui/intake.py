@@ -11,7 +11,9 @@ from pathlib import Path
 from flask import request
 from werkzeug.datastructures import FileStorage
 
+from tellapart.files import readable_disk_errors
 from tellapart.images import DEFAULT_LIMITS
+from tellapart.settings import Settings
 from tellapart.wire import DEFAULT_TOP_K, MAX_BATCH_IMAGES, ServiceError
 
 _MAX_TOP_K = 100
@@ -53,14 +55,28 @@ def sent_archive() -> FileStorage | None:
     return files[0] if beginning == _ZIP else None
 
 
+def uploads_folder(settings: Settings) -> Path:
+    """Where uploads are while they are looked at; what a killed process leaves there is swept away."""
+    return settings.home / "web" / "uploads"
+
+
 @contextmanager
-def as_file(upload: FileStorage) -> Iterator[Path]:
-    """An upload as a file of its own on disk, gone afterwards unless it was moved away."""
-    with tempfile.TemporaryDirectory(prefix="tellapart-") as folder:
-        path = Path(folder) / "upload"
-        with path.open("wb") as file:
+def as_file(upload: FileStorage, settings: Settings) -> Iterator[Path]:
+    """An upload as a file of its own on disk, gone afterwards unless it was moved away.
+
+    Raises:
+        TellapartError: it cannot be written.
+    """
+    place = uploads_folder(settings)
+    with readable_disk_errors(place):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(tempfile.mkdtemp(dir=place))
+    try:
+        with readable_disk_errors(folder), (folder / "upload").open("wb") as file:
             shutil.copyfileobj(upload.stream, file, 2**20)
-        yield path
+        yield folder / "upload"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def shown_name(name: str | None) -> str:

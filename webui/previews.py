@@ -41,6 +41,11 @@ class Previews:
         elif not self._files.touch(digest):
             self._waiting.put(digest, data)
 
+    def sweep(self) -> None:
+        """Delete what is too old or too many."""
+        self._files.sweep()
+        self._waiting.sweep()
+
     def has(self, digest: str) -> bool:
         """Whether there is a preview of the picture with this sha256, or what to make it of."""
         return bool(_DIGEST.fullmatch(digest)) and bool(self._files.find(digest) or self._waiting.find(digest))

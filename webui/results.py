@@ -10,7 +10,7 @@ from tellapart.wire import Explanation, ServiceError
 from webui.client import Unavailable
 from webui.downloads import as_csv, as_json
 from webui.learned import learned_pictures
-from webui.login import mine
+from webui.login import current_user, mine
 from webui.parts import parts
 from webui.records import Entry, Record
 from webui.shares import DAYS
@@ -154,5 +154,5 @@ def _class(entry: Entry, text: str) -> str:
 
 
 def _find(record_id: str) -> Record:
-    record = parts().records.find(record_id)
+    record = parts().records.find(record_id, current_user())
     return record if record and mine(record.owner) else abort(404)

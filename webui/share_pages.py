@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.wire import ServiceError
 from webui.parts import parts
-from webui.records import Entry
+from webui.records import Entry, Record
 from webui.results import find_entry, result_page
 from webui.shares import DAYS, Share
 
@@ -20,6 +20,7 @@ def create(record_id: str) -> Response:
     if days not in map(str, DAYS):
         raise ServiceError("wrong_field", f"days is {days[:20]!r}; one of {', '.join(map(str, DAYS))} is expected")
     token = parts().shares.create(entry, record.created, parts().previews.find(entry.sha256), int(days))
+    _keep_for_links(record, record_id)
     link = url_for(".show", token=token, _external=True)
     return make_response(result_page(record_id, new_link=link), 201)
 
@@ -27,9 +28,10 @@ def create(record_id: str) -> Response:
 @blueprint.post("/results/<record_id>/shares/<int(max=2147483647):share_id>/revoke")
 def revoke(record_id: str, share_id: int) -> AnyResponse:
     """Take back a link of this result."""
-    find_entry(record_id)
+    record, _ = find_entry(record_id)
     if not parts().shares.revoke(record_id, share_id):
         abort(404)
+    _keep_for_links(record, record_id)
     return redirect(url_for("results.show", record_id=record_id, _anchor="share"), 303)
 
 
@@ -52,6 +54,11 @@ def picture(token: str) -> Response:
     """The picture of a shared result, without the camera's data."""
     path = parts().shares.picture(_find(token))
     return _unlisted(send_file(path, mimetype="image/jpeg")) if path else abort(404)
+
+
+def _keep_for_links(record: Record, record_id: str) -> None:
+    """A link is taken back on its result's page, which so has to stay as long."""
+    parts().records.keep_for(record, record_id, [share.expires for share in parts().shares.of_result(record_id)])
 
 
 def _find(token: str) -> Share:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, String, delete, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from tellapart.errors import UsageError
 from tellapart.files import readable_disk_errors
 from webui.database import Base, Database, Moment
 from webui.records import Entry
+from webui.shelf import modified
 
 DAYS = (1, 7, 30)
 MOST_OPEN = 20  # links of one result
 _TOKEN_BYTES = 32
 _LONGEST = 100
+_UNFINISHED_SECONDS = 3600  # a link's picture is there a moment before the link
 
 
 class Share(Base):
@@ -62,6 +64,7 @@ class Shares:
             raise UsageError(f"this result has {MOST_OPEN} links", "Take one of them back first")
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         digest, now = _digest(token), self._clock()
+        self._forget(Share.expires <= now)
         self._keep_picture(picture, digest)
         share = Share(
             digest=digest,
@@ -72,7 +75,6 @@ class Shares:
             expires=now + timedelta(days=days),
         )
         with self._database.writing() as session:
-            self._forget(session, Share.expires <= now)
             session.add(share)
         return token
 
@@ -97,14 +99,24 @@ class Shares:
 
     def revoke(self, record_id: str, share_id: int) -> bool:
         """Take back a link of a result; False where it has none such."""
-        with self._database.writing() as session:
-            return self._forget(session, Share.id == share_id, Share.record_id == record_id) > 0
+        return self._forget(Share.id == share_id, Share.record_id == record_id) > 0
 
-    def _forget(self, session: Session, *which: Any) -> int:
-        digests = list(session.scalars(select(Share.digest).where(*which)))
+    def sweep(self) -> None:
+        """Delete the links that have expired, and pictures that are no link's."""
+        self._forget(Share.expires <= self._clock())
+        with self._database.reading() as session:
+            known = set(session.scalars(select(Share.digest)))
+        for path in self._folder.glob("*.jpg"):
+            if path.stem not in known and modified(path) < self._clock().timestamp() - _UNFINISHED_SECONDS:
+                path.unlink(missing_ok=True)
+
+    def _forget(self, *which: Any) -> int:
+        """Delete links, and then their pictures, which the next sweep finds otherwise."""
+        with self._database.writing() as session:
+            digests = list(session.scalars(select(Share.digest).where(*which)))
+            session.execute(delete(Share).where(Share.digest.in_(digests)))
         for digest in digests:
             self._picture(digest).unlink(missing_ok=True)
-        session.execute(delete(Share).where(Share.digest.in_(digests)))
         return len(digests)
 
     def _keep_picture(self, picture: Path | None, digest: str) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tellapart.files import write_bytes
@@ -28,7 +29,6 @@ class Shelf:
     ) -> None:
         self._folder, self._suffix, self._limit, self._keep, self._clock = folder, suffix, limit, keep, clock
         self._until_sweep = 0
-        self.sweep()
 
     def find(self, key: str) -> Path | None:
         """The file, None where there is none (any more)."""
@@ -55,6 +55,11 @@ class Shelf:
         except FileNotFoundError:
             return False
         return True
+
+    def keep_until(self, key: str, moment: float) -> None:
+        """Keep a file until then (Unix time), however long files are kept otherwise."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path(key), (moment - self._keep,) * 2)
 
     def remove(self, key: str) -> None:
         """Delete a file, if it is there."""

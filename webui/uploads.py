@@ -56,7 +56,7 @@ def _fetched() -> list[Upload]:
 
 def _start_batch(archive: FileStorage, question: Question) -> AnyResponse:
     """An archive is answered part by part, by its own page."""
-    with as_file(archive) as path:
+    with as_file(archive, parts().settings) as path:
         try:
             total = count_pictures(path)
         except ArchiveError as error:

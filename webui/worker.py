@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from tellapart.errors import TellapartError
@@ -37,7 +38,7 @@ class Worker:
         self._claims = Claims(self._database, settings.home / "web" / "locks", this_process())
         self._runner = Runner(self._claims, settings, lambda: self.ending.is_set())  # noqa: PLW0108 (it is exchanged later)
         self._lanes = [(threading.Lock(), kinds) for kinds in _LANES]
-        self._swept, self._said = -_SWEEP_SECONDS, -_HERE_SECONDS
+        self._said = -_HERE_SECONDS
 
     def work(self) -> None:
         """Do one job after the other until none is left that may run now."""
@@ -62,26 +63,32 @@ class Worker:
         self._claims.take_back_lost()
         if self._claims.waiting():
             self.queue.wake_if_empty()
-        if now - self._swept > _SWEEP_SECONDS:
-            self._swept = now
-            leftovers.sweep(self._database, self._settings)
+
+    def sweep(self) -> None:
+        """Delete what is left over.
+
+        Raises:
+            TellapartError: the database cannot be used.
+        """
+        leftovers.sweep(self._database, self._settings)
 
     def leave(self) -> None:
         """Say that it ends."""
         with suppress(TellapartError):  # it is missed soon in any case
             self._claims.say_gone()
 
-    def keep_looking(self) -> None:
-        """Look again and again until the end; what goes wrong is logged once, until it works again."""
-        said = ""
-        while not self.ending.wait(LOOK_SECONDS):
+    def keep_on(self, task: Callable[[], None], seconds: float) -> None:
+        """Do something now, and every so often until the end; what goes wrong is logged once, until it works again."""
+        said, going_on = "", True
+        while going_on:
             try:
-                self.look()
+                task()
                 said = ""
             except TellapartError as error:
                 if str(error) != said:
                     _log.error("%s", error)
                 said = str(error)
+            going_on = not self.ending.wait(seconds)
 
     def _do_next(self, kinds: frozenset[Kind]) -> bool:
         claim = self._claims.take(kinds)
@@ -104,7 +111,8 @@ def run(settings: Settings) -> None:
         workers=len(_LANES), periodic=False, max_delay=1.0, graceful_signal="TERM"
     )
     worker.ending = consumer.stop_flag
-    threading.Thread(target=worker.keep_looking, name="looking", daemon=True).start()
+    for task, seconds in ((worker.look, LOOK_SECONDS), (worker.sweep, _SWEEP_SECONDS)):  # a sweep may take minutes
+        threading.Thread(target=worker.keep_on, args=(task, seconds), name=task.__name__, daemon=True).start()
     try:
         consumer.run()
     finally:

@@ -18,6 +18,8 @@ from PIL import Image
 
 from tellapart.images import sha256
 from webui.answers import Question
+from webui.batches import Batch, Batches
+from webui.cache import KEEP_SECONDS
 from webui.previews import Previews
 
 MakePicture = Callable[..., bytes]
@@ -224,17 +226,67 @@ def test_old_batches_go(app: Flask, upload: Any, web: FlaskClient, pictures: Any
 
 
 def test_nobody_pushes_out_the_batches_of_others(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webui.batches.MAX_OWN", 2)
+    monkeypatch.setattr("webui.batches.MAX_BATCHES", 2)
     batches, question = app.extensions["tellapart"].batches, Question("colours:v1", 5)
     kept = batches.start("bob's", question, 1, owner="bob")
     for number in range(4):
-        os.utime(
-            batches.archive(batches.start("ann's", question, 1, owner="ann")).parent,
-            (time.time(), time.time() + number),
-        )
+        age(batches, batches.start("ann's", question, 1, owner="ann"), -number)
     own = [b for p in batches._folder.iterdir() if (b := batches.find(p.name)).owner == "ann"]
     assert len(own) == 2
     assert batches.find(kept.id) == kept
+
+
+def age(batches: Batches, batch: Batch, seconds: float) -> None:
+    """Let a batch have begun so long ago."""
+    os.utime(batches._described(batch.id), (time.time() - seconds,) * 2)
+
+
+def test_archives_make_room_by_their_bytes(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webui.batches.MAX_ARCHIVE_BYTES", 250)
+    batches, made = app.extensions["tellapart"].batches, []
+    for number in range(4):
+        (tmp_path / "x.zip").write_bytes(bytes(100))
+        made.append(batches.start("x.zip", Question("colours:v1", 5), 1, tmp_path / "x.zip", "ann"))
+        age(batches, made[-1], 10 - number)
+    assert [batches.find(b.id) is not None for b in made] == [False, True, True, True]
+
+
+def test_an_archive_goes_with_the_last_answer(
+    upload: Any, web: FlaskClient, app: Flask, service: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = upload((archive(pictures(40)), "x.zip")).location
+    batches = app.extensions["tellapart"].batches
+    kept = batches.archive(batches.find(where.split("/")[-1]))
+    web.get(f"{where}?start=32")
+    assert kept.is_file()
+    web.get(where)
+    assert not kept.exists()
+    assert "Pictures 33 to 40 of 40." in web.get(f"{where}?start=32").text
+    assert len(web.get(f"{where}/json").json["entries"]) == 40
+    look, asked = batches.part, []
+    monkeypatch.setattr(batches, "part", lambda *about: look(*about) if asked else asked.append(1))
+    assert len(web.get(f"{where}/part").json["results"]) == 32, "another request was a moment earlier"
+    assert service.pictures == 40
+
+
+def test_an_archive_whose_answer_is_lost_is_not_there(
+    upload: Any, web: FlaskClient, app: Flask, settings: Any, pictures: Any
+) -> None:
+    where = upload((archive(pictures(1)), "x.zip")).location
+    web.get(where)
+    for part in (settings.home / "web" / "batches").glob("*/part-*"):
+        part.write_text("[")
+    assert web.get(where).status_code == 404
+
+
+def test_a_batch_is_there_for_a_week(web: FlaskClient, app: Flask, send: Any, make_picture: MakePicture) -> None:
+    where, batches = web.post("/batches", data={"total": "2"}).json["batch"], app.extensions["tellapart"].batches
+    batch = batches.find(where.split("/")[-1])
+    age(batches, batch, KEEP_SECONDS - 60)
+    assert send(where, 0, (make_picture(), "a.png")).status_code == 200
+    age(batches, batch, KEEP_SECONDS + 60)
+    assert web.get(where).status_code == 404
+    assert send(where, 1, (make_picture(), "a.png")).status_code == 404
 
 
 def test_a_batch_that_another_process_takes_away_disturbs_no_sweep(web: FlaskClient, settings: Any) -> None:

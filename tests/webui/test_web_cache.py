@@ -219,5 +219,5 @@ def test_previews_go_with_age_and_number(tmp_path: Path, make_picture: MakePictu
         clock.now = path.stat().st_mtime + age
     assert len(list(tmp_path.iterdir())) == 2
     clock.now += WEEK + 10
-    Previews(tmp_path, clock=clock)
+    Previews(tmp_path, clock=clock).sweep()
     assert list(tmp_path.iterdir()) == []

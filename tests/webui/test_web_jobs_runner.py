@@ -489,6 +489,10 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
     jobs, _ = lite
     options = {"classes": ["cat", "dog"], "sources": [f"folder:{many}"], "per_class": MANY // 2}
     job = jobs.enqueue(Kind.SAMPLE, "", options)
+    left = settings.home / "web" / "jobs" / "gone.log"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (0, 0))
     worker = start_worker(settings)
     try:
         done = until_more_is_kept(worker, jobs, job)
@@ -505,7 +509,7 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
         assert reread(jobs, job).state == State.QUEUED
 
         worker = start_worker(settings)
-        while (now := reread(jobs, job)).active:
+        while (now := reread(jobs, job)).active or left.exists():
             assert worker.poll() is None
             time.sleep(0.05)
         assert (now.state, now.error) == (State.DONE, "")

@@ -1,6 +1,7 @@
 """Links to a result: who has one sees that result and nothing else, until it expires or is taken back."""
 
 import io
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -127,6 +128,26 @@ def test_a_result_has_so_many_links_at_most(
     refused = web.post(f"{result}/shares", data={"days": "1"})
     assert refused.status_code == 409
     assert "Take one of them back first" in refused.text
+
+
+def test_a_link_can_be_taken_back_as_long_as_it_opens(
+    web: FlaskClient, result: str, share: Callable[..., str], settings: Any
+) -> None:
+    week, month = share("7"), share("30")
+    later(settings.home / "web" / "results", days=29)
+    page = web.get(result)
+    assert page.status_code == 200
+    revoke = re.findall(r'action="(/results/[\w-]+/shares/\d+/revoke)"', page.text)
+    assert web.post(revoke[0]).status_code == 303
+    assert [web.get(path).status_code for path in (week, month)] == [200, 404]
+    later(settings.home / "web" / "results", days=8)
+    assert web.get(result).status_code == 404, "a result is kept for a week, where no link needs it longer"
+
+
+def later(folder: Path, days: float) -> None:
+    """Let the files of a folder be so much older."""
+    for path in folder.glob("*.json"):
+        os.utime(path, (path.stat().st_mtime - days * 24 * 3600,) * 2)
 
 
 def pictures(home: Path) -> list[Path]:
