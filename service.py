@@ -89,7 +89,7 @@ class _OurService(Service):  # type: ignore[misc]
 
 @bentoml.service(
     service_class=_OurService,
-    workers=min(MAX_FRONTS, cpus()) if visible_gpus() else 1,
+    workers=load_settings().fronts or (min(MAX_FRONTS, cpus()) if visible_gpus() else 1),
     logging={"access": {"enabled": False}},  # `Guard` writes one line a request, with its id
 )
 class Classifier:

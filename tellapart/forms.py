@@ -1,6 +1,7 @@
 """Moves backbones in memory to their compiled form, where that is as right and faster. Needs torch."""
 
 import logging
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ WORTH_IT = 500  # pictures after which a server is taken to go on answering
 _LEAST_COSINE = 0.98  # of the features of one picture; wrong code is far off
 _LEAST_GAIN = 1.05
 _ROUNDS = 3
+_LONGEST_S = 1800.0  # of compiling, which takes a minute of a core
 
 _log = logging.getLogger(__name__)
 Features = NDArray[np.float32]
@@ -95,7 +97,12 @@ def _compile(classifier: Classifier, file: Path) -> None:
     if not can_compile():
         raise TellapartError("there is no C++ compiler")
     started = time.monotonic()
-    status = start_compiling(classifier.bundle.path, file, classifier.extractor.form).wait()
+    process = start_compiling(classifier.bundle.path, file, classifier.extractor.form)
+    try:
+        status = process.wait(_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
     if status:
         raise TellapartError(f"compiling {classifier.bundle.path} ended with status {status}")
     _log.warning("compiled in %.0f s", time.monotonic() - started)

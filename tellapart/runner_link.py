@@ -21,9 +21,10 @@ from tellapart.wire import ServiceError
 
 _ROOT = Path(__file__).resolve().parent.parent
 _POLL_S = 0.05
-_SHORT_LIFE_S = 30.0
 _LONGEST_PAUSE_S = 10.0
 _ANSWER_S = 60.0  # a batch takes well under a second; a Runner that needs longer hangs
+_LOAD_S = 3600.0  # may include compiling
+_START_S = 300.0  # importing torch takes seconds, and a minute where others keep the processor busy
 _CONNECTION_BYTES = 2**24  # an answer is read in one go
 
 _log = logging.getLogger(__name__)
@@ -37,21 +38,45 @@ class _Connection:
         self._lock = asyncio.Lock()
 
     @property
+    def runner(self) -> int:
+        """The process at the other end (struct ucred: pid, uid, gid)."""
+        end: socket.socket = self.writer.get_extra_info("socket")
+        found = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", found)[0])
+
+    @property
     def busy(self) -> bool:
         return self._lock.locked()
 
-    async def ask(self, pieces: list[Piece]) -> tuple[Head, bytes]:
-        await self._lock.acquire()
-        return await asyncio.shield(self._answer(pieces))
+    async def ask(self, pieces: list[Piece], limit_s: float) -> tuple[Head, bytes]:
+        """A Runner that takes longer than the limit is ended, also where nobody waits for its answer any more.
 
-    async def _answer(self, pieces: list[Piece]) -> tuple[Head, bytes]:
+        Raises:
+            Closed: the Runner ended.
+        """
+        await self._lock.acquire()
+        answer = asyncio.ensure_future(self._answer(pieces, limit_s))
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # also read where nobody waits
+        return await asyncio.shield(answer)
+
+    async def _answer(self, pieces: list[Piece], limit_s: float) -> tuple[Head, bytes]:
         try:
-            self.writer.writelines(pieces)
-            return await receive(self.reader)
+            async with asyncio.timeout(limit_s):
+                self.writer.writelines(pieces)
+                return await receive(self.reader)
+        except TimeoutError:
+            self._end_hung(limit_s)
+            raise Closed("the Runner hung") from None
         except RuntimeError as error:  # what uvloop says of a connection that was closed meanwhile
             raise Closed("the Runner ended") from error
         finally:
             self._lock.release()
+
+    def _end_hung(self, limit_s: float) -> None:
+        """Kill the Runner; whoever watches it sees that and starts another."""
+        _log.warning("the Runner (process %d) has not answered for %d s and is ended", self.runner, limit_s)
+        with contextlib.suppress(OSError):
+            os.kill(self.runner, signal.SIGKILL)
 
 
 class RunnerLink:
@@ -95,21 +120,17 @@ class RunnerLink:
     async def ask(self, lane: str, head: Head, *parts: Piece) -> tuple[Head, bytes]:
         """One question and its answer. One that was sent is answered, also where nobody waits for it any more.
 
-        A Runner that hangs over anything but loading is ended, so that another is started.
+        A Runner that hangs is ended, so that another is started.
 
         Raises:
             ServiceError: what the Runner refused, or `not_ready` as it is not there or died over it.
         """
         if not self._connections or not (self.ready or lane == "load"):
             raise starting()
-        connection = min(self._connections[lane], key=lambda c: c.busy)
+        connection, limit = min(self._connections[lane], key=lambda c: c.busy), _LOAD_S if lane == "load" else _ANSWER_S
         self.under_way += 1
         try:
-            async with asyncio.timeout(None if lane == "load" else _ANSWER_S):
-                answer, body = await connection.ask(pack(head, *parts))
-        except TimeoutError:
-            self._end_hung()
-            raise starting() from None
+            answer, body = await connection.ask(pack(head, *parts), limit)
         except (Closed, OSError):
             raise starting() from None
         finally:
@@ -119,22 +140,22 @@ class RunnerLink:
         return answer, body
 
     async def _keep(self) -> None:
-        loop, pause = asyncio.get_running_loop(), 0.0
+        """One that was killed is connected to again at once; one that cannot be started, at growing intervals."""
+        pause = 0.0
         while True:
-            began = loop.time()
             try:
                 await self._connect()
                 await self._prepare(self)
-                self.ready = True
+                self.ready, pause = True, 0.0
                 if self._watch:
                     await self._watch.reader.read(1)  # nothing is ever sent: this ends when the Runner does
+                _log.warning("the Runner ended; another is started")
             except (Closed, OSError, ServiceError) as error:
+                pause = min(2 * pause + 0.25, _LONGEST_PAUSE_S)
                 _log.warning("the Runner is not usable: %s", error)
             finally:
                 self.ready = False
                 self._close()
-            pause = 0.0 if loop.time() - began > _SHORT_LIFE_S else min(2 * pause + 0.25, _LONGEST_PAUSE_S)
-            _log.warning("the Runner ended; another is started")
             await asyncio.sleep(pause)
 
     async def _connect(self) -> None:
@@ -149,26 +170,12 @@ class RunnerLink:
         self._connections = {lane: [await _open(path) for _ in range(n)] for lane, n in self._lanes.items()}
         self._watch = watch
 
-    def _end_hung(self) -> None:
-        """Kill the Runner; whoever watches it sees that and starts another."""
-        if self._watch:
-            process = _peer(self._watch.writer.get_extra_info("socket"))
-            _log.warning("the Runner (process %d) has not answered for %d s and is ended", process, _ANSWER_S)
-            with contextlib.suppress(OSError):
-                os.kill(process, signal.SIGKILL)
-
     def _close(self) -> None:
         for connection in [c for lane in self._connections.values() for c in lane]:
             connection.writer.close()
         if self._watch:
             self._watch.writer.close()
         self._connections, self._watch = {}, None
-
-
-def _peer(connection: socket.socket) -> int:
-    """The process at the other end of a unix socket (struct ucred: pid, uid, gid)."""
-    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", found)[0])
 
 
 def starting() -> ServiceError:
@@ -246,7 +253,12 @@ async def _start(path: Path, number: int, lock: int) -> None:
         start_new_session=True,
         pass_fds=(lock,),
     )
-    while not await _is_open(path):
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_S):
-                raise Closed(f"it ended with status {await process.wait()}")
+    try:
+        async with asyncio.timeout(_START_S):
+            while not await _is_open(path):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        raise Closed(f"it ended with status {await process.wait()}")
+    except TimeoutError:
+        process.kill()
+        raise Closed(f"it did not start within {_START_S:.0f} s") from None

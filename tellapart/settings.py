@@ -39,6 +39,7 @@ class Settings:
         web_url: where people find the web page, for links in mails (TELLAPART_WEB_URL, from host and port).
         model_memory: bytes that classifiers in the service's memory may take (TELLAPART_MODEL_MEMORY_MB, 2048).
         max_waiting: pictures that may be in one front of the service at once (TELLAPART_MAX_WAITING, 128).
+        fronts: processes of the service that decode; 0: with a GPU one a core up to 16, else one (TELLAPART_FRONTS, 0).
         compiled: whether the service compiles backbones (TELLAPART_COMPILE, auto; on or off).
     """
 
@@ -70,6 +71,7 @@ class Settings:
     web_url: str = "http://127.0.0.1:5000"
     model_memory: int = 2048 * 2**20
     max_waiting: int = 128
+    fronts: int = 0
     compiled: str = "auto"
 
     @property
@@ -119,6 +121,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         cache_url=text("CACHE_URL", ""),
         model_memory=_number("TELLAPART_MODEL_MEMORY_MB", text("MODEL_MEMORY_MB", "2048")) * 2**20,
         max_waiting=_number("TELLAPART_MAX_WAITING", text("MAX_WAITING", "128")),
+        fronts=_number("TELLAPART_FRONTS", text("FRONTS", "0"), least=0),
         compiled=_one_of("TELLAPART_COMPILE", text("COMPILE", "auto").lower(), ("auto", "on", "off")),
         database_url=text("DATABASE_URL", ""),
         queue_url=text("QUEUE_URL", ""),
