@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, has_request_context, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import SecurityError
@@ -33,6 +33,7 @@ CONFIG: dict[str, Any] = {
     "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a page may stay open over lunch
 }
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_PROXYS = re.compile(r"x-forwarded-|forwarded$|x-real-ip$|via$", re.IGNORECASE)  # headers
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 
 
@@ -44,12 +45,20 @@ class _Sessions(SecureCookieSessionInterface):
 
 
 def only_this_machine(settings: Settings) -> bool:
-    """Whether nobody but this machine's own user reaches the page: it listens on loopback, with no proxy in front."""
+    """Whether nobody but this machine's own user reaches the page: it listens on loopback, with no proxy in front.
+
+    A proxy that nobody told us of gives itself away by what it adds to the request.
+    """
     try:
         loopback = settings.host == "localhost" or ip_address(settings.host).is_loopback
     except ValueError:
         loopback = False
-    return loopback and not settings.proxies
+    return loopback and not settings.proxies and not _is_passed_on()
+
+
+def _is_passed_on() -> bool:
+    """Whether the request, if there is one, comes from a proxy."""
+    return has_request_context() and any(_PROXYS.match(name) for name, _ in request.headers)
 
 
 def secure(app: Flask, settings: Settings, gate: Callable[[], Any]) -> None:

@@ -398,15 +398,19 @@ def what_a_polyglot_becomes(site: Site) -> tuple[str, str, bool, set[bool]]:
     return *kinds, clean, {bool(re.fullmatch(r"[0-9a-f]{64}\.jpg", name)) for name in names}
 
 
-def camera_data(site: Site) -> set[str]:
-    """Where something that only the camera knew is still found in what can be looked at."""
+def with_camera_data() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = "my address"
     exif.get_ifd(0x8825)[1] = "N"
     buffer = io.BytesIO()
     Image.new("RGB", (90, 60), "red").save(buffer, "JPEG", exif=exif, comment=b"my address")
     assert buffer.getvalue().count(b"my address") == 2
-    where = site.upload(buffer.getvalue(), "a.jpg").json["results"][0]["url"]
+    return buffer.getvalue()
+
+
+def camera_data(site: Site) -> set[str]:
+    """Where something that only the camera knew is still found in what can be looked at."""
+    where = site.upload(with_camera_data(), "a.jpg").json["results"][0]["url"]
     link = re.search(r"/shared/[\w-]+", site.post("bob", f"{where}/shares", days="1").text)[0]  # type: ignore[index]
     found = set()
     for name, path in (("bob", f"{where}/picture.jpg"), ("", f"{link}/picture.jpg")):
@@ -452,6 +456,28 @@ def on_a_network(site: Site, **changes: Any) -> str:
     except UsageError as error:
         return error.fix
     return "started"
+
+
+def through_a_proxy(site: Site) -> list[tuple[int, str]]:
+    """Ask a page that has no users, as itself and through proxies on its machine that nobody told it of."""
+    found = site.app.extensions["tellapart"]
+    page = create_app(replace(found.settings, home=found.settings.home / "fresh"), client=found.client).test_client()
+    names = ("", "X-Forwarded-For", "x-forwarded-proto", "Forwarded", "X-Real-IP", "Via")
+    answers = [page.get("/jobs", headers={name: "203.0.113.7"} if name else {}) for name in names]
+    return [(answer.status_code, (answer.location or "").partition("?")[0]) for answer in answers]
+
+
+def taken_along(site: Site) -> set[str]:
+    """Members of the pictures' archive that still have what only the camera knew."""
+    found = site.app.extensions["tellapart"]
+    dataset = Dataset.open(found.settings.datasets / "colours")
+    picture = inspect(data := with_camera_data())
+    dataset.store(dataset.classes[0].slug, picture, data)
+    seen = Attempt("camera", dataset.classes[0].slug, Status.KEPT, Reason.OK).with_picture(picture)
+    dataset.manifest.add([seen])
+    with zipfile.ZipFile(io.BytesIO(site.person("bob").get(site.address("classifiers.dataset_zip")).data)) as file:
+        assert any(picture.sha256 in name for name in file.namelist())
+        return {name for name in file.namelist() if b"my address" in file.read(name)}
 
 
 FIRST_USER = "Make the first user with: tellapart users add NAME, or leave TELLAPART_HOST and TELLAPART_PROXIES unset"
@@ -609,12 +635,19 @@ ATTACKS = [
     Attack(ITEMS[14], "to listen to everybody without a user", lambda s: on_a_network(s, host="0.0.0.0"), FIRST_USER),
     Attack(ITEMS[14], "to stand behind a proxy without a user", lambda s: on_a_network(s, proxies=1), FIRST_USER),
     Attack(
+        ITEMS[14],
+        "through a proxy on this machine that nobody told it of",
+        through_a_proxy,
+        [(200, "")] + [(302, "/login")] * 5,
+    ),
+    Attack(
         ITEMS[15],
         "reading passwords in the database",
         lambda s: (PASSWORD.encode() in database(s), b"$argon2id$" in database(s)),
         (False, True),
     ),
     Attack(ITEMS[16], "looking for it in what is shown and shared", camera_data, set()),
+    Attack(ITEMS[16], "looking for it in the pictures that can be taken along", taken_along, set()),
 ]  # fmt: skip
 
 
