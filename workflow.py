@@ -26,10 +26,10 @@ from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
 from tellapart.names import ClassName, check_name
-from tellapart.plurals import counted
 from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
+from tellapart.wording import counted
 from training.options import Circumstances, TrainingOptions, check
 from training.predict import PredictionRow
 

@@ -13,8 +13,8 @@ from tellapart.errors import DataError
 from tellapart.images import ImageError, decode
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
-from tellapart.plurals import counted
 from tellapart.progress import Report, Stage, silent
+from tellapart.wording import counted
 
 MIN_TRAINING_PICTURES = 2
 _OURS = {Reason.CONFLICT, Reason.LEAK, Reason.DUPLICATE}

@@ -8,7 +8,7 @@ from rich.table import Table
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.flags import Suspect
-from tellapart.plurals import counted
+from tellapart.wording import counted
 
 SHOWN = 3
 

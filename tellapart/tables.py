@@ -10,8 +10,8 @@ from rich.table import Column, Table
 
 from tellapart.dataset import Dataset
 from tellapart.pictures import REASON_TEXT, Reason
-from tellapart.plurals import counted
 from tellapart.store import StoredModel
+from tellapart.wording import counted
 
 
 def trained(model: StoredModel) -> str:

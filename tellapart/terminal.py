@@ -10,8 +10,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from tellapart.plurals import counted
 from tellapart.progress import Progress
+from tellapart.wording import counted
 
 _WIDE = 1000  # characters of a line where there is no screen to fit in
 

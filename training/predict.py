@@ -16,6 +16,7 @@ from tellapart.images import ImageError, probe
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
 from tellapart.wire import Problem, Result, image_error, make_result
+from tellapart.wording import percent
 from training.inputs import Input, Unusable, find_inputs
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class PredictionRow:
 
     def __str__(self) -> str:
         if self.result is not None:
-            unsure = "none of these, nearest " if self.result.none_of_these else ""
-            return f"{self.path}: {unsure}{self.result.top} ({self.result.confidence:.1%})"
+            if self.result.none_of_these:
+                return f"{self.path}: none of these; {self.result.top} is nearest"
+            return f"{self.path}: {self.result.top} ({percent(self.result.confidence)})"
         return f"{self.path}: error: {self.error.message if self.error else 'unknown'}"
 
 

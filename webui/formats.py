@@ -5,18 +5,9 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from tellapart.backbones import BACKBONES
-from tellapart.plurals import counted
+from tellapart.wording import counted, percent
 from webui.jobs import State
 from webui.words import STATE_WORDS
-
-
-def percent(value: float) -> str:
-    """A fraction as a percentage; never rounded up to certainty or down to nothing."""
-    if 0 < value < 0.001:
-        return "< 0.1 %"
-    if 0.999 < value < 1:
-        return "> 99.9 %"
-    return f"{value * 100:.1f} %"
 
 
 def day(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tellapart.plurals import counted
+from tellapart.wording import counted
 from webui.jobs import Kind, State
 
 KIND_WORDS = {

@@ -1,8 +1,8 @@
-"""Numbers with the word for what is counted."""
+"""How numbers are written for people."""
 
 import pytest
 
-from tellapart.plurals import counted
+from tellapart.wording import counted, percent
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,11 @@ from tellapart.plurals import counted
 )
 def test_one_is_one_and_anything_else_is_many(number: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(number, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, "0.0 %"), (0.0004, "< 0.1 %"), (0.5, "50.0 %"), (0.9996, "> 99.9 %"), (1.0, "100.0 %")],
+)
+def test_only_certainty_is_certain(value: float, expected: str) -> None:
+    assert percent(value) == expected
