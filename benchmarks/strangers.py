@@ -149,14 +149,18 @@ def _by_features(train: Floats, labels: NDArray[np.int64]) -> Signs:
 
 
 def _by_answers(train: Floats, labels: NDArray[np.int64], weight: Floats, bias: Floats) -> Signs:
+    def logits(rows: Floats) -> Scores:
+        found = (rows @ weight.T + bias).astype(np.float64)
+        return np.asarray(found - found.mean(axis=1, keepdims=True))
+
     def answers(rows: Floats) -> Scores:
-        return np.asarray(log_softmax((rows @ weight.T + bias).astype(np.float64), axis=1))
+        return np.asarray(log_softmax(logits(rows), axis=1))
 
     def roots(rows: Floats) -> Floats:
         return np.exp(answers(rows) / 2).astype(np.float32)
 
-    known = answers(train)
-    means = np.stack([np.exp(known[labels == i]).mean(axis=0) for i in np.unique(labels)])
+    known, probabilities = logits(train), np.exp(answers(train))
+    means = np.stack([probabilities[labels == i].mean(axis=0) for i in np.unique(labels)])
     log_means = np.log(means + 1e-5)
     claimed = means.max(axis=0) > 0.003
     centre, scale = known.mean(axis=0), known.std(axis=0)
@@ -167,9 +171,7 @@ def _by_answers(train: Floats, labels: NDArray[np.int64], weight: Floats, bias: 
             (np.exp(answers(rows)) @ log_means.T).max(axis=1) - (np.exp(answers(rows)) * answers(rows)).sum(axis=1)
         ),
         "ImageNet, labels of known classes": lambda rows: np.asarray(logsumexp(answers(rows)[:, claimed], axis=1)),
-        "ImageNet, 5 nearest": _nearest(
-            train, lambda rows: unit(((answers(rows) - centre) / scale).astype(np.float32))
-        ),
+        "ImageNet, 5 nearest": _nearest(train, lambda rows: unit(((logits(rows) - centre) / scale).astype(np.float32))),
     }
 
 

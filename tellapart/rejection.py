@@ -14,14 +14,15 @@ _LEAST_DOUBT = 1e-6  # log odds of a rounded probability of 1 would be infinite
 
 @dataclass(frozen=True)
 class Rejection:
-    """A picture whose score is below the threshold shows none of the classes.
+    """A picture shows none of the classes where its score is below `threshold` or its familiarity below `familiar`.
 
-    score = sure * log odds of the top probability + alike * likeness + local * fit + known * familiarity
+    score = sure * log odds of the top probability + alike * likeness + local * fit
 
     Likeness is the cosine to the most similar exemplar. Fit is minus the local outlier factor (Breunig et al.
     2000): how far the five nearest exemplars are, by how far those are from their own five, so that a loose
     class may have stragglers where a dense one may not. Familiarity is the log odds of all classes together against the
-    strangers that were given, by a head that learned those as one more class.
+    strangers that were given, by a head that learned those as one more class. It is no part of the sum: what is like
+    those strangers is turned away however usual it looks, and what is unlike everything however little like them.
 
     The score says how much a picture looks like any of the classes, which is not the same as which of them it
     is: one that lies between two classes is answered with 30 %, and one unlike all of them is turned away at 80 %.
@@ -29,14 +30,14 @@ class Rejection:
     Attributes:
         exemplars: (E, D) float32, length 1, features of pictures that were learned from.
         spacing: (E,) float32, above 0: the mean of 1 - cosine of each to its nearest others.
-        sure, alike, local, known: weights, 0 or above.
-        threshold: set on pictures the head had not learned from.
+        sure, alike, local: weights, 0 or above.
+        threshold, familiar: set on pictures the head had not learned from.
         versus_weight, versus_bias: (C + 1, D) and (C + 1,) float32, the head whose last class is the given
             strangers; None where none were given.
     """
 
     TENSORS: ClassVar = ("exemplars", "spacing")
-    NUMBERS: ClassVar = ("sure", "alike", "local", "threshold", "known")
+    NUMBERS: ClassVar = ("sure", "alike", "local", "threshold", "familiar")
 
     exemplars: Floats
     spacing: Floats
@@ -44,13 +45,16 @@ class Rejection:
     alike: float
     local: float
     threshold: float
-    known: float = 0.0
+    familiar: float = 0.0
     versus_weight: Floats | None = None
     versus_bias: Floats | None = None
 
     def none_of_these(self, features: Floats, probabilities: Floats) -> NDArray[np.bool_]:
         """Which of the pictures (N,) show none of the classes; features (N, D), probabilities (N, C)."""
-        return self.scores(self.columns(features, probabilities)) < self.threshold
+        columns = self.columns(features, probabilities)
+        score = columns[:, :3] @ np.array([self.sure, self.alike, self.local])
+        result: NDArray[np.bool_] = (score < self.threshold) | (columns[:, 3] < self.familiar)
+        return result
 
     def columns(self, features: Floats, probabilities: Floats) -> NDArray[np.float64]:
         """What the rule looks at (N, 4): log odds of the top probability, likeness, fit, familiarity."""
@@ -60,11 +64,6 @@ class Rejection:
         fit = -distance / self.spacing[nearest].mean(axis=1)
         known = familiarity(features, self.versus_weight, self.versus_bias)
         return np.stack([log_odds(probabilities), cosines.max(axis=1), fit, known], axis=1)
-
-    def scores(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) of `columns` (N, 4)."""
-        result: NDArray[np.float64] = columns @ np.array([self.sure, self.alike, self.local, self.known])
-        return result
 
     def shapes(self, n_classes: int, dim: int) -> dict[str, tuple[int, ...]]:
         """What shape each tensor must have, by name, for C classes and D features."""

@@ -3,12 +3,12 @@
 Strangers come from the data set itself: a class is left out, a head is fitted without it, and its
 pictures are shown to that head. Pictures the user calls strangers join them. What tells strangers
 from the rest is four numbers a picture (`tellapart.rejection`), weighed by how much known pictures differ in
-them; the threshold turns away 5 % of pictures the head had not learned from.
+them; the thresholds turn away 5 % of pictures the head had not learned from.
 
 What was tried, and what each would let through, is in docs/honesty.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ from training.stranger_evidence import (
     Columns,
     RejectionEvidence,
     Round,
+    Rule,
+    learn_rule,
     measure,
-    threshold_of,
-    weigh,
 )
 
 LEAST_PICTURES = 40  # to set a threshold at their lowest 5 %
@@ -82,12 +82,13 @@ def learn_rejection(
     for i, fold in enumerate(folds):
         for left_out in (None, *_pick_classes(targets, seed)):
             rounds.append(_round(pictures, fold, part == i, left_out, settings))
-    weights = weigh(rounds)
     columns = np.concatenate([r.known for r in rounds if r.left_out is None])
     if answers is not None:
         columns[:, 0] = log_odds(answers[np.concatenate([held for _, held in folds])])
-    threshold = threshold_of(columns @ weights)
-    return _describe(pictures, settings, weights, threshold), measure(rounds)
+    rule = learn_rule(columns)
+    if not rule.familiar:  # too few strangers to learn from some and set a threshold on others
+        pictures = replace(pictures, strangers=given[:0])
+    return _describe(pictures, settings, rule), measure(rounds)
 
 
 def _pick_classes(targets: Targets, seed: int) -> list[int]:
@@ -107,7 +108,7 @@ def _round(
     left = fold[1][pictures.targets[fold[1]] == left_out]
     learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[~held_given])
     head = fit_head(learned.features, learned.targets, settings.n_classes, settings.c, settings.temperature)
-    space = _describe(learned, settings, np.ones(COLUMNS), 0.0)
+    space = _describe(learned, settings, Rule(np.ones(3), 0.0, 0.0))
     strangers = pictures.strangers[held_given] if left_out is None else pictures.features[left]
     return Round(left_out, _columns(head, space, pictures.features[held]), _columns(head, space, strangers))
 
@@ -118,13 +119,13 @@ def _columns(head: Head, space: Rejection, features: Floats) -> Columns:
     return space.columns(features, head.probabilities(features))
 
 
-def _describe(learned: _Pictures, settings: _Settings, weights: Columns, threshold: float) -> Rejection:
+def _describe(learned: _Pictures, settings: _Settings, rule: Rule) -> Rejection:
     chosen = _evenly(learned.targets, MOST_EXEMPLARS)
     exemplars = unit(learned.features[chosen]).astype(np.float16).astype(np.float32)  # as the bundle keeps them
-    sure, alike, local, known = weights.tolist()
     versus = _versus(learned, settings)
     found = (versus.weight, versus.bias) if versus else (None, None)
-    return Rejection(exemplars, spacing(exemplars), sure, alike, local, threshold, known, *found)
+    sure, alike, local = rule.weights.tolist()
+    return Rejection(exemplars, spacing(exemplars), sure, alike, local, rule.threshold, rule.familiar, *found)
 
 
 def _evenly(targets: Targets, most: int) -> NDArray[np.int64]:

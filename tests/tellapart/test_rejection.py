@@ -140,23 +140,24 @@ def test_a_classifier_answers_by_the_rule(
 
 def test_familiarity_is_the_odds_of_all_classes_against_the_strangers() -> None:
     versus = floats([1, 0], [0, 1], [0, 0]), floats(0, 0, 0.5)
-    rule = Rejection(PLANE.exemplars, PLANE.spacing, 0.0, 0.0, 0.0, 1.0, 2.0, *versus)
-    features = floats([1, -9], [0, 0])
-    columns = rule.columns(features, floats([0.9, 0.1], [0.9, 0.1]))
-    assert columns[:, 3] == pytest.approx([1 - 0.5, np.log(2) - 0.5], abs=1e-4)
-    sure = floats([0.9, 0.1], [0.9, 0.1])
-    assert rule.none_of_these(features, sure).tolist() == [False, True]  # twice the odds is 1.0001 and 0.386
+    rule = Rejection(PLANE.exemplars, PLANE.spacing, 0.0, 1.0, 0.0, 0.5, 0.2, *versus)
+    features, sure = floats([1, -9], [0, 0], [1, 0]), floats(*[[0.9, 0.1]] * 3)
+    known = [1 - 0.5, np.log(2) - 0.5, np.log(1 + np.e) - 0.5]
+    assert rule.columns(features, sure)[:, 3] == pytest.approx(known, abs=1e-3)
+    assert rule.none_of_these(features, sure).tolist() == [True, True, False]  # likeness 0.11, 0 and 1
+    assert replace(rule, familiar=0.9).none_of_these(features, sure).tolist() == [True, True, True]
 
 
 def test_a_bundle_keeps_what_was_learned_from_strangers(tmp_path: Path, tiny_bundle: TinyBundle) -> None:
     head = rejecting(1.5)
     assert head.rejection is not None
     versus = np.ones((3, 512), np.float32), floats(1, 2, 3)
-    rule = replace(head.rejection, known=0.5, versus_weight=versus[0], versus_bias=versus[1])
+    rule = replace(head.rejection, familiar=0.5, versus_weight=versus[0], versus_bias=versus[1])
     tiny_bundle(tmp_path / "b", head=replace(head, rejection=rule), file=b"weights")
     found = open_bundle(tmp_path / "b").head.rejection
     assert found is not None
-    assert found.known == 0.5
+    assert isinstance(found, Rejection)
+    assert found.familiar == 0.5
     np.testing.assert_array_equal(found.versus_weight, versus[0])
     np.testing.assert_array_equal(found.versus_bias, versus[1])
     wrong = replace(rule, versus_bias=floats(1, 2))

@@ -20,7 +20,7 @@ from training.protocol_names import Protocol
 from training.refits import learning_curves, random_split
 from training.reliability import calibration_evidence, calibration_words, debiased_error, reliability_bins
 from training.selective import selective_table, threshold_for
-from training.stranger_evidence import Round, weigh
+from training.stranger_evidence import learn_rule
 from training.strangers import LEAST_PICTURES, learn_rejection, spacing
 from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
 from training.words import Baseline, largest_class
@@ -211,14 +211,19 @@ def test_what_is_learned_is_what_the_bundle_keeps(strange: Any) -> None:
 
 
 def test_weights_undo_how_much_known_pictures_differ() -> None:
-    rng = np.random.default_rng(0)
-    known = rng.normal(size=(2000, 4)) * [1, 10, 0.1, 0]
-    assert weigh([Round(None, known, known[:0])]) == pytest.approx([1, 0.1, 10, 0], rel=0.05)
-    strangers = known[:50] - [0.5, 5, 0.05, 5]
-    known[:, 3] = rng.normal(size=2000)
-    sure, alike, local, familiar = weigh([Round(None, known, strangers)])
-    assert (alike / sure, local / sure) == pytest.approx((0.1, 10), rel=0.05)
-    assert familiar > 3 * sure  # it alone tells those strangers
+    known = np.random.default_rng(0).normal(size=(2000, 4)) * [1, 10, 0.1, 0]
+    rule = learn_rule(known)
+    assert rule.weights == pytest.approx([1, 0.1, 10], rel=0.05)
+    assert rule.familiar == 0
+    assert (~rule.lets_through(known)).mean() == pytest.approx(0.05, abs=1e-3)
+
+
+def test_score_and_familiarity_turn_away_equal_shares_and_together_what_is_stated() -> None:
+    known = np.random.default_rng(0).normal(size=(2000, 4))
+    rule = learn_rule(known)
+    by_score, familiar = known[:, :3] @ rule.weights < rule.threshold, known[:, 3] < rule.familiar
+    assert (by_score | familiar).mean() == pytest.approx(0.05, abs=2e-3)
+    assert by_score.mean() == pytest.approx(familiar.mean(), abs=2e-3)
 
 
 def test_strangers_that_look_like_a_class_are_reported_as_let_through() -> None:
@@ -229,12 +234,19 @@ def test_strangers_that_look_like_a_class_are_reported_as_let_through() -> None:
     assert sum(s.count for s in shares) > 0.8 * sum(s.n for s in shares)
 
 
-def test_given_strangers_teach_and_are_judged_by_the_other_half(strange: Any) -> None:
+def test_given_strangers_teach_and_are_judged_by_heads_that_had_not_seen_them(strange: Any) -> None:
     _, values, strangers = strange
     learned = learn_rejection(values, np.arange(240) % 4, alone(240), strangers[:50], (4, 0.01, 1.0), 0)
     assert learned is not None
     assert learned[1].given is not None
     assert (learned[1].given.n, learned[1].given.count < 5) == (50, True)
+
+
+def test_strangers_too_few_to_set_a_threshold_on_teach_nothing(strange: Any) -> None:
+    _, values, strangers = strange
+    learned = learn_rejection(values, np.arange(240) % 4, alone(240), strangers[:4], (4, 0.01, 1.0), 0)
+    assert learned is not None
+    assert (learned[0].versus_weight, learned[0].familiar) == (None, 0)
 
 
 def test_a_head_that_has_not_seen_the_pictures_turns_away_no_more_known_ones_than_stated() -> None:
@@ -332,7 +344,7 @@ def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen
         assert learned is not None
         rejection = learned[0]
         shares[n] = float((~rejection.none_of_these(others[10:], head.probabilities(others[10:]))).mean())
-    assert (rejection.known > 0, rejection.versus_bias is not None) == (True, True)
+    assert (rejection.familiar != 0, rejection.versus_bias is not None) == (True, True)
     assert shares[10] < 0.35 < shares[0]
     known, _ = planted(400, 4, spread=0.9, seed=9)
     assert rejection.none_of_these(known, head.probabilities(known)).mean() < 0.12
