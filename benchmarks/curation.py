@@ -10,7 +10,8 @@ which are then no classes of the data set, or any pictures below the folder give
     label errors   precision where 80 % of the turned labels are found; in brackets without counting a
                    stranger under a label, which is wrong as well, as a mistake
     off topic      AUROC of strangers against all others
-    accuracy       on the held-out pictures, of a head trained on the clean, the noisy and the curated pictures
+    accuracy       on the held-out pictures, of a head trained on the clean, the noisy and the curated pictures, and
+                   on those that a perfect curation would leave
 """
 
 import argparse
@@ -70,6 +71,7 @@ class Measured:
     out: float
     out_wrong: float
     clean: float
+    perfect: float
     noisy: float
     curated: float
 
@@ -82,6 +84,7 @@ HEADINGS = (
     "share of pictures that --apply took out",
     "  of those, really wrong",
     "accuracy, clean training",
+    "accuracy without just what is wrong",
     "accuracy, noisy training",
     "accuracy after --apply",
 )
@@ -142,6 +145,7 @@ class Bench:
             len(out) / len(before),
             len(out & wrong) / max(len(out), 1),
             self.accuracy(self.clean(planted, noisy), planted, seed),
+            self.accuracy(noisy.part(~(strange | turned)), planted, seed),
             self.accuracy(noisy, planted, seed),
             self.accuracy(curated, planted, seed),
         )
