@@ -8,7 +8,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.errors import MissingError, TellapartError, UsageError
+from tellapart.errors import DataError, MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
 from webui.client import Unavailable
 from webui.parts import parts
@@ -67,6 +67,7 @@ def register(app: Flask) -> None:
         (Unavailable, _on_unavailable),
         (UsageError, _on_refusal),
         (MissingError, _on_missing),
+        (DataError, _on_unreadable),
         (TellapartError, _on_failure),
     ]
     for kind, handler in handlers:
@@ -114,6 +115,13 @@ def _on_refusal(error: UsageError) -> Response:
 
 def _on_missing(error: MissingError) -> Response:
     return answer(Trouble(404, _TITLES[404][0], _sentence(str(error)), "not_found"))
+
+
+def _on_unreadable(error: DataError) -> Response:
+    """Something that is kept here is damaged; which file is nobody's business but the log's."""
+    current_app.logger.error("%s", error)
+    message = "What is kept of it is damaged, or of another version of this program. The page's log says which file."
+    return answer(Trouble(409, "That cannot be read", message, "unreadable"))
 
 
 def _on_failure(error: TellapartError) -> Response:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -33,6 +34,26 @@ def test_data_sets_are_listed_and_one_that_cannot_be_read_is_left_out(
     assert "cat, dog" in page
     assert "0 pictures" in page
     assert "broken" not in page
+
+
+@pytest.mark.parametrize(
+    ("damaged", "path"),
+    [
+        *(("dataset.json", path) for path in ("", "/audit", "/audit/cat", "/stage", "/apply", "/undo", "/train")),
+        *(("manifest.sqlite", path) for path in ("", "/audit", "/apply", "/undo")),
+    ],
+)
+def test_a_data_set_that_cannot_be_read_is_a_clear_answer_without_its_place(
+    web: FlaskClient, settings: Settings, isolated_home: Path, damaged: str, path: str
+) -> None:
+    dataset = Dataset.create(settings.datasets / "broken", "broken", parse_class_names(["cat", "dog"]), [])
+    dataset.manifest.attempts()
+    for file in dataset.root.glob(f"{damaged}*"):
+        file.write_bytes(b"{ no data set" * 999)
+    answer: Any = (web.get if path in ("", "/audit") else web.post)(f"/datasets/broken{path}")
+    assert answer.status_code == 409
+    assert "That cannot be read" in answer.text
+    assert str(settings.home) not in answer.text
 
 
 def test_classifiers_are_on_the_front_page(web: FlaskClient) -> None:
