@@ -1,6 +1,7 @@
 """How often one client may ask for what costs something, counted for all workers together."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
@@ -17,20 +18,30 @@ from tellapart.errors import TellapartError
 from tellapart.settings import Settings
 from webui.database import Base, Database
 from webui.errors import Trouble, answer
+from webui.intake import sent_archive
 from webui.users import Users
 
 LIMITS = {
     "login.enter": "10 per minute; 60 per hour",
     "create.submit": "60 per hour",
     "review_changes.train": "60 per hour",
+    "review_changes.apply_staged": "600 per hour",
     "classifiers.export": "60 per hour",
+    "classifiers.dataset_zip": "60 per hour",
+    "classifiers.model_zip": "60 per hour",
     "uploads.classify": "1200 per minute",
     "batches.start": "120 per hour",
     "batches.add": "1200 per minute",
+    "batches.show": "600 per minute",
+    "batches.part": "1200 per minute",
+    "results.heat_map": "300 per minute",
+    "results.explanation": "300 per minute",
+    "results.nearest": "300 per minute",
     "shares.create": "120 per hour",
 }
-"""By endpoint, for each client address."""
+"""By endpoint, for each client address; an archive is an upload that also counts as the start of a batch."""
 _ALWAYS = "login.enter"
+_UPLOAD, _BATCH = "uploads.classify", "batches.start"
 
 
 class Counter(Base):
@@ -108,11 +119,15 @@ def register(app: Flask, settings: Settings, database: Database, users: Users) -
         _client, app=app, storage_uri=uri, storage_options=options, on_breach=_too_often,
         key_prefix="tellapart", headers_enabled=False, in_memory_fallback_enabled=True,
     )  # fmt: skip
-    for endpoint, limit in LIMITS.items():
+
+    def hold(endpoint: str, limit: str, free: Callable[[], bool] | None) -> None:
         view: Any = app.view_functions[endpoint]
-        free = None if endpoint == _ALWAYS else (lambda: not users.exist())
         limited: Any = limiter.limit(limit, exempt_when=free)(view)
         app.view_functions[endpoint] = limited
+
+    for endpoint, limit in LIMITS.items():
+        hold(endpoint, limit, None if endpoint == _ALWAYS else lambda: not users.exist())
+    hold(_UPLOAD, LIMITS[_BATCH], lambda: not users.exist() or sent_archive() is None)
 
 
 def _client() -> str:

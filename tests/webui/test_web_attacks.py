@@ -12,10 +12,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,6 +40,7 @@ from tellapart.wire import NeighbourPicture
 from webui import users
 from webui.app import create_app
 from webui.jobs import Job, Kind, State
+from webui.limits import LIMITS
 from webui.server import refuse_strangers
 
 PASSWORD = "a long enough one"
@@ -360,6 +363,32 @@ def guess_passwords(site: Site) -> list[int]:
     ]
 
 
+def asked_too_often(site: Site) -> set[str]:
+    """What answers to a second time where one is allowed."""
+    with limited(site, {endpoint: "1 per hour" for endpoint in LIMITS if endpoint != "login.enter"}) as page:
+        answers = {}
+        for endpoint in (*LIMITS, *LIMITS):
+            post, address = endpoint in changing(site), page.address(endpoint)
+            with page.post("bob", address) if post else page.person("bob").get(address) as answer:
+                answers[endpoint] = answer.status_code
+    return {endpoint for endpoint, status in answers.items() if status != 429} - {"login.enter"}
+
+
+def archives_too_often(site: Site) -> list[int]:
+    """Two archives, and a picture, where one batch may be begun."""
+    with limited(site, {"batches.start": "1 per hour"}) as page:
+        sent = (archive({"a.png": site.picture}), archive({"b.png": site.picture}), site.picture)
+        return [page.upload(data).status_code for data in sent]
+
+
+@contextmanager
+def limited(site: Site, limits: Mapping[str, str]) -> Iterator[Site]:
+    """The same site under other limits."""
+    found = site.app.extensions["tellapart"]
+    with patch.dict(LIMITS, limits):
+        yield Site(create_app(found.settings, client=found.client), site.service, site.picture, values=site.values)
+
+
 def said_of_members(site: Site, data: bytes) -> dict[str, str]:
     """What is said of each file of an archive."""
     batch = site.upload(data, "x.zip").json["batch"]
@@ -543,6 +572,8 @@ ATTACKS = [
         [False] * 3,
     ),
     Attack(ITEMS[5], "guessing passwords of two processes in turn", guess_passwords, [429, 429]),
+    Attack(ITEMS[5], "anything that costs much, twice where once is allowed", asked_too_often, set()),
+    Attack(ITEMS[5], "archives, each of them a batch", archives_too_often, [200, 429, 200]),
     Attack(ITEMS[6], "an empty file", lambda s: refused(s.upload(b"")), (400, "empty")),
     Attack(ITEMS[6], "a file that is no picture", lambda s: refused(s.upload(b"#!/bin/sh")), (400, "not_an_image")),
     Attack(ITEMS[6], "a drawing with scripts", lambda s: refused(s.upload(b"<svg/>")), (415, "unsupported_type")),
