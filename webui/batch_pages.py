@@ -6,7 +6,7 @@ from tellapart.archives import ArchiveError, open_archive
 from tellapart.wire import Problem, ServiceError
 from webui.answers import Question
 from webui.asking import ask, for_programs
-from webui.batches import MAX_PICTURES, PART, Batch, read_part
+from webui.batches import MAX_PICTURES, PAGE, PART, Batch, read_part
 from webui.downloads import as_csv, as_json
 from webui.intake import Upload, read_number, read_top_k, read_uploads, shown_name
 from webui.login import current_user, mine
@@ -33,6 +33,8 @@ def add(batch_id: str) -> Response:
     first, uploads = read_number("start", 0, 0, batch.total - 1), read_uploads()
     if batch.from_archive or first + len(uploads) > batch.total:
         raise ServiceError("wrong_field", f"the batch takes {batch.total} pictures")
+    if parts().batches.overlaps(batch, first, len(uploads)):
+        raise ServiceError("wrong_field", "some of these pictures came in another part already")
     entries = ask(uploads, batch.question, many=True)
     parts().batches.save_part(batch, first, entries)
     return jsonify({"results": [for_programs(entry) for entry in entries]})
@@ -40,13 +42,13 @@ def add(batch_id: str) -> Response:
 
 @blueprint.get("/<batch_id>")
 def show(batch_id: str) -> str:
-    """A batch: an archive one part at a time from `?start=`, the rest by the script; a folder all at once."""
+    """A batch from `?start=` on: one part of an archive, the rest by the script; of a folder one page."""
     batch = _find(batch_id)
-    first = _start(batch)
-    shown = _answer_part(batch, first) if batch.from_archive else parts().batches.entries(batch)
+    first, step = _start(batch), PART if batch.from_archive else PAGE
+    shown = _answer_part(batch, first) if batch.from_archive else parts().batches.entries(batch, first, first + step)
     has_picture = {e.sha256 for e in shown if parts().previews.has(e.sha256)}
     return render_template(
-        "web/batch.html", batch=batch, entries=shown, start=first, part=PART, has_picture=has_picture
+        "web/batch.html", batch=batch, entries=shown, start=first, step=step, has_picture=has_picture
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tellapart.archives import DEFAULT_ARCHIVE_LIMITS, Archive, ArchiveError, open_archive
 from tellapart.files import readable_disk_errors, write_bytes
 from tellapart.manifest import now
+from tellapart.wire import MAX_BATCH_IMAGES
 from webui.answers import Question
 from webui.cache import KEEP_SECONDS
 from webui.records import Entry
@@ -27,7 +28,8 @@ from webui.shelf import modified
 MAX_BATCHES = 100  # of one person, whose oldest go beyond
 MAX_ARCHIVE_BYTES = 2 * 2**30  # of one person's archives together, likewise
 MAX_PICTURES = DEFAULT_ARCHIVE_LIMITS.entries
-PART = 32
+PART = 32  # pictures of an archive that are answered at once
+PAGE = 320  # pictures of a folder that are shown at once
 GROUP_BYTES = 24 * 2**20
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ENTRIES = TypeAdapter(list[Entry])
@@ -105,9 +107,18 @@ class Batches:
             return _ENTRIES.validate_json((self._path(batch) / _part_name(start)).read_bytes())
         return None
 
-    def entries(self, batch: Batch) -> list[Entry]:
-        """All answers there are so far, in the order of the pictures."""
-        return [entry for start in self._starts(batch) for entry in self.part(batch, start) or []]
+    def entries(self, batch: Batch, first: int = 0, end: int = MAX_PICTURES) -> list[Entry]:
+        """The answers there are so far to the pictures from number `first` to before `end`, in their order."""
+        starts = [start for start in self._starts(batch) if first - MAX_BATCH_IMAGES < start < end]
+        numbered = [(start + n, entry) for start in starts for n, entry in enumerate(self.part(batch, start) or [])]
+        return [entry for number, entry in numbered if first <= number < end]
+
+    def overlaps(self, batch: Batch, first: int, count: int) -> bool:
+        """Whether some of so many pictures from number `first` on lie in another part; the same part may come again."""
+        starts = self._starts(batch)
+        before = max((start for start in starts if start < first), default=0)
+        after = min((start for start in starts if start > first), default=batch.total)
+        return first + count > after or (before < first and before + len(self.part(batch, before) or []) > first)
 
     def sweep(self) -> None:
         """Delete what is older than a week; another process may be deleting the same."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import time
 import zipfile
@@ -174,6 +175,36 @@ def test_parts_beyond_the_batch_are_refused(web: FlaskClient, send: Any, make_pi
     assert send(batch, 1, picture).status_code == 422
     assert send(batch, 0, picture, picture).status_code == 422
     assert send(batch, 0, picture).status_code == 200
+
+
+def test_parts_that_overlap_are_refused_and_one_that_comes_again_is_not(
+    web: FlaskClient, send: Any, make_picture: MakePicture
+) -> None:
+    batch = web.post("/batches", data={"total": "6"}).json["batch"]
+    a, b, c = ((make_picture((n, 0, 0)), f"{n}.png") for n in range(3))
+    assert send(batch, 2, a, b).status_code == 200
+    assert [send(batch, start, a, b).status_code for start in (1, 3)] == [422, 422]
+    assert send(batch, 0, a, b, c).status_code == 422
+    assert [send(batch, start, c, a).status_code for start in (0, 4, 4)] == [200, 200, 200]
+    names = [e["name"][0] for e in web.get(f"{batch}/json").json["entries"]]
+    assert "".join(names) == "200120"
+
+
+def test_a_large_folder_is_turned_over_page_by_page(
+    web: FlaskClient, send: Any, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.batch_pages.PAGE", 32)
+    batch, data = web.post("/batches", data={"total": "40"}).json["batch"], make_picture()
+    send(batch, 0, *((data, f"{n:02d}.png") for n in range(20)))
+    send(batch, 20, *((data, f"{n:02d}.png") for n in range(20, 38)))
+    first, second = web.get(batch).text, web.get(f"{batch}?start=32").text
+    assert "Pictures 1 to 32 of 40." in first
+    assert "were sent" not in first
+    assert "Pictures 33 to 40 of 40. 6 of 8 were sent." in second
+    assert re.findall(r"(\d\d).png", first) == [f"{n:02d}" for n in range(32)]
+    assert re.findall(r"(\d\d).png", second) == [f"{n:02d}" for n in range(32, 38)]
+    assert [f"{batch}?start={n}" in page for n, page in ((32, first), (0, second))] == [True, True]
+    assert len(web.get(f"{batch}/json").json["entries"]) == 38
 
 
 @pytest.mark.parametrize(
