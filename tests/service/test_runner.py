@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tellapart import hardware, runner, runner_link
-from tellapart.messages import GOODBYE, WATCH, pack, receive_blocking, send_blocking
+from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
 from tellapart.tuning import Tuning
@@ -177,21 +178,88 @@ def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
     asyncio.run(body())
 
 
-def test_a_runner_that_hangs_is_ended(path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What was killed; nothing really is, as the tests' Runner is a thread of this process."""
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr(runner_link.os, "kill", lambda *which: found.append(which))
+    return found
+
+
+@pytest.mark.parametrize(("lane", "limit"), [("aside", "_ANSWER_S"), ("answer", "_ANSWER_S"), ("load", "_LOAD_S")])
+def test_a_runner_that_hangs_is_ended(
+    path: Path, engine: Engine, ended: list[tuple[int, int]], lane: str, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
-    monkeypatch.setattr(runner_link, "_ANSWER_S", 0.2)
-    ended: list[tuple[int, int]] = []
-    monkeypatch.setattr(runner_link.os, "kill", lambda *which: ended.append(which))
+    monkeypatch.setattr(runner_link, limit, 0.2)
 
     async def body() -> None:
         link = await linked()
         with pytest.raises(ServiceError, match="starting again"):
-            await link.ask("aside", {"do": "load", "folder": "slow"})
+            await asyncio.wait_for(link.ask(lane, {"do": "load", "folder": "slow"}), 60)
         engine.gate.set()
         await link.stop()
 
     asyncio.run(body())
-    assert ended == [(os.getpid(), signal.SIGKILL)]  # the test's Runner is a thread of this process
+    assert ended == [(os.getpid(), signal.SIGKILL)]
+
+
+def test_a_runner_that_hangs_is_ended_where_who_asked_has_given_up(
+    path: Path, engine: Engine, ended: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "_ANSWER_S", 0.2)
+
+    async def body() -> list[dict[str, Any]]:
+        unread: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unread.append(what))
+        link = await linked()
+        first = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "slow"}))
+        await asyncio.to_thread(engine.begun.wait, 30)
+        first.cancel()
+        async with asyncio.timeout(60):
+            while not ended:
+                await asyncio.sleep(0.01)
+        engine.gate.set()
+        await link.stop()
+        await asyncio.sleep(0)
+        gc.collect()  # an exception that nobody read is said when its task is collected
+        return unread
+
+    assert asyncio.run(body()) == []
+    assert ended == [(os.getpid(), signal.SIGKILL)]
+
+
+def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By growing pauses, as for one that cannot be started, twelve times would take over a minute."""
+    monkeypatch.setattr(runner_link, "_socket_path", lambda _: tmp_path / "0.sock")
+    enough, lives, dying = asyncio.Event(), [], []
+
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dying.append(asyncio.current_task())
+        with contextlib.suppress(Closed):
+            await receive(reader)  # the front's word that it watches
+        writer.close()
+        await writer.wait_closed()
+
+    async def prepare(_: RunnerLink) -> None:
+        lives.append(1)
+        if len(lives) == 12:
+            enough.set()
+            await asyncio.Event().wait()
+
+    async def body() -> None:
+        server = await asyncio.start_unix_server(die, tmp_path / "0.sock")
+        link = RunnerLink(0, LANES, prepare)
+        link.start()
+        await asyncio.wait_for(enough.wait(), 25)
+        await link.stop()
+        server.close()
+        await asyncio.gather(*dying, return_exceptions=True)
+
+    asyncio.run(body())
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])
