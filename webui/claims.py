@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from tellapart.files import readable_disk_errors
 from webui.database import Database
-from webui.jobs import Job, Kind, State, WorkerSeen, utc_now
+from webui.jobs import Job, Kind, MailDue, State, WorkerSeen, utc_now
 
 LEASE = timedelta(seconds=30)
 _FORGOTTEN = timedelta(hours=1)
+_MAIL_LEASE = timedelta(minutes=5)  # longer than a server may take
+TOLD = (State.DONE, State.FAILED)  # what a mail is about
 _HELD = (State.RUNNING, State.STOPPING)
 
 
@@ -97,18 +99,36 @@ class Claims:
     def finish(
         self, job: Job, state: State, error: str = "", fix: str = "", result: Mapping[str, Any] | None = None
     ) -> Job | None:
-        """Write down how the job ended; gives it as it is then, None where it is no longer ours."""
+        """Write down how the job ended, and that its mail is due; gives it as it is then, None where it is not ours."""
         ending = {"state": state, "error": error, "fix": fix, "result": dict(result or {})}
         with self._database.writing() as session:
             mine = self._mine(session, job)
             if mine:
                 mine.change(**ending, finished=utc_now(), worker="")
+                if mine.email and state in TOLD:
+                    session.merge(MailDue(job_id=mine.id, tried=None))
         return mine
 
-    def note_mail(self, job: Job, problem: str) -> None:
-        """Write down that its mail could not be sent."""
+    def take_mail(self) -> Job | None:
+        """A job whose mail is due, and is nobody else's to send meanwhile; None where there is none."""
+        now = utc_now()
+        free = or_(MailDue.tried.is_(None), MailDue.tried < now - _MAIL_LEASE)
+        with self._database.exclusive() as session:
+            while due := session.scalar(select(MailDue).where(free).limit(1)):
+                job = session.get(Job, due.job_id)
+                if job and job.state in TOLD:
+                    due.tried = now
+                    return job
+                session.delete(due)  # it was forgotten, or goes on
+                session.flush()
+        return None
+
+    def settle_mail(self, job: Job, problem: str = "") -> None:
+        """Write down that its mail is sent, or why it could not be."""
         with self._database.writing() as session:
-            session.get_one(Job, job.id).change(mail_problem=problem)
+            session.execute(delete(MailDue).where(MailDue.job_id == job.id))
+            if problem and (told := session.get(Job, job.id)):
+                told.change(mail_problem=problem)
 
     def give_back(self, job: Job) -> None:
         """Put a job back in its place in the queue, for the next worker."""

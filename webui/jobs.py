@@ -114,6 +114,14 @@ class WorkerSeen(Base):
     seen: Mapped[datetime] = mapped_column(Moment)
 
 
+class MailDue(Base):
+    """A job whose end somebody has yet to be told of by mail; `tried`: when a worker last began to."""
+
+    __tablename__ = "mails_due"
+    job_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tried: Mapped[datetime | None] = mapped_column(Moment)
+
+
 @dataclass(frozen=True)
 class Standing:
     """Where an unfinished job stands: how many are done before it, and whether a worker is there to do any."""

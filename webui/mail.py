@@ -5,13 +5,14 @@ import smtplib
 import ssl
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import parseaddr
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from tellapart.errors import TellapartError, UsageError
 from tellapart.settings import Settings
 from webui.claims import Claims
-from webui.jobs import Job, State
+from webui.jobs import Job, State, utc_now
 from webui.words import KIND_WORDS
 
 _ADDRESS = re.compile(
@@ -37,14 +38,19 @@ def check_address(text: str) -> str:
     return address
 
 
-def tell_end(claims: Claims, job: Job, settings: Settings) -> None:
-    """Mail who asked to be told how a job ended; where that fails, the job's page says so."""
-    if not (job.email and settings.smtp_url) or job.state not in (State.DONE, State.FAILED):
-        return
-    try:
-        send(compose(job, settings), settings)
-    except TellapartError as error:
-        claims.note_mail(job, str(error))
+def tell_due(claims: Claims, settings: Settings) -> None:
+    """Mail all who asked to be told how a job ended; where that fails, the job's page says so.
+
+    A worker that is killed after it has sent and before it has written that down sends the same again.
+    """
+    while job := claims.take_mail():
+        problem = ""
+        try:
+            if settings.smtp_url:
+                send(compose(job, settings), settings)
+        except TellapartError as error:
+            problem = str(error)
+        claims.settle_mail(job, problem)
 
 
 def compose(job: Job, settings: Settings) -> EmailMessage:
@@ -54,12 +60,21 @@ def compose(job: Job, settings: Settings) -> EmailMessage:
     message["Subject"] = f"Tellapart: {job.name} is {'ready' if done else 'not finished'}"
     message["From"] = settings.mail_from
     message["To"] = check_address(job.email)
+    message["Date"] = job.finished or utc_now()
+    message["Message-ID"] = _message_id(job, settings)
     message["Auto-Submitted"] = "auto-generated"
     told = "It can be used now." if done else " ".join(filter(None, [f"{job.error}.", job.fix]))
     message.set_content(
         f"{KIND_WORDS[job.kind]} {job.name}\n\n{told}\n\n{settings.web_url}/jobs/{job.id}\n", cte="quoted-printable"
     )
     return message
+
+
+def _message_id(job: Job, settings: Settings) -> str:
+    """The same for the same end of a job, so that a mail that comes twice is seen to be one."""
+    host = parseaddr(settings.mail_from)[1].rpartition("@")[2]
+    ended = f"{job.finished:%Y%m%d%H%M%S}" if job.finished else "0"
+    return f"<{job.id}.{ended}@{host or 'localhost'}>"
 
 
 def send(message: EmailMessage, settings: Settings) -> None:

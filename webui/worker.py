@@ -65,11 +65,12 @@ class Worker:
             self.queue.wake_if_empty()
 
     def sweep(self) -> None:
-        """Delete what is left over.
+        """Send the mails that a worker before could not, and delete what is left over.
 
         Raises:
             TellapartError: the database cannot be used.
         """
+        mail.tell_due(self._claims, self._settings)
         leftovers.sweep(self._database, self._settings)
 
     def leave(self) -> None:
@@ -94,8 +95,8 @@ class Worker:
         claim = self._claims.take(kinds)
         if claim is None:
             return False
-        if job := self._runner.run(claim):
-            mail.tell_end(self._claims, job, self._settings)
+        if self._runner.run(claim):
+            mail.tell_due(self._claims, self._settings)
         return True
 
 
