@@ -14,7 +14,6 @@ from tellapart.hardware import cpus
 
 class Api(ls.LitAPI):
     def setup(self, device: str) -> None:  # noqa: ARG002
-        torch.set_num_threads(1)
         self.classifier = loaded(Path(os.environ["RIVAL_BUNDLE"]), os.environ["RIVAL_FORM"])
 
     def decode_request(self, request):
@@ -25,6 +24,7 @@ class Api(ls.LitAPI):
         return np.stack(inputs)
 
     def predict(self, pixels):
+        torch.set_num_threads(1)  # counts for the thread that says it
         return self.classifier.probabilities(pixels)
 
     def unbatch(self, output):
@@ -36,7 +36,7 @@ class Api(ls.LitAPI):
 
 if __name__ == "__main__":
     api = Api(max_batch_size=8, batch_timeout=0.005, api_path="/classify")
-    # a worker a core, each with one thread: fewer workers with more threads are slower
+    # a worker a core, each with one thread, as our own Runner is tuned
     ls.LitServer(api, accelerator="cpu", workers_per_device=cpus(), timeout=60).run(
         host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning"
     )
