@@ -10,8 +10,10 @@ import signal
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -245,20 +247,19 @@ async def _start(path: Path, number: int, lock: int) -> None:
         "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else "",
         "OPENBLAS_NUM_THREADS": "1",  # it would start threads when it is imported
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tellapart.runner", str(path)),
+    process = subprocess.Popen(  # uvloop's way would hand down the socket on which the fronts listen
+        [sys.executable, "-m", "tellapart.runner", str(path)],
         cwd=_ROOT,
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=(lock,),
     )
-    try:
-        async with asyncio.timeout(_START_S):
-            while not await _is_open(path):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        raise Closed(f"it ended with status {await process.wait()}")
-    except TimeoutError:
-        process.kill()
-        raise Closed(f"it did not start within {_START_S:.0f} s") from None
+    deadline = time.monotonic() + _START_S
+    while not await _is_open(path):
+        if (status := process.poll()) is not None:
+            raise Closed(f"it ended with status {status}")
+        if time.monotonic() > deadline:
+            process.kill()
+            raise Closed(f"it did not start within {_START_S:.0f} s")
+        await asyncio.sleep(_POLL_S)

@@ -107,6 +107,7 @@ def test_a_runner_that_is_killed_is_forked_again_and_what_was_in_it_is_a_clean_e
 ) -> None:
     keeper, first = keeper_and_runner(home)
     assert keeper.num_threads() == 1  # else it could not be forked
+    assert not keeper.net_connections("tcp")  # else it would keep the port when the fronts are gone
     first.kill()
     until(lambda: (503, "not_ready") in asked)
     until(lambda: classified(container, make_photo(1)))
