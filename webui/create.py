@@ -61,6 +61,8 @@ def submit() -> AnyResponse:
         return _sample(plan) if request.form.get("action") == "sample" else _start(plan)
     except FormProblem as problem:
         return make_response(front_page(form, problem), 400)
+    except UsageError as refused:  # too many of theirs are unfinished, or another's works on the name
+        return make_response(front_page(form, FormProblem("", refused)), 409)
 
 
 def _sample(plan: CreatePlan) -> AnyResponse:

@@ -25,7 +25,7 @@ _FOLDER = "folder:"
 
 
 class FormProblem(UsageError):
-    """What is wrong with one field of the form; `field` is its name."""
+    """What is wrong with one field of the form; `field` is its name, "" where it is none of them."""
 
     def __init__(self, field: str, error: UsageError) -> None:
         super().__init__(error.what, error.fix)

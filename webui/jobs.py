@@ -225,6 +225,7 @@ class Jobs:
         """Put a stopped or failed job in the queue again; others stay as they are.
 
         Raises:
+            UsageError: too many jobs of theirs are unfinished.
             AlreadyThere: another unfinished job works on its name.
         """
         with self._database.exclusive() as session:
@@ -232,6 +233,7 @@ class Jobs:
             if job and job.resumable:
                 if job.name and (other := _unfinished(session, job.kind, job.name)):
                     raise AlreadyThere(other)
+                _refuse_many(session, job.owner)
                 job.change(state=State.QUEUED, queued=utc_now(), finished=None, error="", fix="", mail_problem="")
         self._wake()
 

@@ -122,6 +122,34 @@ def test_the_same_again_leads_to_the_job_that_runs(web: FlaskClient, jobs: Jobs)
     assert len(jobs.list()) == 1
 
 
+@pytest.mark.parametrize("action", ["start", "sample"])
+def test_who_has_too_many_jobs_keeps_what_was_typed(
+    web: FlaskClient, jobs: Jobs, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.jobs.MOST_ACTIVE", 1)
+    jobs.enqueue(Kind.CREATE, "cars", OPTIONS)
+    answer = submit(web, classes="lynx, puma", action=action)
+    assert answer.status_code == 409
+    assert "1 jobs are unfinished" in answer.text
+    assert 'value="lynx, puma"' in answer.text
+
+
+def test_a_job_of_another_on_the_same_name_keeps_what_was_typed(web: FlaskClient, jobs: Jobs) -> None:
+    jobs.enqueue(Kind.CREATE, "lynx-puma", OPTIONS, owner="bob")
+    answer = submit(web, classes="lynx, puma")
+    assert answer.status_code == 409
+    assert "Lynx-puma is being worked on already" in answer.text
+    assert 'value="lynx, puma"' in answer.text
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.STOPPED, State.RUNNING])
+def test_every_job_that_has_ended_can_be_forgotten(web: FlaskClient, app: Flask, jobs: Jobs, state: State) -> None:
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    with app.extensions["tellapart"].database.writing() as session:
+        session.get_one(Job, job.id).change(state=state, finished=utc_now(), started=utc_now())
+    assert ("Forget this job" in web.get(f"/jobs/{job.id}").text) == (state != State.RUNNING)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_a_folder_may_be_named_on_the_computer_itself(
     settings: Settings, tmp_path: Path, service_client: ServiceClient, host: str

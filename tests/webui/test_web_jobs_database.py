@@ -70,6 +70,11 @@ def test_nobody_fills_the_queue_for_all(jobs: Jobs) -> None:
             jobs.enqueue(Kind.SAMPLE, "", OPTIONS, owner=owner)
         jobs.stop(made[0].id)
         jobs.enqueue(Kind.SAMPLE, "", OPTIONS, owner=owner)
+        with pytest.raises(UsageError, match=f"{MOST_ACTIVE} jobs are unfinished"):
+            jobs.resume(made[0].id)
+        jobs.stop(made[1].id)
+        jobs.resume(made[0].id)
+        assert jobs.find(made[0].id, owner).active  # type: ignore[union-attr]
 
 
 def test_a_job_is_forgotten_once_it_has_ended(jobs: Jobs) -> None:
