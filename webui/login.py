@@ -85,7 +85,7 @@ def gate() -> AnyResponse | None:
         return None
     if current_user():
         return None
-    if wants_json() or request.method != "GET":
+    if wants_json() or request.method != "GET" or "X-Requested-With" in request.headers:  # a script's, as ours say
         message = "You are not logged in, or no longer. Log in and try again."
         return answer(Trouble(401, "Log in first", message, "unauthorized"))
     return redirect(url_for("login.form", next=request.full_path.rstrip("?")))

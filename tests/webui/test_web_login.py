@@ -53,6 +53,12 @@ def test_logging_in_leads_back_and_logging_out_ends_it(web: FlaskClient, users: 
     assert web.get("/api").status_code == 302
 
 
+def test_a_script_is_told_and_not_led_to_a_page_it_takes_for_data(web: FlaskClient, users: Users) -> None:
+    answer = web.get("/jobs/some/live", headers={"Accept": "text/html", "X-Requested-With": "fetch"})
+    assert answer.status_code == 401
+    assert "You are not logged in" in answer.text
+
+
 @pytest.mark.parametrize("name", ["ann", "bob", "", "x" * 5000, "' OR 1=1 --"])
 def test_what_is_wrong_is_not_said(web: FlaskClient, users: Users, name: str) -> None:
     answer = log_in(web, name, "wrong password")

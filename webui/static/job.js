@@ -19,7 +19,9 @@ function follow(live) {
 
 async function poll(url) {
   for (;;) {
-    const response = await fetch(`${url}/live`, { headers: { Accept: "text/html" } }).catch(() => null);
+    const headers = { Accept: "text/html", "X-Requested-With": "fetch" };
+    const response = await fetch(`${url}/live`, { headers }).catch(() => null);
+    if (response?.status === 401) return location.reload(); // to log in, and back
     if (response?.ok) show(await response.text());
     if (response?.ok && response.headers.get("X-Job-Active") === "no") return finish();
     if (response?.status === 404) return;

@@ -11,7 +11,9 @@ async function load(piece) {
   const place = piece.querySelector(".loaded");
   place.replaceChildren(working());
   try {
-    const response = await fetch(piece.dataset.load, { headers: { Accept: "text/html" } });
+    const headers = { Accept: "text/html", "X-Requested-With": "fetch" };
+    const response = await fetch(piece.dataset.load, { headers });
+    if (response.status === 401) return location.reload(); // to log in, and back
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     place.replaceChildren(...(response.ok ? page.querySelector(".piece").childNodes : [failed(page)]));
     piece.dataset.state = response.ok ? "loaded" : "";

@@ -1,0 +1,105 @@
+"""Logging in and out in real Chromium, and what pages do whose session ended while they were open."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
+
+import pytest
+from flask import Flask
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from tellapart.settings import Settings
+from webui import events
+from webui.app import create_app
+from webui.jobs import Job, Kind
+
+pytestmark = pytest.mark.browser
+PASSWORD = "a long enough one"
+OPTIONS = {"classes": ["cat", "dog"], "sources": ["openverse"], "license": "any", "per_class": 20}
+
+
+@pytest.fixture
+def app(serve: Callable[[Any], str], service: Any, settings: Settings) -> Flask:
+    app = create_app(Settings(home=settings.home, service_url=serve(service.app())))
+    app.extensions["tellapart"].users.add("ann", PASSWORD)
+    return app
+
+
+@pytest.fixture
+def url(serve: Callable[[Any], str], app: Flask) -> str:
+    return serve(app)
+
+
+@pytest.fixture
+def job(app: Flask) -> Job:
+    made: Job = app.extensions["tellapart"].jobs.enqueue(Kind.CREATE, "pets", OPTIONS, owner="ann")
+    return made
+
+
+def log_in(browser: webdriver.Chrome, page: Any, password: str = PASSWORD) -> None:
+    page.shown("#name").clear()
+    browser.find_element(By.ID, "name").send_keys("ann")
+    browser.find_element(By.ID, "password").send_keys(password)
+    page.press("Log in")
+
+
+def test_logging_in_leads_to_what_was_asked_for_and_out_again(
+    browser: webdriver.Chrome, page: Any, url: str, complaints: Any
+) -> None:
+    browser.get(url + "/api")
+    log_in(browser, page, "not the password")
+    assert "do not belong together" in page.shown("[role=alert]").text
+    assert page.fits()
+    log_in(browser, page)
+    page.until(lambda b: b.current_url == url + "/api")
+    assert page.fits()
+    page.shown("button.leave").click()
+    page.shown("h1", "Log in")
+    browser.get(url + "/api")
+    page.shown("h1", "Log in")
+    (message,) = complaints(browser)
+    assert "401" in message
+
+
+def test_a_result_whose_session_ended_asks_to_log_in_and_comes_back(
+    chromium: webdriver.Chrome,
+    page: Any,
+    url: str,
+    tmp_path: Path,
+    make_picture: Callable[..., bytes],
+) -> None:
+    (tmp_path / "cat.png").write_bytes(make_picture("red"))
+    chromium.get(url + "/classify")
+    log_in(chromium, page)
+    page.shown("#take")
+    chromium.find_element(By.ID, "images").send_keys(str(tmp_path / "cat.png"))
+    page.shown("[data-result] a").click()
+    page.until(lambda b: b.title.startswith("red"))
+    result = chromium.current_url
+    chromium.delete_all_cookies()  # as a session that ends does
+    page.shown("#why summary").click()
+    page.shown("h1", "Log in")
+    log_in(chromium, page)
+    page.until(lambda b: b.current_url == result)
+    chromium.delete_all_cookies()
+
+
+def test_a_job_whose_session_ended_asks_to_log_in_and_comes_back(
+    chromium: webdriver.Chrome,
+    page: Any,
+    url: str,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_room", BoundedSemaphore(1))
+    assert events.open_stream(lambda: None, "")  # the page has to ask again and again
+    chromium.get(f"{url}/jobs/{job.id}")
+    log_in(chromium, page)
+    page.shown(".state", "Waiting")
+    chromium.delete_all_cookies()  # as a session that ends does
+    page.shown("h1", "Log in")
+    log_in(chromium, page)
+    page.shown(".state", "Waiting")
+    chromium.delete_all_cookies()
