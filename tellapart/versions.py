@@ -38,19 +38,25 @@ class Versions:
         try:
             await self._load(model)
         except ServiceError as error:
-            if error.code == "unusable_model":  # of a Runner that started since; the store may have another version
-                self._answering.pop(wanted, None)
+            if error.code == "unusable_model" and self._answering.get(wanted) is model:
+                self._answering.pop(wanted)  # of a Runner that started since; the store may have another version
             raise
         if wanted != model.tag:
-            self._answering[wanted] = model
+            self._answering.setdefault(wanted, model)  # while this one was loaded, a later one may have come
         return model
 
     async def follow(self) -> None:
-        """Load what was promoted in place of what answers, and then let it answer; for ever."""
-        while True:
-            await asyncio.sleep(FOLLOW_S)
-            for wanted, before in list(self._answering.items()):
-                await self._follow(wanted, before)
+        """Load what was promoted in place of what answers, and then let it answer; for ever.
+
+        No name waits for what is loaded for another.
+        """
+        under_way: dict[str, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await asyncio.sleep(FOLLOW_S)
+                for wanted, before in self._answering.items():
+                    if wanted not in under_way or under_way[wanted].done():
+                        under_way[wanted] = tasks.create_task(self._follow(wanted, before))
 
     async def _follow(self, wanted: str, before: StoredModel) -> None:
         try:

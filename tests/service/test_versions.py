@@ -89,6 +89,46 @@ def test_the_old_version_answers_while_the_new_one_is_loaded(
     asyncio.run(body())
 
 
+def test_no_name_waits_for_what_is_loaded_for_another(
+    isolated_home: Path, add_model: AddModel, loading: Loading
+) -> None:
+    slow, pets, second = add_model("birds"), add_model("pets"), add_model("pets")
+    loading.slow.add(add_model("birds").tag)
+    for tag in (slow.tag, pets.tag):
+        store.promote(tag)
+
+    async def body() -> None:
+        async with following(loading) as found:
+            await found.find("birds")
+            await found.find("pets")
+            store.promote(next(iter(loading.slow)))
+            await asyncio.wait_for(loading.begun.wait(), 60)
+            store.promote(second.tag)
+            await until(found, "pets", second.tag)
+
+    asyncio.run(body())
+
+
+def test_what_was_asked_for_before_a_promotion_does_not_answer_after_it(
+    isolated_home: Path, add_model: AddModel, loading: Loading
+) -> None:
+    first, second = add_model("pets"), add_model("pets")
+    store.promote(first.tag)
+    loading.slow.add(first.tag)
+
+    async def body() -> None:
+        found = Versions(Catalogue(), loading)
+        early = asyncio.create_task(found.find("pets"))
+        await asyncio.wait_for(loading.begun.wait(), 60)
+        store.promote(second.tag)
+        await until(found, "pets", second.tag)
+        loading.gate.set()
+        assert (await early).tag == first.tag
+        assert (await found.find("pets")).tag == second.tag
+
+    asyncio.run(body())
+
+
 def test_a_promoted_version_that_cannot_be_loaded_is_refused_and_the_old_one_goes_on(
     isolated_home: Path, add_model: AddModel, loading: Loading, caplog: pytest.LogCaptureFixture
 ) -> None:
