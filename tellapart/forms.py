@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -33,9 +33,11 @@ class Forms:
     """Decides when a backbone is compiled.
 
     Args:
-        mode: "on" compiles a backbone when it is loaded and waits for it; "auto" does so in the background once
-            it answered `WORTH_IT` pictures, and takes what is in the cache at once; "off" never.
+        mode: "on" compiles a backbone when it is loaded, "auto" once it answered `WORTH_IT` pictures, and takes
+            what is in the cache at once; "off" never.
         cache: folder of what was compiled.
+
+    All of it happens in the background, so that no other classifier waits to be loaded.
     """
 
     def __init__(self, mode: str, cache: Path) -> None:
@@ -44,6 +46,7 @@ class Forms:
         self._counts: WeakKeyDictionary[FeatureExtractor, Counter[int]] = WeakKeyDictionary()
         self._seen: WeakKeyDictionary[FeatureExtractor, set[int]] = WeakKeyDictionary()
         self._lock = threading.Lock()
+        self._under_way: WeakSet[threading.Thread] = WeakSet()  # a thread that ended is forgotten
 
     def loaded(self, classifier: Classifier) -> None:
         """A classifier was loaded: take the compiled form of its backbone if there is one."""
@@ -51,7 +54,12 @@ class Forms:
             return
         there = package_file(classifier.info, classifier.extractor.form, self._cache).exists()
         if (there or self._mode == "on") and self._first(classifier):
-            self._bring(classifier)
+            self._begin(classifier)
+
+    def wait(self) -> None:
+        """Wait for what is under way."""
+        for thread in list(self._under_way):
+            thread.join()
 
     def answered(self, classifier: Classifier, count: int) -> None:
         """A backbone answered some pictures: compile it if it goes on like that."""
@@ -62,7 +70,12 @@ class Forms:
             counts = self._counts.setdefault(classifier.extractor, Counter())
             counts[side] += count
         if counts[side] >= WORTH_IT and self._first(classifier):
-            threading.Thread(target=self._bring, args=(classifier,), daemon=True).start()
+            self._begin(classifier)
+
+    def _begin(self, classifier: Classifier) -> None:
+        thread = threading.Thread(target=self._bring, args=(classifier,), daemon=True)
+        self._under_way.add(thread)
+        thread.start()
 
     def _first(self, classifier: Classifier) -> bool:
         side = classifier.info.preprocessing.crop
@@ -115,11 +128,17 @@ def _by_parts(forward: Forward, pixels: NDArray[np.uint8], at_once: int) -> Feat
 
 
 def _timed(extract: Callable[[NDArray[np.uint8]], Features], pixels: NDArray[np.uint8]) -> tuple[Features, float]:
-    """Features, and milliseconds of this thread's processor time a picture; the best of some rounds."""
+    """Features, and milliseconds of this thread's processor time a picture; the best of some rounds.
+
+    Nobody computes for this thread meanwhile, whose time would not be seen.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with torch.inference_mode():
         found, best = extract(pixels), float("inf")
         for _ in range(_ROUNDS):
             started = time.thread_time()
             extract(pixels)
             best = min(best, time.thread_time() - started)
+    torch.set_num_threads(threads)
     return found, 1000 * best / len(pixels)

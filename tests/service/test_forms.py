@@ -1,5 +1,6 @@
 """When a backbone is compiled, and when what was compiled is taken: with a stand-in for the compiler."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ class Compiled:
         self._network = classifier.extractor.whole_pass()
         self.wrong: Callable[[torch.Tensor], torch.Tensor] = lambda features: features
         self.seen_in_use: list[bool] = []
+        self.threads: set[int] = set()
         self._side, self._extractor = classifier.info.preprocessing.crop, classifier.extractor
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         self.seen_in_use.append(self._extractor.is_compiled(self._side))
+        self.threads.add(torch.get_num_threads())
         features: torch.Tensor = self.wrong(self._network(pixels))
         return features
 
@@ -65,12 +68,19 @@ def taken(classifier: Classifier) -> bool:
     return classifier.extractor.is_compiled(classifier.info.preprocessing.crop)
 
 
+def bring(classifier: Classifier, cache: Path) -> None:
+    """Have it compiled and tried."""
+    found = Forms("on", cache)
+    found.loaded(classifier)
+    found.wait()
+
+
 def test_what_is_right_and_faster_is_taken_once_that_is_known(
     classifier: Classifier, compiled: Compiled, tmp_path: Path
 ) -> None:
     pixels = golden_pixels(classifier.info.preprocessing)
     before = classifier.probabilities(pixels)
-    Forms("on", tmp_path).loaded(classifier)
+    bring(classifier, tmp_path)
     assert taken(classifier)
     assert not any(compiled.seen_in_use)  # it was tried without answering anybody
     np.testing.assert_allclose(classifier.probabilities(pixels), before, atol=1e-3)
@@ -90,7 +100,7 @@ def test_what_computes_something_else_is_not(
     classifier: Classifier, compiled: Compiled, tmp_path: Path, wrong: Any
 ) -> None:
     compiled.wrong = wrong
-    Forms("on", tmp_path).loaded(classifier)
+    bring(classifier, tmp_path)
     assert compiled.seen_in_use
     assert not taken(classifier)
 
@@ -102,7 +112,7 @@ def test_what_is_no_faster_is_not(
     monkeypatch.setattr(forms, "_compile", lambda *_: None)
     monkeypatch.setattr(forms, "load_package", lambda _: compiled)
     _clock(monkeypatch, 1.0, 1.0)
-    Forms("on", tmp_path).loaded(classifier)
+    bring(classifier, tmp_path)
     assert compiled.seen_in_use
     assert not taken(classifier)
 
@@ -115,7 +125,7 @@ def test_whatever_fails_what_there_is_goes_on(
         raise error
 
     monkeypatch.setattr(forms, "load_package", fail)
-    Forms("on", tmp_path).loaded(classifier)
+    bring(classifier, tmp_path)
     assert not taken(classifier)
     assert classifier.probabilities(golden_pixels(classifier.info.preprocessing)).shape == (1, 3)
 
@@ -124,8 +134,36 @@ def test_without_a_compiler_nothing_changes(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forms, "can_compile", lambda: False)
-    Forms("on", tmp_path).loaded(classifier)
+    bring(classifier, tmp_path)
     assert not taken(classifier)
+
+
+def test_what_others_would_compute_for_a_thread_is_in_its_time(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path
+) -> None:
+    """Only a thread's own processor time is seen."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)  # as threads that start later take it
+        bring(classifier, tmp_path)
+        assert compiled.threads == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_other_classifier_waits_while_one_is_compiled(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(forms, "_compile", lambda *_: done.wait(60))
+    found = Forms("on", tmp_path)
+    found.loaded(classifier)
+    assert not done.is_set()
+    assert not taken(classifier)
+    done.set()
+    found.wait()
+    assert taken(classifier)
 
 
 @pytest.mark.parametrize(("mode", "compiles"), [("auto", True), ("on", False), ("off", False)])
