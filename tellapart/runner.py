@@ -38,6 +38,7 @@ from tellapart.wire import ServiceError
 
 GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
 _ACCEPT_AGAIN_S = 0.1
+_ENDING_S, _POLL_S = 2.0, 0.05
 _NOBODY_CAME_S = 60.0  # time for a front to start, the first one or one in place of one that was killed
 
 _log = logging.getLogger(__name__)
@@ -48,14 +49,15 @@ class Runner:
     """Serves connections on a listening socket, computing as many batches side by side as was tuned.
 
     Args:
-        tune: called once, with the folder of the default classifier or "", before anything is computed.
+        tune: called with the folder of a classifier, until one could be tuned with.
+        tuning: what is worked with until then.
     """
 
-    def __init__(self, engine: Engine, tune: Callable[[str], Tuning]) -> None:
-        self._engine, self._tune = engine, tune
-        self._tuning: Tuning | None = None
+    def __init__(self, engine: Engine, tune: Callable[[str], Tuning | None], tuning: Tuning) -> None:
+        self._engine, self._tune, self._tuning = engine, tune, tuning
+        self._tuned = False
         self._preparing = threading.Lock()
-        self._streams = threading.Semaphore(1)
+        self._streams = threading.Semaphore(tuning.streams)
         self._fronts = 0
         self._done = False  # the last front has said goodbye
         self._changed = threading.Condition()
@@ -124,18 +126,17 @@ class Runner:
 
     def _prepare(self, head: Head, _: Any) -> Reply:
         with self._preparing:
-            if self._tuning is None:
-                self._tuning = self._tune(head["folder"])
-                self._streams = threading.Semaphore(self._tuning.streams)
-        return {"batch": self._tuning.batch, "streams": self._tuning.streams}, []
+            if head["folder"] and not self._tuned and (tuning := self._tune(head["folder"])):
+                self._tuning, self._tuned = tuning, True
+                self._streams = threading.Semaphore(tuning.streams)
+        return {"batch": self._tuning.batch, "streams": self._tuning.streams, "tuned": self._tuned}, []
 
     def _load(self, head: Head, _: Any) -> Reply:
         self._engine.load(head["folder"])
         return {}, []
 
     def _answer(self, head: Head, body: Any) -> Reply:
-        if self._tuning:
-            torch.set_num_threads(self._tuning.threads)  # counts for the thread that says it
+        torch.set_num_threads(self._tuning.threads)  # counts for the thread that says it
         return write_answers(self._engine.answer(body.reshape(head["shape"]), head["folders"]))
 
     def _look(self, head: Head, body: Any) -> Reply:
@@ -151,7 +152,12 @@ class Runner:
 
 
 def _report_killed(front: int, supervisor: int) -> None:
-    """Let BentoML's supervisor start a front anew that was killed; it waits up to 10 s by itself."""
+    """Let BentoML's supervisor start a front anew that was killed; it waits up to 10 s by itself.
+
+    A front that lives has only closed its connection, and opens another.
+    """
+    if not _ends(front):
+        return
     with contextlib.suppress(OSError):
         command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
         if b"bentoml" in command and b"serve" in command:
@@ -159,17 +165,31 @@ def _report_killed(front: int, supervisor: int) -> None:
             os.kill(supervisor, signal.SIGHUP)
 
 
+def _ends(process: int) -> bool:
+    """Whether a process ends within some seconds, reaped or not; its sockets are closed a moment before it has."""
+    for _ in range(round(_ENDING_S / _POLL_S)):
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
 def work(path: Path) -> None:
     """Listen on a socket at that path until the fronts have gone, then take away what was made beside it."""
     settings = load_settings()
     device = pick_device("auto")
-    engine = Engine(Loader(device), settings.model_memory, Forms(settings.compiled, settings.cache))
+    forms = Forms(settings.compiled, settings.cache)
+    engine = Engine(Loader(device), settings.model_memory, forms)
+    untuned = GPU_TUNING if device.type == "cuda" else Tuning(batch=CPU_BATCH, streams=cpus(), threads=1)
     beside = path.with_suffix(".json")
     with socket.socket(socket.AF_UNIX) as listening:
         path.unlink(missing_ok=True)  # of one that was killed
         listening.bind(str(path))
         listening.listen(64)
-        Runner(engine, lambda folder: _tuned(engine, folder, device, settings.cache, beside)).serve(listening)
+        Runner(engine, lambda folder: _tuned(engine, forms, folder, settings.cache, beside), untuned).serve(listening)
     for file in (path, path.with_suffix(".lock"), beside):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others may live there
@@ -177,22 +197,21 @@ def work(path: Path) -> None:
     os._exit(0)  # a thread may still compute what nobody waits for
 
 
-def _tuned(engine: Engine, default: str, device: torch.device, cache: Path, beside: Path) -> Tuning:
-    tuning = Tuning(batch=CPU_BATCH, streams=cpus(), threads=1) if device.type == "cpu" else GPU_TUNING
-    if default:
-        try:
-            classifier = engine.load(default)
-        except ServiceError as error:  # a request for it gets the reason
-            _log.warning("%s", error)
-        else:
-            extractor, side = classifier.extractor, classifier.info.preprocessing.crop
-            if device.type == "cpu":
-                key = f"{classifier.info.backbone} {extractor.form} {extractor.is_compiled(side)}"
-                tuning = tune(extractor, side, cpus(), cache, key, beside)
-            extractor(np.zeros((tuning.batch, side, side, 3), np.uint8))  # so that the first request finds it warm
-    if device.type == "cpu":
+def _tuned(engine: Engine, forms: Forms, folder: str, cache: Path, beside: Path) -> Tuning | None:
+    """What is fastest for a classifier's backbone in the form it will have; None where it cannot be loaded."""
+    try:
+        classifier = engine.load(folder)
+    except ServiceError as error:  # a request for it gets the reason
+        _log.warning("%s", error)
+        return None
+    forms.wait()
+    extractor, side, tuning = classifier.extractor, classifier.info.preprocessing.crop, GPU_TUNING
+    if extractor.device.type == "cpu":
+        key = f"{classifier.info.backbone} {extractor.form} {extractor.is_compiled(side)}"
+        tuning = tune(extractor, side, cpus(), cache, key, beside)
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch
+    extractor(np.zeros((tuning.batch, side, side, 3), np.uint8))  # so that the first request finds it warm
     _log.warning("works with %s", tuning)
     return tuning
 

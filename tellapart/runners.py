@@ -43,13 +43,14 @@ class Runners:
         self, default: Callable[[], Awaitable[StoredModel | None]], meters: Meters, *, max_queue: int, timeout_s: float
     ) -> None:
         self._default, self._meters = default, meters
-        self._loaded: set[str] = set()
         self._started = 0
         self._failed: dict[str, tuple[_Stamp, ServiceError]] = {}
         gpus = len(visible_gpus())
         streams = 2 if gpus else cpus()
         lanes = {"answer": streams, "load": 1, "aside": 1}
         self._links = [RunnerLink(i, lanes, self._prepare) for i in range(gpus or 1)]
+        self._loaded: dict[RunnerLink, set[str]] = {link: set() for link in self._links}
+        self._tuned: dict[RunnerLink, bool] = dict.fromkeys(self._links, False)
         self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
             self._compute,
             max_queue=max_queue,
@@ -81,27 +82,36 @@ class Runners:
             raise starting()
 
     async def load(self, model: StoredModel) -> None:
-        """Have a classifier in memory. What could not be loaded is tried again once its files changed.
+        """Have a classifier in the memory of every Runner that answers; one that starts loads it before it does.
+
+        What could not be loaded is tried again once its files changed.
 
         Raises:
             ServiceError: `unusable_model`, or `not_ready`.
         """
         folder = str(model.path)
-        if folder in self._loaded:
+        links = [link for link in self._links if link.ready] or self._links[:1]
+        missing = [link for link in links if folder not in self._loaded[link]]
+        if not missing:
             return
         stamp = _stamp(model.path)
         failed = self._failed.get(folder)
         if failed and failed[0] == stamp:
             raise failed[1]
         try:
-            for link in self._links:
-                await link.ask("load", {"do": "load", "folder": folder})
+            for link in missing:
+                await self._load(link, folder)
         except ServiceError as error:
             if error.code == "unusable_model":
                 self._failed[folder] = stamp, error
             raise
         self._failed.pop(folder, None)
-        self._loaded.add(folder)
+
+    async def _load(self, link: RunnerLink, folder: str) -> None:
+        await link.ask("load", {"do": "load", "folder": folder})
+        if not self._tuned[link]:  # it started before there was any classifier
+            await self._tune(link, folder)
+        self._loaded[link].add(folder)
 
     async def answer(self, model: StoredModel, pixels: Pixels) -> Answer:
         """The answer for a preprocessed picture (H, W, 3).
@@ -128,12 +138,22 @@ class Runners:
         return [(sha256, index, similarity) for sha256, index, similarity in answer["neighbours"]]
 
     async def _prepare(self, link: RunnerLink) -> None:
-        self._loaded.clear()
+        self._loaded[link].clear()
         self._started += 1
         if self._started > len(self._links):
             self._meters.restarts.inc()
         model = await self._default()
-        tuning, _ = await link.ask("load", {"do": "prepare", "folder": str(model.path) if model else ""})
+        await self._tune(link, str(model.path) if model else "")
+        for folder in set().union(*self._loaded.values()):
+            try:
+                await self._load(link, folder)
+            except ServiceError as error:  # who asks for it gets the reason
+                if error.code != "unusable_model":
+                    raise
+
+    async def _tune(self, link: RunnerLink, folder: str) -> None:
+        tuning, _ = await link.ask("load", {"do": "prepare", "folder": folder})
+        self._tuned[link] = tuning["tuned"]
         self._batcher.max_batch_size = tuning["batch"]
         self._batcher.concurrency = tuning["streams"] * len(self._links)
 

@@ -7,6 +7,8 @@ import gc
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from tellapart.runner_link import RunnerLink
 from tellapart.tuning import Tuning
 from tellapart.wire import ServiceError
 
+_WAITS = sys.executable, "-c", "import sys; sys.stdin.read()"  # a process with any arguments
 LANES = {"answer": 2, "load": 1, "aside": 1}
 
 
@@ -51,7 +54,7 @@ def computing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """A Runner around the engine, which waits longer for a front than any test does for its end."""
     monkeypatch.setattr(runner, "_NOBODY_CAME_S", 600.0)
     made: Any = engine
-    return Runner(made, lambda _: Tuning(4, 2, 1))
+    return Runner(made, lambda _: Tuning(8, 2, 1), Tuning(4, 2, 1))
 
 
 @pytest.fixture
@@ -121,6 +124,34 @@ def test_a_front_that_came_and_went_before_anybody_looked_was_the_last(computing
         serving.start()
         serving.join(90)
         assert not serving.is_alive()
+
+
+def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> None:
+    with connected(path) as watch, connected(path) as connection:
+        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+        replies = []
+        for folder in ("", "first"):
+            send_blocking(connection, pack({"do": "prepare", "folder": folder}))
+            replies.append(receive_blocking(connection)[0])
+        send_blocking(watch, pack({"do": GOODBYE}))
+    assert [(reply["tuned"], reply["batch"]) for reply in replies] == [(False, 4), (True, 8)]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_front_is_replaced_only_where_it_has_ended(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lives has only closed its connection."""
+    signalled: list[tuple[int, int]] = []
+    monkeypatch.setattr(runner.os, "kill", lambda *which: signalled.append(which))
+    monkeypatch.setattr(runner, "_ENDING_S", 30.0 if ends else 0.2)
+    with contextlib.ExitStack() as stack:
+        front, supervisor = (
+            stack.enter_context(subprocess.Popen([*_WAITS, *words], stdin=subprocess.PIPE))
+            for words in ([], ["bentoml", "serve"])
+        )
+        if ends and front.stdin:
+            front.stdin.close()  # it ends, and nobody reaps it
+        runner._report_killed(front.pid, supervisor.pid)
+    assert signalled == ([(supervisor.pid, signal.SIGHUP)] if ends else [])
 
 
 async def linked() -> RunnerLink:
