@@ -4,11 +4,12 @@ BentoML's `latest` is the newest created; which version answers is our own decis
 `tellapart.json` beside the models. A name nobody promoted a version of answers with its newest.
 """
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -103,15 +104,17 @@ def new_model(name: str) -> Iterator[tuple[Path, str]]:
 
     tag = bentoml.Tag.from_taglike(check_name(name)).make_new_version()
     waiting = pointer_file().parent / "tellapart-new"
-    with readable_disk_errors(waiting):
-        _sweep(waiting)
-        folder = waiting / f"{os.getpid()}-{tag.version}"
-        folder.mkdir(parents=True)
-    try:
+    with ExitStack() as held:
+        with readable_disk_errors(waiting):
+            waiting.mkdir(parents=True, exist_ok=True)
+            folder = waiting / str(tag.version)
+            with FileLock(f"{waiting}.lock"):  # so that nobody sweeps a folder before its lock is held
+                _sweep(waiting)
+                folder.mkdir()
+                held.callback(shutil.rmtree, folder, ignore_errors=True)
+                held.enter_context(_locked(folder))
         yield folder, str(tag.version)
         _add(tag, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _add(tag: "bentoml.Tag", folder: Path) -> None:
@@ -129,9 +132,24 @@ def _add(tag: "bentoml.Tag", folder: Path) -> None:
 
 
 def _sweep(waiting: Path) -> None:
-    for folder in waiting.glob("*-*"):
-        if not Path("/proc", folder.name.partition("-")[0]).exists():
+    for folder in waiting.iterdir():
+        with suppress(OSError), _locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, as a process does that may be in another container and has no number here.
+
+    Raises:
+        BlockingIOError: another one holds it.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(opened)
 
 
 def promote(tag: str) -> StoredModel:
