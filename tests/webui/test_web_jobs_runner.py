@@ -418,6 +418,21 @@ def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings:
     database.close()
 
 
+def test_a_mail_is_due_with_the_end_of_its_job_until_it_is_settled(jobs: Jobs, claims: Claims) -> None:
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS, "ann@example.org")
+    claim = claims.take(ALL)
+    assert claim is not None
+    assert claims.take_mail() is None
+    claims.finish(claim.job, State.DONE)
+    claims.release(claim)
+    taken = claims.take_mail()
+    assert taken is not None
+    assert taken.id == job.id
+    assert claims.take_mail() is None
+    claims.settle_mail(job, "no such user")
+    assert reread(jobs, job).mail_problem == "no such user"
+
+
 def test_old_samples_are_forgotten_with_their_pictures(lite: tuple[Jobs, Claims], settings: Settings) -> None:
     jobs, _ = lite
     database = Database(settings)
