@@ -231,3 +231,44 @@ def test_code_is_copied(browser: webdriver.Chrome, page: Any, url: str) -> None:
     copied = browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
     assert copied == browser.find_element(By.ID, "source-curl").text
     assert page.fits()
+
+
+def test_an_archive_beside_pictures_leads_to_its_page_and_leaves_none_behind(
+    browser: webdriver.Chrome, page: Any, url: str, archive: Path, photos: Path
+) -> None:
+    browser.get(url + "/classify")
+    single = sorted(photos.glob("*.png"))[:2]
+    browser.find_element(By.ID, "images").send_keys("\n".join(str(path) for path in (archive, *single)))
+    link = page.shown(".job-more a", "Open its pictures")
+    page.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[data-result]")) == 2)
+    assert page.fits()
+    browser.get(link.get_attribute("href"))
+    page.until(lambda b: b.title.startswith("holiday.zip"))
+
+
+def test_a_second_folder_takes_the_tiles_and_the_first_goes_on(
+    browser: webdriver.Chrome, page: Any, url: str, photos: Path
+) -> None:
+    browser.get(url + "/classify")
+    several = sorted(str(path) for path in photos.glob("*.png"))
+    browser.find_element(By.ID, "folder").send_keys(str(photos))
+    browser.find_element(By.ID, "images").send_keys("\n".join(several))  # 20 of them
+    page.shown("#many-words", "All 20 are done")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#tiles .tile")) == 20
+    first = page.shown(".job-more a", "Open its pictures").get_attribute("href")
+    table = "fetch(arguments[0] + '/csv').then((answer) => answer.text()).then(arguments[1])"
+    page.until(lambda b: b.execute_async_script(table, first).count("\n") == 41, "a line for each of 40 pictures")
+
+
+def test_a_camera_that_comes_after_its_window_was_closed_is_off(browser: webdriver.Chrome, page: Any, url: str) -> None:
+    browser.get(url + "/classify")
+    browser.execute_script(
+        "const media = navigator.mediaDevices, ask = media.getUserMedia.bind(media);"
+        "media.getUserMedia = async (wanted) => {"
+        "  await new Promise((go) => { window.allow = go; }); return window.stream = await ask(wanted); };"
+    )
+    page.shown("#take").click()
+    page.until(lambda b: b.execute_script("return Boolean(window.allow)"))
+    page.shown("#camera-close").click()
+    browser.execute_script("window.allow()")
+    page.until(lambda b: b.execute_script("return window.stream?.getTracks()[0].readyState") == "ended")

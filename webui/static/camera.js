@@ -9,22 +9,28 @@ function offerCamera(take) {
   document.getElementById("take").addEventListener("click", () => open());
   document.getElementById("shutter").addEventListener("click", shutter);
   document.getElementById("camera-close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => { video.srcObject?.getTracks().forEach((track) => track.stop()); });
+  dialog.addEventListener("close", () => turnOff(video.srcObject));
 
   async function open() {
     if (!navigator.mediaDevices?.getUserMedia) {
-      shot.click();
-      return;
+      return shot.click();
     }
     trouble("");
     dialog.showModal();
     try {
-      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      if (!dialog.open) return turnOff(stream); // closed while the browser asked whether it may
+      video.srcObject = stream;
       await video.play();
-      if (!dialog.open) video.srcObject.getTracks().forEach((track) => track.stop());
     } catch (error) {
+      if (!dialog.open) return undefined;
       trouble(error.name === "NotAllowedError" ? "The browser was not allowed to use the camera." : "There is no camera to be had.");
     }
+    return undefined;
+  }
+
+  function turnOff(stream) {
+    stream?.getTracks().forEach((track) => track.stop());
   }
 
   function shutter() {

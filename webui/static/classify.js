@@ -122,18 +122,26 @@ async function run(job) {
   bar.hidden = false;
   try {
     const answer = await queue.add(async () => ask(form.action, job.body(), (sent) => showProgress(job.row, sent)));
+    if (answer.batch && isAlone(job.row)) return location.assign(answer.batch);
     if (answer.batch) {
-      location.assign(answer.batch);
-      return;
+      showBatch(job.row, answer.batch);
+      say(`${job.name} has arrived.`);
+    } else {
+      const [entry] = answer.results;
+      showResult(job.row, entry);
+      say(`${job.name}: ${inShort(entry.result)}.`);
     }
-    const [entry] = answer.results;
-    showResult(job.row, entry);
-    say(`${job.name}: ${inShort(entry.result)}.`);
   } catch (error) {
     showError(job, error);
     say(`${job.name}: ${error.message}`);
   }
   bar.hidden = true;
+  return undefined;
+}
+
+// Whether leaving the page would lose nothing else that is sent or shown.
+function isAlone(row) {
+  return row.parentElement.children.length === 1 && document.getElementById("many").hidden;
 }
 
 function showError(job, error) {
@@ -147,38 +155,56 @@ function showError(job, error) {
   };
 }
 
-// Many pictures: one batch, sent in parts, a tile each.
+// Many pictures: one batch, sent in parts, a tile each. One that comes later takes the place of the tiles; the one
+// before goes on, and a row leads to it.
+
+let shown = null;
 
 async function sendMany(files) {
+  const title = files[0].webkitRelativePath?.split("/")[0] || `${files.length} pictures`;
+  const sending = { title, tally: new Tally(files.length), batch: "", stopped: false };
   const tiles = files.map((file) => newTile(file.name, file));
-  const tally = new Tally(files.length);
-  const parts = [...inParts(files)];
-  let stopped = false;
-  showMany(files.length, tiles, () => { stopped = true; queue.clear(); tally.show(`Stopped after ${tally.done} of ${files.length}.`); });
+  if (shown) setAside(shown);
+  shown = sending;
+  showMany(files.length, tiles, () => { sending.stopped = true; sending.tally.show(`Stopped after ${sending.tally.done} of ${files.length}.`); });
   try {
-    const title = files[0].webkitRelativePath?.split("/")[0] || `${files.length} pictures`;
-    const { batch } = await askPatiently(form.dataset.batches, newForm({ model: chosenModel(), total: files.length, title }));
-    offerDownloads(batch);
-    await Promise.all(parts.map((part) => queue.add(() => sendPart(batch, part, tiles, tally, () => stopped))));
-    document.getElementById("many-done").textContent = tally.words();
+    const fields = newForm({ model: chosenModel(), total: files.length, title });
+    sending.batch = (await askPatiently(form.dataset.batches, fields)).batch;
+    if (sending === shown) offerDownloads(sending.batch);
+    else leadTo(sending);
+    await Promise.all([...inParts(files)].map((part) => queue.add(() => sendPart(sending, part, tiles))));
+    if (sending === shown && !sending.stopped) document.getElementById("many-done").textContent = sending.tally.words();
   } catch (error) {
-    tally.show(error.message);
+    sending.tally.show(error.message);
   }
-  document.getElementById("many-stop").hidden = true;
+  if (sending === shown) document.getElementById("many-stop").hidden = true;
 }
 
-async function sendPart(batch, { start, files }, tiles, tally, stopped) {
+function setAside(sending) {
+  sending.tally.hide();
+  if (sending.batch) leadTo(sending);
+}
+
+function leadTo({ title, batch }) {
+  const row = newRow(title);
+  row.querySelector("progress").hidden = true;
+  showBatch(row, batch);
+  document.getElementById("jobs").prepend(row);
+}
+
+async function sendPart(sending, { start, files }, tiles) {
+  if (sending.stopped) return;
   const body = newForm({ start });
   files.forEach((file) => body.append("images", file, file.name));
   let entries;
   try {
-    entries = (await askPatiently(batch, body)).results;
+    entries = (await askPatiently(sending.batch, body)).results;
   } catch (error) {
     entries = files.map(() => ({ error }));
   }
-  if (stopped()) return;
+  if (sending.stopped) return;
   entries.forEach((entry, i) => showInTile(tiles[start + i], entry));
-  tally.add(entries);
+  sending.tally.add(entries);
 }
 
 function* inParts(files) {
@@ -197,7 +223,9 @@ function* inParts(files) {
 function showMany(total, tiles, stop) {
   document.getElementById("many").hidden = false;
   document.getElementById("many-title").textContent = pictures(total);
+  document.getElementById("many-done").textContent = "";
   document.getElementById("tiles").replaceChildren(...tiles);
+  for (const id of ["many-page", "many-csv", "many-json"]) document.getElementById(id).hidden = true;
   const button = document.getElementById("many-stop");
   button.hidden = false;
   button.onclick = () => { stop(); button.hidden = true; };

@@ -8,16 +8,12 @@ class Queue {
     this.waiting = [];
   }
 
-  // The promise settles with the work's; work that was never begun when the queue is cleared never settles.
+  // The promise settles with the work's.
   add(work) {
     return new Promise((resolve, reject) => {
       this.waiting.push(() => work().then(resolve, reject));
       this.next();
     });
-  }
-
-  clear() {
-    this.waiting = [];
   }
 
   next() {

@@ -28,6 +28,11 @@ function showResult(row, { result, url, picture, from_cache: fromCache }) {
   row.dataset.result = url;
 }
 
+// What leads to a batch, which has a page of its own.
+function showBatch(row, url) {
+  setText(row, ".job-more", "").append(Object.assign(document.createElement("a"), { href: url, textContent: "Open its pictures" }));
+}
+
 function showProgress(row, fraction) {
   const bar = row.querySelector("progress");
   bar.classList.toggle("working", fraction >= 1);
@@ -84,6 +89,12 @@ class Tally {
     this.counts = new Map();
     this.began = performance.now();
     this.first = 0;
+    this.hidden = false;
+  }
+
+  // Count on, but show nothing: another has this place.
+  hide() {
+    this.hidden = true;
   }
 
   add(entries) {
@@ -96,6 +107,7 @@ class Tally {
   }
 
   show(ended = "") {
+    if (this.hidden) return;
     const bar = document.getElementById("many-progress");
     bar.hidden = this.done >= this.total || Boolean(ended);
     bar.value = this.done / this.total;
