@@ -30,7 +30,9 @@ from training.stranger_evidence import (
 LEAST_PICTURES = 40  # to set a threshold at their lowest 5 %
 MOST_LEFT_OUT = 10  # classes
 LEAST_GIVEN = 4  # strangers from which a class of their own is learned
-MOST_EXEMPLARS = 1000
+EXEMPLARS = 200  # or more, where there are many classes: a thousand classifiers fit into a server's memory
+_EXEMPLARS_A_CLASS = 5
+_MOST_EXEMPLARS = 1000
 _PARTS = 3  # of the strangers, where there is one fold only
 _LEAST_SPACING = 0.25  # times the median: to copies of one picture, everything else would be far
 
@@ -120,7 +122,7 @@ def _columns(head: Head, space: Rejection, features: Floats) -> Columns:
 
 
 def _describe(learned: _Pictures, settings: _Settings, rule: Rule) -> Rejection:
-    chosen = _evenly(learned.targets, MOST_EXEMPLARS)
+    chosen = _evenly(learned.targets, min(max(EXEMPLARS, _EXEMPLARS_A_CLASS * settings.n_classes), _MOST_EXEMPLARS))
     exemplars = unit(learned.features[chosen]).astype(np.float16).astype(np.float32)  # as the bundle keeps them
     versus = _versus(learned, settings)
     found = (versus.weight, versus.bias) if versus else (None, None)

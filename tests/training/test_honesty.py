@@ -185,7 +185,7 @@ def test_a_strange_class_is_rejected_and_a_known_one_is_not(strange: Any) -> Non
 
 
 def test_of_many_pictures_some_of_every_class_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.strangers.MOST_EXEMPLARS", 40)
+    monkeypatch.setattr("training.strangers.EXEMPLARS", 40)
     values, targets = planted(240, 4, spread=1.5)
     rare = (targets != 3) | (np.arange(240) < 40)  # ten pictures of the last class
     learned = learn_rejection(values[rare], targets[rare], alone(int(rare.sum())), values[:0], (4, 0.01, 1.0), 0)
