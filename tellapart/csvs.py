@@ -5,12 +5,15 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-_FORMULA_STARTS = tuple("=+-@|%\t\r\n")
+_FORMULA_STARTS = tuple("=+-@|%\t\r\n＝＋－＠")  # full-width ones are taken for the others in East Asian settings
 
 
 def write_table(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a header and rows, one after the other as they come; every text is made harmless."""
-    writer = csv.writer(file, lineterminator="\n")
+    """Write a header and rows, one after the other as they come; every text is made harmless.
+
+    Every text is quoted, as some spreadsheets cut cells at semicolons or tabs too.
+    """
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(header)
     writer.writerows([harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
 

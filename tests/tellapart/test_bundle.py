@@ -44,7 +44,7 @@ def test_there_and_back(tmp_path, tiny_bundle):
     assert bundle.backbone.name == "resnet18"
     assert bundle.backbone_file.is_file()
     labels = (tmp_path / "b" / "labels.csv").read_text()
-    assert labels == "index,class,slug\n0,sea lion,sea-lion\n1,кот,class-77095ebdd1\n"
+    assert labels == '"index","class","slug"\n0,"sea lion","sea-lion"\n1,"кот","class-77095ebdd1"\n'
     assert read_info(tmp_path / "b") == written
     assert BundleInfo.from_json(json.loads(json.dumps(written.to_json()))) == written
 

@@ -176,4 +176,4 @@ def test_none_of_these_is_in_the_line_and_in_the_table() -> None:
     answer = make_result("shapes:1", ["a", "b"], [0.6, 0.4], (1, 1), none_of_these=True)
     row = PredictionRow("p.png", answer)
     assert str(row) == "p.png: none of these; a is nearest"
-    assert "p.png,a,0.600000,true,," in to_csv([row])
+    assert '"p.png","a","0.600000","true",""' in to_csv([row])

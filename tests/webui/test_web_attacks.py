@@ -56,6 +56,8 @@ FILE_NAMES = {
     "very long": "n" * 5000 + ".png",
     "formula": '=HYPERLINK("x")',
     "formula behind spaces": " \t=1+1.png",
+    "formula behind a semicolon": "holiday;=1+1.png",
+    "full-width formula": "＝1+1.png",
     "path parts": "../../etc/passwd",
     "drive": "C:\\Windows\\win.ini",
     "nul": "a\0b.png",
@@ -277,10 +279,11 @@ def unguarded(site: Site) -> set[str]:
 
 
 def formulas(site: Site, address: str) -> list[str]:
-    """Cells of a table that a spreadsheet would work out."""
-    rows = list(csv.reader(io.StringIO(site.person("bob").get(address).text)))
-    assert len(rows) > 1
-    return [cell for row in rows for cell in row if cell.strip().startswith(tuple("=+-@|%"))]
+    """Cells of a table that a spreadsheet would work out, whatever it takes for the end of a cell."""
+    text = site.person("bob").get(address).text
+    assert text.count("\n") > 1
+    rows = (row for separator in ",;\t" for row in csv.reader(io.StringIO(text), delimiter=separator))
+    return [cell for row in rows for cell in row if cell.strip().startswith(tuple("=+-@|%＝＋－＠"))]
 
 
 def harmless(answer: Any) -> None:

@@ -32,7 +32,7 @@ def test_an_onnx_file_from_the_page_answers_like_the_classifier(
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         names = archive.namelist()
         assert sorted(names) == ["README.txt", f"colours-{version}.onnx", "labels.csv"]
-        assert archive.read("labels.csv").decode().splitlines()[2] == "1,'=1+1,1-1"
+        assert archive.read("labels.csv").decode().splitlines()[2] == '1,"\'=1+1","1-1"'
         archive.extractall(tmp_path / "taken")
     session = onnxruntime.InferenceSession(tmp_path / "taken" / f"colours-{version}.onnx")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
