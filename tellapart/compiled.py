@@ -2,9 +2,8 @@
 
     python -m tellapart.compiled BUNDLE_FOLDER FILE FORM
 
-Normalisation is folded into the convolutions in float32 (Jacob et al. 2018, section 3.2) before weights become
-bfloat16, which loses less than folding afterwards. Compiling takes a C++ compiler and about a minute of one core,
-so it pays for a server that answers thousands of pictures; without a compiler nothing changes. Needs torch.
+Compiling takes a C++ compiler and about a minute of one core, so it pays for a server that answers thousands of
+pictures; without a compiler nothing changes. Needs torch.
 """
 
 import contextlib
@@ -18,11 +17,10 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.hardware import processor
-from tellapart.network import CPU_BATCH, FeatureExtractor, Forward, Module, load_module
+from tellapart.network import CPU_BATCH, FeatureExtractor, Forward, load_module
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MOST_AT_ONCE = 64
@@ -71,49 +69,6 @@ def load_package(file: Path) -> Forward:
     return forward
 
 
-def fold_normalisation(module: Module, side: int) -> Module:
-    """The module with every batch normalisation that follows a convolution taken into its weights.
-
-    Args:
-        side: pixels of its input; it is run once to see what follows what.
-    """
-    for convolution_name, norm_name in _pairs(module, side):
-        convolution, norm = module.get_submodule(convolution_name), module.get_submodule(norm_name)
-        if isinstance(convolution, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-            _replace(module, convolution_name, fuse_conv_bn_eval(convolution, norm))
-            _replace(module, norm_name, getattr(norm, "act", torch.nn.Identity()))  # timm has both in one
-    return module
-
-
-def _pairs(module: Module, side: int) -> list[tuple[str, str]]:
-    """Names of convolutions and of the normalisations that take their output."""
-    names = {part: name for name, part in module.named_modules()}
-    made: dict[int, tuple[str, torch.Tensor]] = {}  # the tensors are kept, so that no identity is used twice
-    pairs: list[tuple[str, str]] = []
-
-    def ran(part: Module, taken: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-        if isinstance(part, torch.nn.Conv2d):
-            made[id(out)] = names[part], out
-        elif isinstance(part, torch.nn.BatchNorm2d) and id(taken[0]) in made:
-            pairs.append((made[id(taken[0])][0], names[part]))
-
-    hooks = [part.register_forward_hook(ran) for part in names if not list(part.children()) or _is_norm(part)]
-    with torch.no_grad():
-        module(torch.zeros(1, 3, side, side))
-    for hook in hooks:
-        hook.remove()
-    return pairs
-
-
-def _is_norm(part: Module) -> bool:
-    return isinstance(part, torch.nn.BatchNorm2d)
-
-
-def _replace(module: Module, name: str, part: Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(module.get_submodule(parent), leaf, part)
-
-
 def compile_bundle(folder: Path, file: Path, form: str) -> None:
     """Compile a bundle's backbone into a file; where another process is at it, wait for that one.
 
@@ -126,7 +81,7 @@ def compile_bundle(folder: Path, file: Path, form: str) -> None:
         _sweep(file.parent)
         bundle = open_bundle(folder)
         side = bundle.info.preprocessing.crop
-        module = fold_normalisation(load_module(bundle.backbone, load_file(bundle.backbone_file)), side)
+        module = load_module(bundle.backbone, load_file(bundle.backbone_file))
         dtype = getattr(torch, form)
         compile_network(FeatureExtractor(module, bundle.info.preprocessing, dtype=dtype, fused=False), side, file)
 

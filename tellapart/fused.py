@@ -15,6 +15,7 @@ Module = torch.nn.Module
 _RELU6 = ("hardtanh", [0.0, 6.0], "")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
 _USUAL_BATCH = 4  # weights are packed for; others take them too
+_MOST_SIZES = 3  # of pictures that weights are kept packed for
 
 
 def can_fuse() -> bool:
@@ -60,13 +61,25 @@ class FusedConv(Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
-        size = pictures.shape[2:]
-        if size not in self._packed:
-            self._packed[size] = self._pack(pictures.shape)
+        packed = self._packed.get(pictures.shape[2:])
+        if packed is None:
+            packed = self._pack(pictures.shape)
+            for oldest in list(self._packed)[: 1 - _MOST_SIZES]:
+                self._packed.pop(oldest, None)  # another thread may have been faster
+            self._packed[pictures.shape[2:]] = packed
         found: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-            pictures, self._packed[size], self.bias, *self._settings, *self._activation
+            pictures, packed, self.bias, *self._settings, *self._activation
         )
         return found
+
+    @property
+    def copies(self) -> int:
+        """How often the weights are in memory once a picture was computed."""
+        return 1 + max(1, len(self._packed))
+
+    def forget(self) -> None:
+        """Let go of what was packed; what is needed is packed again."""
+        self._packed.clear()
 
     def _pack(self, shape: torch.Size) -> torch.Tensor:
         weight = self.weight
