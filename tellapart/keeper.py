@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _LEAST_S = 1.0  # between two starts
 
@@ -25,6 +26,8 @@ def keep(work: Callable[[], object]) -> int:
     Returns:
         the status with which one ended by itself.
     """
+    if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
+        _log.warning("what is forked may hang, as %d threads run already", threads)
     gc.collect()
     gc.freeze()  # a collection in the forked process would copy the pages of all it looks at
     while True:
@@ -35,7 +38,7 @@ def keep(work: Callable[[], object]) -> int:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status >= 0:
             return status
-        _log.warning("process %d was ended by %s; another is forked", child, signal.Signals(-status).name)
+        _log.warning("process %d was ended by: %s; another is forked", child, signal.strsignal(-status) or -status)
         time.sleep(max(0.0, began + _LEAST_S - time.monotonic()))
 
 
