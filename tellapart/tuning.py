@@ -56,25 +56,26 @@ def tune(extractor: FeatureExtractor, side: int, cores: int, cache: Path, key: s
             again by the same server, and not for the next server.
     """
     depends = (key, side, cores, torch.__version__, processor(), platform.node())
-    file = cache / "tuning" / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:32]}.json"
-    best = _kept(file) or _kept(beside)
+    name = hashlib.sha256(repr(depends).encode()).hexdigest()[:32]
+    file = cache / "tuning" / f"{name}.json"
+    best = _kept(file, name) or _kept(beside, name)
     if best is None:
         best = choose(sweep(extractor, side, cores))
-        _keep(best, beside if os.getloadavg()[0] > _BUSY * cores else file)
+        _keep(best, beside if os.getloadavg()[0] > _BUSY * cores else file, name)
     extractor.at_once = best.batch
     return best
 
 
-def _kept(file: Path) -> Tuning | None:
+def _kept(file: Path, name: str) -> Tuning | None:
     try:
-        return Tuning(**json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
+        return Tuning(**json.loads(file.read_text())[name])
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _keep(best: Tuning, file: Path) -> None:
+def _keep(best: Tuning, file: Path, name: str) -> None:
     try:
-        write_json(file, asdict(best))
+        write_json(file, {name: asdict(best)})
     except TellapartError as error:
         _log.warning("what was tuned is not kept: %s", error)
 

@@ -44,7 +44,7 @@ class Epoch:
         train_loss: with label smoothing and augmentation; None at epoch 0.
         val_loss: negative log-likelihood after fitting a temperature.
         val_accuracy: share answered rightly.
-        seconds: since fine-tuning began, the time before a kill included.
+        seconds: of fine-tuning's budget, with all that processes spent that were killed over it, on features too.
         rate: share of the full learning rate at the end.
     """
 

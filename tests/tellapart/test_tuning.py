@@ -54,6 +54,17 @@ def test_what_was_measured_on_a_busy_machine_is_kept_for_the_same_server_only(
     assert seen == measured
 
 
+def test_what_was_measured_on_a_busy_machine_is_for_that_backbone_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = iter([Tuning(8, 1, 1, 10.0), Tuning(4, 1, 1, 20.0)])
+    monkeypatch.setattr(tuning, "sweep", lambda *_: [next(ways)])
+    monkeypatch.setattr("os.getloadavg", lambda: (50.0, 50.0, 50.0))
+    extractor: Any = SimpleNamespace(at_once=1)
+    found = [tune(extractor, 8, 1, tmp_path, key, tmp_path / "beside").batch for key in ("one", "other")]
+    assert found == [8, 4]
+
+
 def test_a_damaged_file_is_measured_again_and_a_full_disk_only_forgets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
