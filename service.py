@@ -134,6 +134,15 @@ class Classifier:
         self._runners.check()
         self._pictures.check()
 
+    def check_explaining(self) -> None:
+        """As `check_room`, for explanations and searches.
+
+        Raises:
+            ServiceError: `not_ready` or `overloaded`.
+        """
+        self._runners.check()
+        self._explanations.check()
+
     async def one(self, upload: Upload) -> Result:
         """The answer for one picture.
 

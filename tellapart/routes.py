@@ -37,7 +37,10 @@ class Front(Protocol):
         """Whether pictures can be answered."""
 
     def check_room(self) -> None:
-        """Refuse at once where there is too much to do."""
+        """Refuse pictures at once where there is too much to do."""
+
+    def check_explaining(self) -> None:
+        """Refuse explanations and searches at once where there is too much to do."""
 
     async def one(self, upload: Upload) -> Result:
         """The answer for one picture."""
@@ -100,6 +103,7 @@ class _Routes:
         return _json(await _while_connected(request, self._front.many(upload)))
 
     async def explain(self, request: Request) -> Response:
+        self._front.check_explaining()
         upload = await read_upload(request, "image", 1, ("model", "class"))
         answer = await _while_connected(request, self._front.explain(upload))
         if "image/png" in request.headers.get("accept", ""):
@@ -107,6 +111,7 @@ class _Routes:
         return _json(answer)
 
     async def nearest(self, request: Request) -> Response:
+        self._front.check_explaining()
         upload = await read_upload(request, "image", 1, ("model", "count"))
         return _json(await _while_connected(request, self._front.nearest(upload)))
 
@@ -115,7 +120,9 @@ class _Routes:
 
     async def report(self, request: Request) -> Response:
         """`/reports/TAG`, the one path with something in it."""
-        tag = request.scope["path"].removeprefix("/reports/")
+        folder, _, tag = request.scope["path"].removeprefix("/").partition("/")
+        if folder != "reports" or not tag:
+            raise ServiceError("not_found", "there is nothing here. See: /docs.json")
         model = await asyncio.to_thread(self._front.catalogue.find, tag)
         page = model.path / "report" / "index.html"
         if not page.is_file():

@@ -1,6 +1,7 @@
 """The front in process: what counts as waiting, and how long anything may."""
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ import pytest
 
 import service
 from tellapart.meters import Meters
+from tellapart.routes import build_app
 from tellapart.uploads import Upload
 from tellapart.wire import ServiceError
 
@@ -120,3 +122,39 @@ def test_what_a_killed_front_said_of_itself_is_taken_out_of_the_metrics(
         f"counter_{gone}.db",
         f"gauge_livesum_{os.getpid()}.db",
     ]
+
+
+@pytest.mark.parametrize("path", ["/classify", "/classify_batch", "/explain", "/nearest"])
+@pytest.mark.parametrize("reason", ["not_ready", "overloaded"])
+def test_what_cannot_be_answered_is_refused_before_it_is_read(front: Any, path: str, reason: str) -> None:
+    async def body() -> None:
+        with contextlib.ExitStack() as stack:
+            if reason == "overloaded":
+                front._runners.check = lambda: None
+                stack.enter_context(front._pictures.admit(2))
+                stack.enter_context(front._explanations.admit(2))
+            with pytest.raises(ServiceError) as refused:
+                await ask_unread(front, path)
+        assert refused.value.code == reason
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("path", ["/reports/", "/reports", "/unknown"])
+def test_nothing_but_a_tag_names_a_report(front: Any, path: str) -> None:
+    front.catalogue = None
+    with pytest.raises(ServiceError) as refused:
+        asyncio.run(ask_unread(front, path))
+    assert refused.value.code == "not_found"
+
+
+async def ask_unread(front: Any, path: str) -> None:
+    """Ask our routes, whose body must not be read."""
+
+    async def unread() -> Any:
+        raise AssertionError("it was read")
+
+    async def send(_: Any) -> None:
+        raise AssertionError("it was answered")
+
+    await build_app(lambda: front, {})({"type": "http", "path": path, "method": "POST", "headers": []}, unread, send)
