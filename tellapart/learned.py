@@ -1,9 +1,11 @@
 """Finding the data set a classifier was trained on, where it is on this machine."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from tellapart.bundle import BundleInfo
-from tellapart.dataset import FOLDERS, Dataset
+from tellapart.dataset import FOLDERS, STRANGERS, Dataset
 from tellapart.errors import DataError, MissingError
 from tellapart.settings import Settings
 
@@ -19,9 +21,40 @@ def trained_on(info: BundleInfo, settings: Settings) -> Dataset | None:
 def is_unchanged(dataset: Dataset, info: BundleInfo) -> bool:
     """Whether a data set is still what the classifier was trained on."""
     try:
-        return dataset.digest() == info.dataset.get("digest")
+        return _digest(dataset, _stamp(dataset)) == info.dataset.get("digest")
     except DataError:
         return False
+
+
+@lru_cache(maxsize=32)
+def _digest(dataset: Dataset, _: tuple[object, ...]) -> str:
+    """The digest of a data set, taken again when its stamp is another: it reads every row, and pages ask often."""
+    return dataset.digest()
+
+
+def _stamp(dataset: Dataset) -> tuple[object, ...]:
+    """What differs where the manifest, or the folder of pictures of none of the classes, was written to."""
+    manifest = dataset.root / "manifest.sqlite"
+    folder = (dataset.folder or dataset.root) / STRANGERS
+    files = (manifest, manifest.with_name("manifest.sqlite-wal"), *sorted(folder.rglob("*")))
+    return (_head(manifest), *((path, _written(path)) for path in files))
+
+
+def _head(path: Path) -> bytes:
+    """The head of a SQLite file, in which writes are counted."""
+    try:
+        with path.open("rb") as file:
+            return file.read(100)
+    except OSError:
+        return b""
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _known(settings: Settings) -> Iterator[Dataset]:
