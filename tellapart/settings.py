@@ -21,6 +21,7 @@ class Settings:
         web_port: port of the web page (TELLAPART_WEB_PORT, 5000).
         service_port: port of the service (TELLAPART_SERVICE_PORT, 3000).
         service_url: where clients find the service (TELLAPART_SERVICE_URL, from host and port).
+        public_service_url: where people's programs find it, "" for there (TELLAPART_PUBLIC_SERVICE_URL).
         token: bearer token the service asks for, "" for none (TELLAPART_TOKEN).
         contact: how a web site's owner can reach who runs the collector (TELLAPART_CONTACT).
         robots: whether robots.txt is honoured (TELLAPART_ROBOTS, on; off where the owner has allowed it).
@@ -48,6 +49,7 @@ class Settings:
     web_port: int = 5000
     service_port: int = 3000
     service_url: str = "http://127.0.0.1:3000"
+    public_service_url: str = ""
     token: str = ""
     contact: str = ""
     robots: bool = True
@@ -73,6 +75,11 @@ class Settings:
     max_waiting: int = 128
     fronts: int = 0
     compiled: str = "auto"
+
+    @property
+    def service_address(self) -> str:
+        """The service's address to tell people."""
+        return (self.public_service_url or self.service_url).rstrip("/")
 
     @property
     def datasets(self) -> Path:
@@ -104,6 +111,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         web_port=web_port,
         service_port=port,
         service_url=text("SERVICE_URL", reachable(host, port)),
+        public_service_url=text("PUBLIC_SERVICE_URL", ""),
         token=text("TOKEN", ""),
         contact=text("CONTACT", ""),
         robots=_switch("TELLAPART_ROBOTS", text("ROBOTS", "on")),

@@ -40,7 +40,7 @@ def api() -> str:
         classifiers=catalog.classifiers(),
         chosen=name,
         snippets=snippets(settings, name),
-        service=settings.service_url,
+        service=settings.service_address,
         secured=bool(settings.token),
         example={"model": chosen.model, "top": chosen.classes[0]} if chosen else {"model": "pets:abc", "top": "cat"},
         errors=_ERRORS,

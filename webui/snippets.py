@@ -23,7 +23,7 @@ def snippets(settings: Settings, model: str) -> list[Snippet]:
 
     Where the service asks for a token, the code reads it from TELLAPART_TOKEN: it is never shown.
     """
-    url, secured = f"{settings.service_url.rstrip('/')}/classify", bool(settings.token)
+    url, secured = f"{settings.service_address}/classify", bool(settings.token)
     return [
         Snippet("curl", "curl", _curl(url, model, secured)),
         Snippet("python", "Python", _python(url, model, secured)),

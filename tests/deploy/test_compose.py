@@ -104,6 +104,7 @@ def test_no_secret_has_a_value_and_none_is_started_without_one(compose: Any) -> 
     assert {name for name, how in references.items() if how == ":?"} == secrets
     assert {name for name, how in references.items() if how != ":?"} == {
         "TELLAPART_WEB_URL",
+        "TELLAPART_PUBLIC_SERVICE_URL",
         "TELLAPART_PROXIES",
         "TELLAPART_CONTACT",
     }

@@ -42,7 +42,10 @@ def test_every_setting_comes_from_the_environment():
         Path("/c"),
         Path("/d"),
     )
-    assert load_settings({"TELLAPART_SERVICE_URL": "http://s:1"}).service_url == "http://s:1"
+    found = load_settings({"TELLAPART_SERVICE_URL": "http://s:1"})
+    assert (found.service_url, found.service_address) == ("http://s:1", "http://s:1")
+    found = load_settings({"TELLAPART_SERVICE_URL": "http://s:1", "TELLAPART_PUBLIC_SERVICE_URL": "https://p/"})
+    assert (found.service_url, found.service_address) == ("http://s:1", "https://p")
 
 
 def test_a_home_is_absolute(monkeypatch, tmp_path):

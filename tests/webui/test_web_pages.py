@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,13 @@ def test_a_snippet_works_as_it_stands(
     else:
         assert done.stdout == "green 0.992248\n", done.stderr
     assert service.tokens[-1] == (f"Bearer {token}" if token else None)
+
+
+def test_people_are_told_the_address_that_they_can_reach(settings: Settings, service_client: Any) -> None:
+    inside = replace(settings, service_url="http://service:3000", public_service_url="https://pictures.example")
+    page = create_app(inside, client=service_client).test_client().get("/api").text
+    assert page.count("https://pictures.example/classify") == 3
+    assert "http://service:3000" not in page
 
 
 def test_snippets_never_show_the_token_and_quote_every_value(tmp_path: Path) -> None:
