@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import service
+from tellapart import guard
 from tellapart.meters import Meters
 from tellapart.routes import build_app
 from tellapart.uploads import Upload
@@ -146,6 +147,24 @@ def test_nothing_but_a_tag_names_a_report(front: Any, path: str) -> None:
     with pytest.raises(ServiceError) as refused:
         asyncio.run(ask_unread(front, path))
     assert refused.value.code == "not_found"
+
+
+def test_what_the_guard_lets_through_has_a_route_and_what_is_sent_a_limit() -> None:
+    async def send(_: Any) -> None:
+        pass
+
+    async def answered(path: str) -> bool:
+        try:
+            await build_app(lambda: None, {})(
+                {"type": "http", "path": path, "method": "GET", "headers": []}, send, send
+            )
+        except ServiceError as error:
+            return error.code == "not_ready"
+        return True
+
+    paths = {path for path in guard._PATHS if path != "/metrics"}
+    assert {path for path in paths if asyncio.run(answered(path))} == paths
+    assert set(service.LIMITS.per_path) == {path for path in paths if "POST" in guard._PATHS[path]}
 
 
 async def ask_unread(front: Any, path: str) -> None:
