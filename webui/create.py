@@ -11,7 +11,7 @@ from tellapart.wire import ServiceError
 from webui.client import Unavailable
 from webui.create_form import MOST_PER_CLASS, CreateForm, CreatePlan, FormProblem, check
 from webui.estimate import estimate
-from webui.job_pages import find_job, fragment, number, visible_job
+from webui.job_pages import edition, find_job, fragment, visible_job
 from webui.jobs import AlreadyThere, Job, Kind
 from webui.login import asks, current_user
 from webui.parts import parts
@@ -31,7 +31,7 @@ def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
         classifiers=classifiers,
         resting=resting,
         jobs=jobs,
-        no_worker=parts().jobs.wait_for_nobody(jobs),
+        no_worker=parts().jobs.lack_worker(jobs),
         form=form,
         problem=problem,
         sources=[(source, lacking(source, settings)) for source in SOURCES],
@@ -90,7 +90,7 @@ def _look_page(job: Job) -> str:
         job=job,
         form=form,
         live=fragment(job, standing),
-        seen=number(job, standing),
+        seen=edition(job, standing),
         estimate=words,
     )
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -62,8 +61,7 @@ class Exports:
             raise Unavailable("the export takes too long here", retry_after=60) from None
         if done.returncode:
             raise TellapartError(f"the export failed: {_last_line(done.stderr)}")
-        with suppress(FileExistsError):
-            part.rename(made)
+        part.rename(made)  # nothing is there: whoever makes one holds the lock
         return made
 
     def _place(self, tag: str, kind: str) -> Path:

@@ -57,7 +57,7 @@ class FeedbackBook:
         said = Feedback(
             record_id=entry.id,
             sha256=entry.sha256,
-            picture_name=entry.name,
+            picture_name=entry.name if picture else "",
             classifier=classifier,
             version=version,
             said="" if entry.result.none_of_these else entry.result.top,

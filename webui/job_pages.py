@@ -38,7 +38,7 @@ def show(job_id: str) -> AnyResponse:
     if job.kind == Kind.SAMPLE:
         return redirect(url_for("create.look", job_id=job.id))
     standing = parts().jobs.standing(job)
-    live, seen = fragment(job, standing), number(job, standing)
+    live, seen = fragment(job, standing), edition(job, standing)
     return make_response(render_template("web/job.html", job=job, live=live, seen=seen, kind=KIND_WORDS[job.kind]))
 
 
@@ -50,7 +50,7 @@ def live(job_id: str) -> Response:
     response = make_response(fragment(job, standing))
     response.headers["X-Job-Active"] = "yes" if job.active else "no"
     response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(number(job, standing))
+    response.set_etag(edition(job, standing))
     response.make_conditional(request)
     return response
 
@@ -66,7 +66,7 @@ def events(job_id: str) -> Response:
         if job is None:
             return None
         standing = parts().jobs.standing(job)
-        return Now(number(job, standing), partial(fragment, job, standing), not job.active)
+        return Now(edition(job, standing), partial(fragment, job, standing), not job.active)
 
     stream = open_stream(look, request.headers.get("Last-Event-ID", "") or request.args.get("seen", ""))
     if stream is None:
@@ -138,6 +138,6 @@ def fragment(job: Job, standing: Standing) -> str:
     )
 
 
-def number(job: Job, standing: Standing) -> str:
+def edition(job: Job, standing: Standing) -> str:
     """Another one whenever that part is another."""
     return f"{job.revision}.{standing.ahead}.{standing.worker:d}"

@@ -200,7 +200,7 @@ class Jobs:
         with self._database.reading() as session:
             return Standing(session.scalar(before) or 0, _somebody_works(session))
 
-    def wait_for_nobody(self, jobs: Sequence[Job]) -> bool:
+    def lack_worker(self, jobs: Sequence[Job]) -> bool:
         """Whether one of these jobs is unfinished and no worker is there to do it."""
         with self._database.reading() as session:
             return any(job.active for job in jobs) and not _somebody_works(session)

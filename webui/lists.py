@@ -36,7 +36,7 @@ def classifiers() -> AnyResponse:
 def jobs() -> str:
     """The jobs of who asks, the newest first."""
     found = parts().jobs.list(current_user(), most=_MOST_JOBS)
-    return render_template("web/jobs.html", jobs=found, no_worker=parts().jobs.wait_for_nobody(found))
+    return render_template("web/jobs.html", jobs=found, no_worker=parts().jobs.lack_worker(found))
 
 
 @blueprint.get("/datasets")

@@ -15,12 +15,14 @@ from typing import Any
 from huey import Huey, RedisHuey, SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
+from redis import ConnectionPool
 
 from tellapart.files import readable_disk_errors
 from tellapart.settings import Settings
 from webui.secret import secret_key
 
 _NAME = "tellapart"
+_SOCKET_SECONDS = 5.0  # a Redis that does not answer holds no page for longer; a worker waits for a message for 1
 _log = logging.getLogger(__name__)
 
 
@@ -88,7 +90,10 @@ class Queue:
 def _make(settings: Settings) -> Huey:
     common = {"results": False, "serializer": SignedJson(secret_key(settings.home))}
     if settings.queue_url:
-        return RedisHuey(_NAME, url=settings.queue_url, **common)
+        pool = ConnectionPool.from_url(
+            settings.queue_url, socket_timeout=_SOCKET_SECONDS, socket_connect_timeout=_SOCKET_SECONDS
+        )
+        return RedisHuey(_NAME, connection_pool=pool, **common)
     path = settings.home / "web" / "queue.sqlite"
     with readable_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

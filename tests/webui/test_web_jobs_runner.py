@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from tellapart.errors import TellapartError
 from tellapart.settings import Settings
-from webui import leftovers, runner
+from webui import leftovers, queue, runner
 from webui.claims import LEASE, Claim, Claims, this_process
 from webui.database import Database
 from webui.job_command import job_command, sample_folder
@@ -403,18 +404,18 @@ def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings:
     jobs, _ = lite
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     worker = Worker(settings)
-    assert jobs.wait_for_nobody([job])
+    assert jobs.lack_worker([job])
     worker.look()
     assert jobs.standing(job).worker
-    assert not jobs.wait_for_nobody([job])
+    assert not jobs.lack_worker([job])
     with (database := Database(settings)).writing() as session:
         session.scalars(select(WorkerSeen)).one().seen = utc_now() - timedelta(seconds=30)
     assert not jobs.standing(job).worker
     worker._said = -60.0
     worker.look()
     worker.leave()
-    assert jobs.wait_for_nobody([job])
-    assert not jobs.wait_for_nobody([])
+    assert jobs.lack_worker([job])
+    assert not jobs.lack_worker([])
     database.close()
 
 
@@ -532,3 +533,13 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
     finally:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(120) == 0
+
+
+def test_a_redis_that_never_answers_holds_nobody(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "_SOCKET_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        waking = threading.Thread(target=Queue(replace(settings, queue_url=url)).wake, daemon=True)
+        waking.start()
+        waking.join(60)
+        assert not waking.is_alive()

@@ -139,5 +139,5 @@ def test_a_worker_says_that_it_is_there_whatever_is_swept(settings: Settings, mo
     worker = Worker(settings)
     worker.look()
     job = Jobs(database := Database(settings), lambda: None).enqueue(Kind.CREATE, "pets", {})
-    assert not Jobs(database, lambda: None).wait_for_nobody([job])
+    assert not Jobs(database, lambda: None).lack_worker([job])
     database.close()

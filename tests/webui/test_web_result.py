@@ -82,6 +82,7 @@ def test_a_wrong_answer_flows_on_with_the_picture_only_if_that_was_agreed(
     web.post(f"{result}/feedback", data={"right": "no", "class": "green"})
     assert "it shows <strong>green</strong>" in web.get(result).text
     assert not folder.exists()
+    assert [said.picture_name for said in told(app)] == [""]  # what a file is called is the person's too
     web.post(f"{result}/feedback", data={"right": "no", "class": "blue", "keep": "yes"})
     (said,) = told(app)
     assert (said.said, said.right_class, said.classifier, said.version, said.kept) == (
