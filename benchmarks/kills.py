@@ -5,7 +5,7 @@
 Starts the service, the web page and the worker in a home of their own, asks for two classifiers of the demo
 pictures, and then sends pages and uploads while the worker, the service's Runner and the service's process that
 answers are killed with SIGKILL, in turn, every so many seconds. Prints what was answered; ends with 1 if an answer
-was neither right nor a 503, or if a job does not end well.
+was neither right nor a 503, if a job does not end well, or if one of them was never killed.
 """
 
 import argparse
@@ -155,7 +155,7 @@ def main() -> None:
             print(f"{options.requests} requests in {time.monotonic() - begun:.0f} s")
             print(f"answers by status: {dict(sorted(tally.statuses.items()))}; connections broken: {tally.broken}")
             print(f"killed: {dict(tally.killed)}")
-            well = ended_well(stack.web, pages)
+            well = ended_well(stack.web, pages) and all(tally.killed[victim] for victim in VICTIMS)
     sys.exit(0 if well and set(tally.statuses) <= {200, 503} and not tally.broken else 1)
 
 

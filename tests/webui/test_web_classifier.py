@@ -114,7 +114,12 @@ def test_promoting_asks_first_and_is_seen_by_a_running_service_at_once(
 
 @pytest.mark.browser
 def test_a_person_lets_another_version_answer(
-    browser: webdriver.Chrome, serve: Callable[[Any], str], save: Callable[[], str], service: Any, settings: Settings
+    browser: webdriver.Chrome,
+    page: Any,
+    serve: Callable[[Any], str],
+    save: Callable[[], str],
+    service: Any,
+    settings: Settings,
 ) -> None:
     old, new = save(), save()
     url = serve(create_app(replace(settings, service_url=serve(service.app()))))
@@ -125,7 +130,8 @@ def test_a_person_lets_another_version_answer(
     assert store.resolve("colours").tag == old
     browser.find_element(By.LINK_TEXT, "Roll back").click()
     browser.find_element(By.CSS_SELECTOR, "main .btn-primary").click()
-    assert f"{new} answers now" not in browser.page_source
+    page.until(lambda _: store.resolve("colours").tag == new)
+    assert f"{new} answers again." in page.shown("[role=status]").text
     assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
 
 
