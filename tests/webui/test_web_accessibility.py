@@ -82,13 +82,25 @@ def show_in(browser: webdriver.Chrome, scheme: str) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def pages(app: Any, upload_path: str, batch_path: str) -> list[str]:
+STAGES = [
+    {"stage": "collect car", "done": 9, "total": 9, "unit": "pictures", "counts": {"kept": 9}, "finished": True},
+    {"stage": "head", "done": 3, "total": 9, "unit": "folds", "counts": {}, "finished": False},
+]
+CURVE = [{"at": at, "loss": 1 / (1 + at)} for at in range(4)]
+
+
+def pages(app: Any, upload_path: str, uploads_path: str, batch_path: str) -> list[str]:
     """The address of every kind of page."""
     jobs = app.extensions["tellapart"].jobs
     running = jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "bus"], "sources": ["gallery"], "per_class": 9})
     failed, stopped, done = (jobs.enqueue(Kind.TRAIN, name, {}) for name in ("boats", "hats", "cups"))
     sample = jobs.enqueue(Kind.SAMPLE, "", running.options)
     with app.extensions["tellapart"].database.writing() as session:
+        common = {"seconds": 2.0, "note": ""}
+        session.merge(running).change(
+            state=State.RUNNING,
+            stages=[common | one | {"points": CURVE[: 4 * number]} for number, one in enumerate(STAGES)],
+        )
         session.merge(failed).change(state=State.FAILED, error="there is no data set", fix="Make one")
         session.merge(stopped).change(state=State.STOPPED)
         figures = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "n": 9}
@@ -97,7 +109,7 @@ def pages(app: Any, upload_path: str, batch_path: str) -> list[str]:
     red = dataset.manifest.kept("red")[0]
     model = "/classifiers/colours"
     return [
-        *("/", "/classify", "/api", "/nothing-here", "/jobs", "/datasets", upload_path, batch_path),
+        *("/", "/classify", "/api", "/nothing-here", "/jobs", "/datasets", upload_path, uploads_path, batch_path),
         *(f"{upload_path}/explanation", f"{upload_path}/nearest", f"/create/{sample.id}"),
         *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete"),
         *(f"/jobs/{job.id}" for job in (running, failed, stopped, done)),
@@ -160,6 +172,11 @@ def test_no_state_has_a_violation(
         page.shown("#chosen", "1 picture marked")
     page.shown("[data-index='2'] input").send_keys(Keys.SPACE)
     found["marked"] = violations(browser)
+    browser.get(url)
+    browser.find_element(By.ID, "classes").send_keys("cat", Keys.ENTER)
+    page.press("Look at samples first")
+    page.shown("[role=alert]", "1 class name given")
+    found["a form with what is wrong in it"] = violations(browser)
     assert {state: problems for state, problems in found.items() if problems} == {}
 
 
@@ -170,11 +187,16 @@ def test_a_picture_without_words_would_be_seen(browser: webdriver.Chrome, site: 
     assert any(problem.startswith("image-alt") for problem in browser.execute_async_script(RUN, RULES))
 
 
-def uploaded(app: Any, make_picture: Callable[..., bytes]) -> tuple[str, str]:
-    """The paths of a result of one picture, and of one of two."""
+def uploaded(app: Any, make_picture: Callable[..., bytes]) -> tuple[str, str, str]:
+    """The paths of a result of one picture that was called wrong, of one of two, and of a batch."""
     web = app.test_client()
-    found = []
-    for colours in (["red"], ["blue", "green"]):
+
+    def post(path: str, colours: list[str], **fields: str) -> Any:
         files = [("images", FileStorage(io.BytesIO(make_picture(c)), f"{c}.png")) for c in colours]
-        found.append(web.post("/classify", data=MultiDict(files), content_type="multipart/form-data").location)
-    return found[0], found[1]
+        return web.post(path, data=MultiDict([*fields.items(), *files]), content_type="multipart/form-data")
+
+    one, two = post("/classify", ["red"]).location, post("/classify", ["blue", "green"]).location
+    web.post(f"{one}/feedback", data={"right": "no", "class": "green", "keep": "yes"})
+    batch = web.post("/batches", data={"total": "3", "title": "holiday"}).json["batch"]
+    assert post(batch, ["red", "blue"], start="0").status_code == 200
+    return one, two, batch
