@@ -95,14 +95,20 @@ def _cached_file(backbone: Backbone, fetch: Fetch) -> Path:
         data = fetch(url)
     except httpx.HTTPError as error:
         raise MissingError(
-            f"the ImageNet weights of {backbone.title} are not on this machine and could not be downloaded "
-            f"({type(error).__name__})",
+            f"the ImageNet weights of {backbone.title} are not on this machine and could not be downloaded: "
+            f"{_in_words(error)}",
             f"Give a file with --weights PATH, put {backbone.weights_file} into {path.parent}, "
             f"or use --backbone {EMBEDDED_BACKBONE}",
         ) from error
     _check_digest(data, backbone.weights_file, url)
     write_bytes(path, data)
     return path
+
+
+def _in_words(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"their site answered with status {error.response.status_code}"
+    return "their site took too long" if isinstance(error, httpx.TimeoutException) else "their site cannot be reached"
 
 
 def _embedded_file(backbone: Backbone) -> Path:

@@ -131,6 +131,7 @@ def known_form(name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        what = "no JSON" if isinstance(error, json.JSONDecodeError) else "something is missing or of another kind"
         raise LayoutChanged(
-            f"{name} answered in a form this program does not know ({type(error).__name__})", "Update this program"
+            f"{name} answered in a form this program does not know: {what}", "Update this program"
         ) from error

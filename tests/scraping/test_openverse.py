@@ -126,8 +126,8 @@ def test_nothing_found(openverse):
         (429, {}, b"{}", Unavailable, "again later"),
         (401, {}, b'{"detail": "Unauthorized"}', Unavailable, "refused the request (HTTP status 401)"),
         (503, {}, b"", Unavailable, "HTTP status 503"),
-        (200, {}, b"<html>", LayoutChanged, "a form this program does not know (JSONDecodeError)"),
-        (200, {}, b'{"items": []}', LayoutChanged, "a form this program does not know (KeyError)"),
+        (200, {}, b"<html>", LayoutChanged, "a form this program does not know: no JSON"),
+        (200, {}, b'{"items": []}', LayoutChanged, "a form this program does not know: something is missing"),
         (200, {}, b'{"results": [1], "page_count": 1}', LayoutChanged, "(AttributeError)"),
     ],
 )
