@@ -39,7 +39,7 @@ def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
         given = "1 class name" if len(classes) == 1 else f"{len(classes)} class names"
         raise UsageError(
             f"{given} given, expected {MIN_CLASSES} to {MAX_CLASSES}",
-            "Name at least two classes to tell apart, for example: cat dog",
+            "Name at least two classes to tell apart, for example: cat,dog",
         )
     return classes
 

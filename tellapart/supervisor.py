@@ -78,11 +78,18 @@ def check_port(host: str, port: int, what: str, fix: str) -> None:
 
 
 def check_ports(servers: Sequence[Server]) -> None:
-    """Refuse ports that somebody listens on.
+    """Refuse ports that somebody listens on, and one for two servers.
 
     Raises:
         UsageError: as `check_port`.
     """
+    taken: dict[int, Server] = {}
+    for server in servers:
+        if server.port and (other := taken.setdefault(server.port, server)) is not server:
+            raise UsageError(
+                f"port {server.port} is set for the {other.name} and the {server.name}",
+                f"Choose another with {server.setting}",
+            )
     for server in servers:
         if server.port:
             fix = f"Stop what uses it, or choose another port with {server.setting}"

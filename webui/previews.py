@@ -15,6 +15,7 @@ from webui.cache import DAY
 from webui.shelf import Shelf
 
 LONGEST_SIDE = 960
+_SMALL = 480  # pixels a side, up to which a copy is nearly exact: what is asked about it later must be the same
 MAX_WAITING = 1500
 MAX_WAITING_BYTES = 4 * 2**20  # of one picture
 MAX_PICTURES = 5000
@@ -77,5 +78,6 @@ def preview(data: bytes, longest_side: int = LONGEST_SIDE) -> bytes:
     clean = Image.new("RGB", decoded.size)
     clean.paste(decoded)
     buffer = io.BytesIO()
-    clean.save(buffer, "JPEG", quality=86)
+    exact = {"quality": 98, "subsampling": 0} if max(clean.size) <= _SMALL else {"quality": 86}
+    clean.save(buffer, "JPEG", **exact)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ import pytest
 
 from tellapart import supervisor
 from tellapart.errors import TellapartError, UsageError
-from tellapart.supervisor import Server, check_port, run
+from tellapart.supervisor import Server, check_port, check_ports, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,3 +127,10 @@ def test_a_signal_ends_the_servers_and_their_children(number: signal.Signals) ->
     process.send_signal(number)
     assert process.communicate(timeout=30)[0] == "ended well\n"
     assert not listens(port)
+
+
+def test_one_port_for_two_servers_is_refused() -> None:
+    port = free_port()
+    command = [sys.executable, "-c", ""]
+    with pytest.raises(UsageError, match=f"port {port} is set for the page and the service"):
+        check_ports([Server(name, command, "127.0.0.1", port) for name in ("page", "service")])

@@ -196,8 +196,10 @@ def test_the_readme_is_filled_in_and_its_example_runs(
     text = (tmp_path / "README.txt").read_text()
     assert "{" not in text.replace('{"pixels": pixels}', "")
     assert f"uint8, N x {side} x {side} x 3" in text
-    data = make_photo(8, (300, 200))
-    (tmp_path / "picture.jpg").write_bytes(data)
+    picture = Image.open(io.BytesIO(make_photo(8, (300, 200))))
+    picture.putalpha(100)
+    picture.save(tmp_path / "picture.jpg", "PNG")
+    data = (tmp_path / "picture.jpg").read_bytes()
     code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     without_onnx = "\n".join(line for line in code.splitlines() if "onnxruntime" not in line and "session" not in line)
     found: dict[str, Any] = {}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -177,6 +178,12 @@ def test_previews_hold_nothing_but_pixels(to_bytes: MakePicture) -> None:
     assert b"my address" in data
     assert b"my address" not in made
     assert b"secret note" not in made
+
+
+def test_the_copy_of_a_small_picture_is_nearly_exact(make_photo: MakePicture) -> None:
+    data = make_photo(3, (60, 116))
+    kept = np.asarray(Image.open(io.BytesIO(preview(data))), np.int16)
+    assert np.abs(kept - np.asarray(Image.open(io.BytesIO(data)))).mean() < 1
 
 
 def test_unsure_answers_say_none_of_these(
