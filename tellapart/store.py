@@ -209,15 +209,24 @@ def delete(tag: str) -> StoredModel:
     return model
 
 
+def _models_folder() -> Path:
+    """The store BentoML works on: inside a container that is the Bento's own, not BENTOML_HOME's."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    try:
+        return Path(BentoMLContainer.model_store.get()._path)
+    except OSError as error:
+        raise TellapartError(
+            f"the model store at {pointer_file().parent} cannot be used: {error.strerror}",
+            "Set BENTOML_HOME to a folder that can be written",
+        ) from error
+
+
 def _stored_models() -> Iterator[tuple[datetime, Path, BundleInfo]]:
     """Folders of our classifiers with when they were made and what they say. BentoML's own list fails as a whole where
     a killed process left half a model.
-
-    The folder is the store BentoML works on: inside a container that is the Bento's own, not BENTOML_HOME's.
     """
-    from bentoml._internal.configuration.containers import BentoMLContainer
-
-    for path in Path(BentoMLContainer.model_store.get()._path).glob("*/*/model.yaml"):
+    for path in _models_folder().glob("*/*/model.yaml"):
         try:
             made, ours = _read_stored(path.parent, _stamp(path.parent))
         except Exception:  # a damaged model.yaml may raise nearly anything

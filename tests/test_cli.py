@@ -363,3 +363,14 @@ def test_a_full_model_store_is_one_line(isolated_home: Path, monkeypatch: pytest
         (new[0] / "model.json").write_text("{}")
     assert "Make room on the disk" in str(told.value)
     assert list((isolated_home / "bentoml" / "tellapart-new").iterdir()) == []
+
+
+def test_a_model_store_that_cannot_be_is_one_line() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "cli", "models", "list"], cwd=ROOT, env={**os.environ, "BENTOML_HOME": "/proc/nothing"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "the model store at /proc/nothing cannot be used" in told.stderr
+    assert "Set BENTOML_HOME" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
