@@ -3,6 +3,7 @@
 Streams are few, as each holds one of the server's threads; a page that gets none asks again and again instead.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,9 +54,10 @@ def open_stream(look: Callable[[], Now | None], seen: str) -> Stream | None:
 
 
 def _events(look: Callable[[], Now | None], seen: str) -> Iterator[str]:
-    began = spoke = time.monotonic()
+    began, parent = time.monotonic(), os.getppid()
+    spoke = began
     yield f"retry: {_RETRY_MILLISECONDS}\n\n"
-    while time.monotonic() - began < LONGEST_SECONDS:
+    while time.monotonic() - began < LONGEST_SECONDS and os.getppid() == parent:  # else the server was killed
         now = look()
         if now is None:
             break
