@@ -19,11 +19,30 @@ def stopping_on_sigterm() -> Generator[None, None, None]:
 
     Everything that works on data sets keeps what it has when it ends, so the same command goes on there.
     """
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    with _interruptible():
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _interruptible() -> Generator[None, None, None]:
+    """Where Ctrl-C is ignored, as in the background of a shell, let it have its handler and not come.
+
+    An event loop ends in order by that handler; without one, an interrupt would be raised in any of its tasks.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

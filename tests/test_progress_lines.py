@@ -119,11 +119,13 @@ def many(tmp_path: Path, make_photo: MakePicture) -> Path:
     return tmp_path / "many"
 
 
-@pytest.fixture
-def collecting(many: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(params=["foreground", "background"])
+def collecting(many: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """A collection that has begun; in the background of a shell, Ctrl-C is ignored."""
+    trap = {"foreground": "trap - INT", "background": "trap '' INT"}[request.param]
     words = ["collect", "mine", "cat", "dog", "--source", f"folder:{many}", "--progress", "json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tellapart.stopping", str(os.getpid()), sys.executable, "-m", "cli", *words],
+        ["sh", "-c", f'{trap}; exec "$0" -m tellapart.stopping {os.getpid()} "$0" -m cli "$@"', sys.executable, *words],
         cwd=ROOT,
         env={**os.environ, "TELLAPART_HOME": str(tmp_path / "home")},
         stdout=subprocess.PIPE,
