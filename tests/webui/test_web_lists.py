@@ -13,6 +13,12 @@ from tellapart.settings import Settings
 from webui.jobs import Kind
 
 
+def test_the_front_page_leads_to_the_lists(web: FlaskClient) -> None:
+    page = web.get("/").text
+    assert 'href="/datasets"' in page
+    assert 'href="/jobs"' in page
+
+
 def test_jobs_are_listed_or_there_are_none_yet(app: Flask, web: FlaskClient) -> None:
     assert "Nothing was asked for yet" in web.get("/jobs").text
     job = app.extensions["tellapart"].jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "<b>"]})
