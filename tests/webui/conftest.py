@@ -42,7 +42,7 @@ from tellapart.wire import (
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.database import Base, Database
-from webui.jobs import Job
+from webui.jobs import Job, Jobs
 
 CLASSES = ["red", "green", "blue"]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -349,6 +349,26 @@ def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Dat
         with database.writing() as session:
             Base.metadata.drop_all(session.connection())
     database.close()
+
+
+@pytest.fixture
+def jobs(app: Flask) -> Jobs:
+    """The jobs of the page."""
+    found: Jobs = app.extensions["tellapart"].jobs
+    return found
+
+
+@pytest.fixture(scope="session")
+def stage() -> Callable[..., dict[str, Any]]:
+    """A stage of a job as its row has it: `stage("collect cat", 7, finished=True)`."""
+
+    def make(name: str, done: int, total: int | None = 20, finished: bool = False, **values: Any) -> dict[str, Any]:
+        return {
+            "stage": name, "done": done, "total": total, "unit": "pictures", "seconds": 2.0, "counts": {"kept": done},
+            "note": "", "finished": finished, "points": [],
+        } | values  # fmt: skip
+
+    return make
 
 
 @pytest.fixture

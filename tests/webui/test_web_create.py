@@ -32,19 +32,6 @@ NASTY = [
 ]
 
 
-@pytest.fixture
-def jobs(app: Flask) -> Jobs:
-    found: Jobs = app.extensions["tellapart"].jobs
-    return found
-
-
-def stage(name: str, done: int, total: int | None = 20, finished: bool = False, **values: Any) -> dict[str, Any]:
-    return {
-        "stage": name, "done": done, "total": total, "unit": "pictures", "seconds": 2.0, "counts": {"kept": done},
-        "note": "", "finished": finished, "points": [],
-    } | values  # fmt: skip
-
-
 def submit(web: FlaskClient, **fields: Any) -> Any:
     return web.post("/create", data={**GOOD, **fields})
 
@@ -185,7 +172,7 @@ def test_samples_are_looked_at_before_the_start(web: FlaskClient, jobs: Jobs, ch
     assert web.get(f"/jobs/{sample.id}").location == answer.location
 
 
-def test_an_estimate_learns_from_earlier_jobs() -> None:
+def test_an_estimate_learns_from_earlier_jobs(stage: Any) -> None:
     assert estimate(2, 300, ["openverse"], []).startswith("Up to 600 pictures: about 4 minutes, if")
     now, stages = utc_now(), [stage("collect cat", 100), stage("collect dog", 100)]
     past = Job(kind=Kind.CREATE, state=State.DONE, options=OPTIONS, stages=stages)

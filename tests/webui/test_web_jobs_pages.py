@@ -22,26 +22,13 @@ FORM = {"classes": "cat, dog", "name": "", "sources": ["openverse"], "folder": "
 
 
 @pytest.fixture
-def jobs(app: Flask) -> Jobs:
-    found: Jobs = app.extensions["tellapart"].jobs
-    return found
-
-
-@pytest.fixture
 def database(app: Flask) -> Database:
     found: Database = app.extensions["tellapart"].database
     return found
 
 
-def stage(name: str, done: int, total: int | None = 20, finished: bool = False, **values: Any) -> dict[str, Any]:
-    return {
-        "stage": name, "done": done, "total": total, "unit": "pictures", "seconds": 2.0, "counts": {"kept": done},
-        "note": "", "finished": finished, "points": [],
-    } | values  # fmt: skip
-
-
 def test_the_page_shows_phases_classes_and_pictures(
-    web: FlaskClient, jobs: Jobs, database: Database, settings: Settings, fill: Any, change: Any
+    web: FlaskClient, jobs: Jobs, database: Database, settings: Settings, fill: Any, change: Any, stage: Any
 ) -> None:
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     assert "No worker is running" in web.get(f"/jobs/{job.id}").text
@@ -67,7 +54,7 @@ def test_the_page_shows_phases_classes_and_pictures(
     answer.close()
 
 
-def test_phases_follow_the_stages(settings: Settings) -> None:
+def test_phases_follow_the_stages(settings: Settings, stage: Any) -> None:
     def states(job: Job) -> list[str]:
         return [phase.state for phase in view(job, settings).phases]
 
@@ -86,7 +73,7 @@ def test_phases_follow_the_stages(settings: Settings) -> None:
     assert view(job(State.RUNNING, collect, head), settings).left == ""
 
 
-def test_what_is_for_terminals_is_not_on_the_page(settings: Settings) -> None:
+def test_what_is_for_terminals_is_not_on_the_page(settings: Settings, stage: Any) -> None:
     note = "12 pictures may be wrong, 3 of them almost certainly; to see them: tellapart curate pets"
     stages = [
         stage("check", 0, None, True, note=note),
@@ -101,7 +88,7 @@ def test_what_is_for_terminals_is_not_on_the_page(settings: Settings) -> None:
     ]
 
 
-def test_curves_are_drawn_of_what_was_measured(web: FlaskClient, jobs: Jobs, change: Any) -> None:
+def test_curves_are_drawn_of_what_was_measured(web: FlaskClient, jobs: Jobs, change: Any, stage: Any) -> None:
     job = jobs.enqueue(Kind.TRAIN, "pets", {})
     points = [{"at": 1, "loss": 1.0}, {"at": 2, "loss": 0.5, "accuracy": 0.9}, {"at": 3, "loss": 0.0}]
     change(job, state=State.RUNNING, stages=[stage("finetune", 3, points=points)])

@@ -4,7 +4,6 @@ from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from webui import events
@@ -12,19 +11,6 @@ from webui.events import Now, open_stream
 from webui.jobs import Jobs, Kind, State, utc_now
 
 OPTIONS = {"classes": ["cat", "dog"], "sources": ["openverse"], "license": "any", "per_class": 20}
-
-
-@pytest.fixture
-def jobs(app: Flask) -> Jobs:
-    found: Jobs = app.extensions["tellapart"].jobs
-    return found
-
-
-def stage(name: str, done: int, total: int | None = 20, finished: bool = False, **values: Any) -> dict[str, Any]:
-    return {
-        "stage": name, "done": done, "total": total, "unit": "pictures", "seconds": 2.0, "counts": {"kept": done},
-        "note": "", "finished": finished, "points": [],
-    } | values  # fmt: skip
 
 
 def test_the_part_that_changes_is_asked_for_again_only_when_it_has(web: FlaskClient, jobs: Jobs, change: Any) -> None:
@@ -40,7 +26,7 @@ def test_the_part_that_changes_is_asked_for_again_only_when_it_has(web: FlaskCli
 
 
 def test_a_stream_tells_every_change_and_ends_with_the_job(
-    web: FlaskClient, jobs: Jobs, change: Any, monkeypatch: pytest.MonkeyPatch
+    web: FlaskClient, jobs: Jobs, change: Any, monkeypatch: pytest.MonkeyPatch, stage: Any
 ) -> None:
     monkeypatch.setattr(events, "_LOOK_SECONDS", 0.01)
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
