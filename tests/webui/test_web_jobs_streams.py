@@ -77,6 +77,16 @@ def test_streams_are_bounded_and_make_room_when_they_end(web: FlaskClient, jobs:
         stream.close()  # type: ignore[union-attr]
 
 
+def test_a_stream_ends_with_the_server_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = open_stream(lambda: Now("1", str, False), "")
+    assert stream
+    events_of = iter(stream)
+    assert next(events_of).startswith("retry:")
+    assert "id: 1" in next(events_of)
+    monkeypatch.setattr("os.getppid", lambda: 1)
+    assert list(events_of) == []
+
+
 def test_a_quiet_stream_says_that_it_is_still_there_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"_LOOK_SECONDS": 0.001, "_BEAT_SECONDS": 0.0, "LONGEST_SECONDS": 0.05}.items():
         monkeypatch.setattr(events, name, seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 from PIL import Image
 
@@ -36,6 +36,22 @@ def test_the_heat_map_is_asked_for_once(web: FlaskClient, service: Any, result: 
     assert "found green there" in web.get(f"{result}/explanation?class=green").text
     assert web.get(f"{result}/explanation?class=blue").status_code == 404  # not among the two that were named
     assert web.get(f"{result}/heat-map.png?class=%3Cb%3E").status_code == 404
+
+
+def test_what_the_kept_copy_would_be_taken_for_is_not_said_against_the_answer(
+    web: FlaskClient, service: Any, result: str
+) -> None:
+    answer = {
+        "model": "colours:v1",
+        "class": "red",
+        "confidence": 0.3,
+        "sentence": "The answer is green",
+        "heat_map": "",
+    }
+    service.broken = lambda: jsonify(answer)
+    words = web.get(f"{result}/explanation").text
+    assert "The answer is green" not in words
+    assert "not as sure as for the picture as it came" in words
 
 
 def test_an_explanation_that_fails_is_not_kept(web: FlaskClient, service: Any, result: str) -> None:
