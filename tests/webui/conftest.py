@@ -210,13 +210,25 @@ def upload(web: FlaskClient) -> Callable[..., Any]:
     return post
 
 
+def _closing(wsgi: Any) -> Any:
+    """`wsgi`, whose bodies are closed however they end: werkzeug's server leaves one open if its reader goes away."""
+
+    def chunks(body: Any) -> Iterator[bytes]:
+        try:
+            yield from body
+        finally:
+            getattr(body, "close", lambda: None)()
+
+    return lambda environ, start_response: chunks(wsgi(environ, start_response))
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
     """Serve a WSGI app on loopback; gives its URL."""
     running = []
 
     def start(wsgi: Any) -> str:
-        server = make_server("127.0.0.1", 0, wsgi, threaded=True)
+        server = make_server("127.0.0.1", 0, _closing(wsgi), threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         running.append((server, thread))
