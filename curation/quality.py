@@ -7,7 +7,6 @@ below 8.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
@@ -19,6 +18,7 @@ from PIL import Image
 
 from tellapart.dataset import Sample
 from tellapart.files import write_json
+from tellapart.hardware import cpus
 from tellapart.images import ImageError, decode
 from tellapart.progress import Report, Stage, silent
 
@@ -86,7 +86,7 @@ def measure_all(samples: Iterable[Sample], cache: Path, report: Report = silent)
     wanted = {s.sha256: s.path for s in samples}
     known = _read(cache)
     missing = [digest for digest in wanted if digest not in known]
-    workers = len(os.sched_getaffinity(0))
+    workers = cpus()
     with Stage(report, "quality", total=len(missing)) as stage, ThreadPoolExecutor(workers, "quality") as pool:
         for digest, quality in zip(missing, pool.map(lambda d: _measure_file(wanted[d]), missing), strict=True):
             if quality is not None:

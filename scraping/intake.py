@@ -1,7 +1,6 @@
 """From a candidate to a manifest row: download, judge, store, write down; the same way for every source."""
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +14,7 @@ from scraping.recorder import Recorder
 from scraping.shelf import Shelf
 from scraping.source import Candidate, whole_text
 from tellapart.dataset import Dataset
+from tellapart.hardware import cpus
 from tellapart.licenses import LicenseFilter, admits
 from tellapart.manifest import Attempt, now
 from tellapart.names import ClassName
@@ -36,7 +36,7 @@ class Intake:
         self._reading = self._manifest
         self._turn = Lock()
         self._recorder = Recorder(self._manifest)
-        self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_DECODED), thread_name_prefix="intake")
+        self._threads = ThreadPoolExecutor(min(cpus(), MOST_DECODED), thread_name_prefix="intake")
         self._stack = ExitStack()
 
     def __enter__(self) -> "Intake":

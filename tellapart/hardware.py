@@ -2,21 +2,48 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 _DEVICES = Path("/dev")
 
 
 def cpus() -> int:
     """Processor cores this process may keep busy: its affinity, and the container's share where there is one."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max"
-        return cores
+    return max(1, round(min([len(os.sched_getaffinity(0)), *_shares()])))
+
+
+def _shares() -> Iterator[float]:
+    """Cores that the control groups this process is in may use, version 2 or 1, where they are limited.
+
+    A limit counts for all groups below, too. A container may see its own group as the uppermost, and yet be told of
+    the path that it has outside.
+    """
+    for line in _OWN_GROUPS.read_text().splitlines() if _OWN_GROUPS.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        if "cpu" in controllers.split(",") or not controllers:
+            group = Path(path.lstrip("/"))
+            for folder in (group, *group.parents):
+                with suppress(OSError, ValueError):  # no such file, or "max"
+                    quota, period = _quota(_GROUPS / ("cpu" if controllers else "") / folder)
+                    if quota > 0:  # version 1 says -1 where there is no limit
+                        yield quota / period
+
+
+def _quota(group: Path) -> tuple[int, int]:
+    """Microseconds of processor time in each period, and those of the period.
+
+    Raises:
+        OSError, ValueError: there is no limit.
+    """
+    if (both := group / "cpu.max").exists():
+        quota, period = both.read_text().split()
+    else:
+        quota, period = ((group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+    return int(quota), int(period)
 
 
 def processor() -> str:

@@ -8,7 +8,6 @@ what the machine keeps of it in memory. The files are derived data: a damaged on
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from PIL import Image
 from tellapart.dataset import Sample
 from tellapart.errors import DataError
 from tellapart.files import readable_disk_errors, write_bytes
+from tellapart.hardware import cpus
 from tellapart.images import decode
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
@@ -147,4 +147,4 @@ def _room(cache: Path) -> int:
 
 
 def _workers() -> int:
-    return min(16, len(os.sched_getaffinity(0)))
+    return min(16, cpus())

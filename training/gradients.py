@@ -6,7 +6,6 @@ beside 4.6 this way, in one run. What a pass gives depends on the pictures of a 
 in order, so the number of cores changes nothing.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch.nn.functional import cross_entropy
 
+from tellapart.hardware import cpus
 from tellapart.network import Module
 
 SHARE = 8  # pictures a thread takes at once
@@ -25,7 +25,7 @@ class CorePool:
     """Threads that compute on one core each."""
 
     def __init__(self) -> None:
-        workers = len(os.sched_getaffinity(0))
+        workers = cpus()
         self._pool = ThreadPoolExecutor(workers, "pass", torch.set_num_threads, (1,))
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:

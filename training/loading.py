@@ -1,6 +1,5 @@
 """Pictures to batches: which ones in which order, made ready ahead of the network. Needs torch."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from tellapart.dataset import Sample
+from tellapart.hardware import cpus
 from training.augment import Augmentation
 from training.decoded import PictureCache
 from training.distributed import World
@@ -128,7 +128,7 @@ def _ahead(world: World) -> dict[str, object]:
     """
     if world.device.type == "cpu":
         return {"num_workers": 0}
-    cores = len(os.sched_getaffinity(0)) // world.local_size
+    cores = cpus() // world.local_size
     return {
         "num_workers": max(1, min(_MAX_WORKERS, cores - 1)),
         "prefetch_factor": _PREFETCH,

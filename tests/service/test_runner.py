@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tellapart import hardware, runner, runner_link
+from tellapart import runner, runner_link
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -315,17 +315,3 @@ def test_what_killed_servers_left_goes_unless_a_runner_is_left(tmp_path: Path, m
         fcntl.flock(lock, fcntl.LOCK_EX)
         runner_link._sweep()
     assert [folder.exists() for folder in folders] == [False, True, True]
-
-
-def test_gpus_are_counted_as_cuda_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "_DEVICES", tmp_path)
-    assert hardware.visible_gpus({}) == []
-    for name in ("nvidia3", "nvidia10", "nvidiactl", "nvidia-uvm"):
-        (tmp_path / name).touch()
-    assert hardware.visible_gpus({}) == ["0", "1"]
-    assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "3, 5"}) == ["3", "5"]
-    assert (
-        hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": ""})
-        == hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"})
-        == []
-    )
