@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 
 from tellapart.wire import ModelList, ModelSummary, ServiceError
 from webui.client import ServiceClient
 
 FRESH_SECONDS = 1.5
+STALE_SECONDS = 60.0  # after which it is waited for, however long that takes
+PATIENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,43 +26,50 @@ class Classifier:
 
 
 class Catalog:
-    """The service's list of models, remembered for `FRESH_SECONDS`.
+    """The service's list of models, or that it cannot be had; either is remembered for `FRESH_SECONDS`.
 
-    Every method raises what `ServiceClient` raises; a failure is not remembered.
+    Every method raises what `ServiceClient` raises. A service that takes its time holds nobody for longer than
+    `PATIENCE` who can be told what was known last.
     """
 
     def __init__(self, client: ServiceClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client, self._clock = client, clock
         self._lock = threading.Lock()
-        self._seen: tuple[float, ModelList] | None = None
+        self._seen: tuple[float, Future[ModelList]] | None = None
         self._asking: Future[ModelList] | None = None
 
     def models(self) -> ModelList:
-        """The list, at most `FRESH_SECONDS` old; those who want it while it is asked for get the same answer."""
+        """The list; those who want it while it is asked for get the same answer."""
         with self._lock:
-            if self._seen and self._clock() - self._seen[0] < FRESH_SECONDS:
-                return self._seen[1]
-            answer, asked = self._asking, self._asking is not None
-            if answer is None:
-                answer = self._asking = Future()
-        if not asked:
-            self._ask(answer)
-        return answer.result()
+            when, known = self._seen or (-inf, None)
+            age = self._clock() - when
+            if known and age < FRESH_SECONDS:
+                return known.result()
+            asking = self._asking or self._ask()
+        if known and age < STALE_SECONDS:
+            wait([asking], PATIENCE)
+            return (asking if asking.done() else known).result()
+        return asking.result()
 
     def forget(self) -> None:
         """Ask again next time, and keep nothing of what is being asked: something was changed here."""
         with self._lock:
             self._seen = self._asking = None
 
-    def _ask(self, answer: "Future[ModelList]") -> None:
+    def _ask(self) -> "Future[ModelList]":
+        self._asking = asking = Future[ModelList]()
+        threading.Thread(target=self._answer, args=(asking,), name="models", daemon=True).start()
+        return asking
+
+    def _answer(self, asking: "Future[ModelList]") -> None:
         try:
-            answer.set_result(self._client.models())
+            settle = partial(asking.set_result, self._client.models())
         except BaseException as error:  # whatever it is, nobody may wait for ever
-            answer.set_exception(error)
+            settle = partial(asking.set_exception, error)
         with self._lock:
-            if self._asking is answer:
-                self._asking = None
-                self._seen = None if answer.exception() else (self._clock(), answer.result())
+            if self._asking is asking:
+                self._asking, self._seen = None, (self._clock(), asking)
+        settle()
 
     def classifiers(self) -> list[Classifier]:
         """Every classifier, in the service's order."""

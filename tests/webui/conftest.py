@@ -83,6 +83,10 @@ class FakeService:
         """How often a path was asked for."""
         return self.calls.count(path)
 
+    def refuse_pictures(self, status: int) -> None:
+        """Answer so to all but who asks which classifiers there are."""
+        self.broken = lambda: None if request.path == "/models" else ("", status)
+
     def app(self) -> Flask:
         """The stand-in as a WSGI app."""
         app = Flask("fake-service")
@@ -262,24 +266,48 @@ def chromium() -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
+class Console:
+    """What the browser complains about during a test; the browser itself tells each complaint only once."""
+
+    def __init__(self, browser: webdriver.Chrome) -> None:
+        self._browser = browser
+        self._said: list[str] = []
+        self._expected = {"400 (BAD REQUEST)"}  # the answer to bad input
+
+    def expect(self, *words: str) -> None:
+        """Complaints with one of these words are part of the test."""
+        self._expected.update(words)
+
+    def said(self) -> list[str]:
+        """All complaints so far, those that were expected too."""
+        self._said += [entry["message"] for entry in self._browser.get_log("browser")]
+        return self._said
+
+    def unexpected(self) -> list[str]:
+        """All others."""
+        return [message for message in self.said() if not any(words in message for words in self._expected)]
+
+
+@pytest.fixture
+def console(chromium: webdriver.Chrome) -> Iterator[Console]:
+    """The browser's console; at the end of the test nothing may stand in it that was not expected."""
+    chromium.get_log("browser")  # of tests before
+    console = Console(chromium)
+    yield console
+    assert console.unexpected() == []
+
+
 @pytest.fixture(params=SIZES)
 def browser(
-    request: pytest.FixtureRequest,
-    chromium: webdriver.Chrome,
-    serve: Any,
+    request: pytest.FixtureRequest, chromium: webdriver.Chrome, console: Console, serve: Any
 ) -> Iterator[webdriver.Chrome]:
-    """Chromium as a phone and as a desktop; afterwards it may have had nothing to complain about.
-
-    Answers of 400 to bad input are no complaint.
-    """
+    """Chromium as a phone and as a desktop, which has nothing to complain about that a test does not expect."""
     width, height = SIZES[request.param]
     screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": request.param == "phone"})
-    chromium.get_log("browser")
     yield chromium
     chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     chromium.get("about:blank")
-    assert said(chromium) == []
     chromium.delete_all_cookies()
 
 
@@ -334,20 +362,9 @@ class Page:
 
 
 @pytest.fixture
-def page(chromium: webdriver.Chrome) -> Page:
+def page(chromium: webdriver.Chrome, console: Console) -> Page:
     """The page that Chromium shows; it is asked by scripts of the test's own, also where the page may have none."""
     return Page(chromium)
-
-
-def said(browser: webdriver.Chrome) -> list[str]:
-    messages = [entry["message"] for entry in browser.get_log("browser")]
-    return [message for message in messages if "400 (BAD REQUEST)" not in message]
-
-
-@pytest.fixture
-def complaints() -> Callable[[webdriver.Chrome], list[str]]:
-    """What the console says since it was last asked, but for answers to bad input."""
-    return said
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

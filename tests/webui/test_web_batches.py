@@ -228,7 +228,7 @@ def test_the_service_may_be_away_for_a_while(
     upload: Any, web: FlaskClient, service: Any, pictures: Callable[[int], dict[str, bytes]]
 ) -> None:
     where = upload((archive(pictures(3)), "x.zip")).location
-    service.broken = lambda: ("", 503)
+    service.refuse_pictures(503)
     assert web.get(f"{where}/part").status_code == 503
     service.broken = None
     assert len(web.get(f"{where}/part").json["results"]) == 3

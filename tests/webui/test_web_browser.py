@@ -85,18 +85,17 @@ def test_a_dropped_picture_is_known_when_it_is_pasted(
 
 
 def test_a_picture_can_be_tried_again(
-    browser: webdriver.Chrome, page: Any, url: str, files: list[str], service: Any, complaints: Any
+    browser: webdriver.Chrome, page: Any, url: str, files: list[str], service: Any, console: Any
 ) -> None:
+    console.expect("503")
     browser.get(url + "/classify")
-    service.broken = lambda: ("", 429)  # as the service answers when it is busy
+    service.refuse_pictures(429)  # as the service answers when it is busy
     browser.find_element(By.ID, "images").send_keys(files[0])
     retry = page.shown(".retry")
     assert "busy" in find(page, ".job")[0].text
     service.broken = None
     retry.click()
     assert "red" in find(page, "[data-result]")[0].text
-    (message,) = complaints(browser)
-    assert "503" in message
 
 
 def test_it_works_without_javascript(browser: webdriver.Chrome, page: Any, url: str, files: list[str]) -> None:
@@ -128,7 +127,7 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, page: Any, url: str) 
 
 @pytest.mark.parametrize("path", ["/", "/classify", "/classifiers/colours", "/classifiers/colours/report", "/api"])
 def test_pages_fit_the_screen(
-    browser: webdriver.Chrome, page: Any, url: str, path: str, service: Any, complaints: Any
+    browser: webdriver.Chrome, page: Any, url: str, path: str, service: Any, console: Any
 ) -> None:
     name = "an-extraordinarily-long-class-name-without-any-place-to-break-it-anywhere-at-all"
     service.models = [service.models[0].model_copy(update={"classes": [name, "b"], "version": "v" * 30})]
@@ -136,5 +135,5 @@ def test_pages_fit_the_screen(
     assert page.fits()
     if path.endswith("report"):  # the report's own style applies and its script is refused
         assert browser.execute_script("return getComputedStyle(document.querySelector('p')).color") == "rgb(255, 0, 0)"
-        (message,) = complaints(browser)
-        assert "Content Security Policy" in message
+        console.expect("Content Security Policy")
+        assert len(console.said()) == 1

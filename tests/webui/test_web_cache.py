@@ -4,17 +4,18 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from cachelib.serializers import BaseSerializer
-from flask import Response
 
 from tellapart.errors import UsageError
 from tellapart.settings import Settings
 from tellapart.wire import ModelSummary
 from webui.cache import JsonFileCache, JsonRedisCache, cache_config
 from webui.catalog import Catalog
+from webui.client import Unavailable
 from webui.previews import Previews
 
 MakePicture = Callable[..., bytes]
@@ -81,6 +82,42 @@ def test_the_list_of_models_is_remembered_for_a_moment_only(service: Any, servic
         assert service.asked("/models") == asked
 
 
+def test_that_the_service_is_away_is_remembered_for_a_moment_only(
+    service: Any, service_client: Any, clock: Any
+) -> None:
+    catalog = Catalog(service_client, clock)
+    service.broken = lambda: ("", 503)
+    for moment, asked in ((0.0, 1), (1.4, 1), (1.5, 2)):
+        clock.now = moment
+        with pytest.raises(Unavailable, match="busy or not ready yet"):
+            catalog.models()
+        assert service.asked("/models") == asked
+    service.broken, clock.now = None, 3.0
+    assert catalog.models().default == "colours:v1"
+
+
+def test_who_asks_while_the_service_hangs_is_told_what_was_known_last(
+    service: Any, service_client: Any, clock: Any
+) -> None:
+    catalog, asked, answer = Catalog(service_client, clock), Event(), Event()
+    known = catalog.models()
+
+    def hang() -> Any:
+        asked.set()
+        assert answer.wait(60)
+        return "", 503
+
+    service.broken, clock.now = hang, 10.0
+    for _ in range(3):
+        assert catalog.models() is known
+    assert asked.is_set()
+    assert service.asked("/models") == 2
+    answer.set()
+    clock.now = 80.0  # what was known is too old by now, and is not told any more
+    with pytest.raises(Unavailable):
+        catalog.models()
+
+
 def test_a_failure_is_never_kept(upload: Any, make_picture: MakePicture, service: Any, settings: Settings) -> None:
     ask(upload, make_picture("blue"))
     before = entries(settings.home / "web" / "cache")
@@ -88,7 +125,7 @@ def test_a_failure_is_never_kept(upload: Any, make_picture: MakePicture, service
         assert upload((b"no picture", "a.png"), json=True).status_code == 400
     assert service.asked("/classify") == 3
     assert entries(settings.home / "web" / "cache") == before
-    service.broken = lambda: Response(status=503)
+    service.refuse_pictures(503)
     assert upload((make_picture("red"), "a.png"), json=True).status_code == 503
     service.broken = None
     assert ask(upload, make_picture("red"))["from_cache"] is False

@@ -133,8 +133,9 @@ def loaded(driver: webdriver.Chrome) -> int:
 
 
 def test_a_classifier_is_made_whatever_is_stopped_or_killed_meanwhile(
-    stack: Stack, chromium: webdriver.Chrome, page: Any, inbox: tuple[Inbox, int], tmp_path: Path
+    stack: Stack, chromium: webdriver.Chrome, page: Any, inbox: tuple[Inbox, int], tmp_path: Path, console: Any
 ) -> None:
+    console.expect("net::ERR")  # it is away for a while
     chromium.get(stack.url)
     chromium.find_element(By.ID, "classes").send_keys("discs", Keys.ENTER, "bars,")
     assert [chip.text.split("\n")[0] for chip in chromium.find_elements(By.CSS_SELECTOR, "#chosen li")] == [*SHAPES]
@@ -171,4 +172,3 @@ def test_a_classifier_is_made_whatever_is_stopped_or_killed_meanwhile(
     assert chromium.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     page.until(lambda _: inbox[0].to == ["ann@example.org"], "the mail")
     assert len(list((tmp_path / "bentoml" / "models" / "shapes").glob("*/model.json"))) == 1
-    chromium.get_log("browser")  # it was away for a while, and the console says so

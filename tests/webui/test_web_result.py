@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, jsonify
+from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from PIL import Image
 
@@ -55,7 +55,7 @@ def test_what_the_kept_copy_would_be_taken_for_is_not_said_against_the_answer(
 
 
 def test_an_explanation_that_fails_is_not_kept(web: FlaskClient, service: Any, result: str) -> None:
-    service.broken = lambda: Response(status=503)
+    service.refuse_pictures(503)
     assert web.get(f"{result}/explanation").status_code == 503
     assert web.get(f"{result}/nearest").status_code == 503
     service.broken = None
