@@ -19,6 +19,7 @@ from tellapart.wire import ServiceError
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
+LAST_SECONDS = 0.5
 
 _access = logging.getLogger("bentoml.tellapart")  # as in `guard`
 
@@ -34,11 +35,15 @@ class BoundedConnection(HttpToolsProtocol):
     The head of a request, and what frames its body (chunk sizes, trailers), may have `MAX_HEAD_BYTES`
     more than the body has; the block a request begins in is not counted. A head takes at most
     `HEAD_SECONDS`, and a connection that sends nothing is kept as long as an idle one.
+
+    When the server stops, what is being sent is still answered, and the answer says that it was the last:
+    an idle connection has `LAST_SECONDS` for what is on its way.
     """
 
     _deadline: asyncio.TimerHandle | None = None
     _overhead = 0
     _begun = False
+    _stopping = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -65,13 +70,30 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._end_time_limit()
         super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._overhead -= 2 * len(body)
         super().on_body(body)
 
+    def shutdown(self) -> None:
+        self._stopping = True
+        if self._idle:
+            self.loop.call_later(LAST_SECONDS, self._close_idle)
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         self._refuse(ServiceError("bad_request", "this is no HTTP request"))
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_idle(self) -> None:
+        if self._idle:
+            self.transport.close()
 
     def _too_slow(self) -> None:
         self._refuse(ServiceError("too_slow", f"the headers took more than {HEAD_SECONDS:.0f} s"))

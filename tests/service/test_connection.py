@@ -45,11 +45,12 @@ def talk(what: Talk) -> None:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
+async def served(state: ServerState | None = None) -> AsyncIterator[int]:
     kind: Any = connection.BoundedConnection
+    state = state or ServerState()
     config = uvicorn.Config(length_of_body, http=kind, lifespan="off", log_config=None, access_log=False)
     listening = await asyncio.get_running_loop().create_server(
-        lambda: kind(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+        lambda: kind(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     async with listening:
         yield listening.sockets[0].getsockname()[1]
@@ -160,3 +161,50 @@ def test_a_body_is_counted_up_to_its_limit() -> None:
     with pytest.raises(ServiceError) as refused:
         read([b"a" * 50, b"a" * 51])
     assert refused.value.code == "too_large"
+
+
+@pytest.fixture
+def state() -> ServerState:
+    return ServerState()
+
+
+def stop(state: ServerState) -> None:
+    """As a server does that was told to."""
+    for one in list(state.connections):
+        one.shutdown()
+
+
+@pytest.mark.parametrize("sent", [0, 10, 38, 40])  # nothing, some of the head, the head, some of the body
+def test_what_is_being_sent_when_the_server_stops_is_answered_as_the_last(state: ServerState, sent: int) -> None:
+    whole = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345"
+
+    async def body() -> None:
+        async with served(state) as port, asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(whole)
+            assert await answer(reader) == (200, b"5")
+            writer.write(whole[:sent])
+            for _ in range(20):  # turns of the loop, in which the server reads it
+                await asyncio.sleep(0)
+            stop(state)
+            writer.write(whole[sent:])
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"connection: close" in head
+            assert await answer(reader, head) == (200, b"5")
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(body())
+
+
+def test_a_connection_that_sends_nothing_when_the_server_stops_is_closed(state: ServerState) -> None:
+    async def body() -> None:
+        async with served(state) as port, asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while not state.connections:
+                await asyncio.sleep(0)
+            stop(state)
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(body())
