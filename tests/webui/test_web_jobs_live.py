@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -151,3 +152,18 @@ def test_chips_come_and_go_by_the_keyboard(browser: webdriver.Chrome, page: Any,
     assert page.fits()
     page.press("Start right away")
     page.shown("h1", "dog-bird")
+
+
+def test_what_is_typed_last_goes_along_with_the_button_that_is_pressed_at_once(
+    browser: webdriver.Chrome, page: Any, url: str
+) -> None:
+    browser.get(url)
+    browser.find_element(By.ID, "classes").send_keys("cat, dog")
+    source, button = (browser.find_element(By.CSS_SELECTOR, f) for f in ("#source-wikimedia", "button[value=start]"))
+    ActionChains(browser).click(source).perform()  # the chips come now, and it stays pressed
+    assert source.is_selected()
+    browser.find_element(By.ID, "classes").send_keys("bird")
+    ActionChains(browser).click_and_hold(button).perform()
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#chosen li")) == 2  # nothing moves under the pointer
+    ActionChains(browser).release().perform()
+    page.shown("h1", "cat-dog-bird")

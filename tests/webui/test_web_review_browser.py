@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
@@ -39,8 +40,12 @@ def dataset(settings: Settings, isolated_home: Any, make_photo: Callable[..., by
 
 
 @pytest.fixture
-def url(serve: Callable[[Any], str], service: Any, settings: Settings, dataset: Dataset) -> str:
-    app = create_app(Settings(home=settings.home, service_url=serve(service.app())))
+def app(serve: Callable[[Any], str], service: Any, settings: Settings, dataset: Dataset) -> Flask:
+    return create_app(Settings(home=settings.home, service_url=serve(service.app())))
+
+
+@pytest.fixture
+def url(serve: Callable[[Any], str], app: Flask) -> str:
     return serve(app) + "/datasets/pets"
 
 
@@ -63,6 +68,20 @@ def test_only_a_window_of_thousands_is_in_the_page(url: str, browser: webdriver.
     assert "/dog/" in last.get_attribute("src")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) < 120
     assert page.fits()
+
+
+@pytest.mark.parametrize("browser", ["phone"], indirect=True)
+def test_pictures_that_cannot_be_loaded_are_asked_for_again(
+    url: str, app: Flask, browser: webdriver.Chrome, page: Any, console: Any
+) -> None:
+    console.expect("409")
+    refusals = [(({"error": {"code": "unreadable", "message": "damaged"}}), 409)]
+    answer = app.view_functions["review.pictures"]
+    app.view_functions["review.pictures"] = lambda **names: refusals.pop() if refusals else answer(**names)
+    browser.get(url)
+    says(page, "The pictures cannot be loaded now; this is tried again.")
+    filled(page, 0)
+    says(page, f"{PICTURES + 1} pictures")
 
 
 def test_a_range_is_chosen_with_the_keyboard_and_removed_and_put_back(

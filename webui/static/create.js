@@ -8,11 +8,18 @@ function start(form) {
   const input = document.getElementById("classes");
   const list = document.getElementById("chosen");
   const chosen = [];
+  let pressing = false;
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   add(input.value);
 
   input.addEventListener("input", () => { if (/[,\n]/.test(input.value)) add(input.value); });
-  input.addEventListener("blur", () => add(input.value));
+  input.addEventListener("blur", () => { if (!pressing) add(input.value); });
+  // chips that came between press and release would move what was pressed from under the pointer
+  document.addEventListener("mousedown", () => { pressing = true; }, true);
+  document.addEventListener("mouseup", () => {
+    pressing = false;
+    if (document.activeElement !== input) setTimeout(() => add(input.value));
+  }, true);
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Enter" && input.value.trim()) { event.preventDefault(); add(input.value); }

@@ -4,6 +4,7 @@
 
 const CHUNK = 200;
 const GAP = 12;
+const RETRY_SECONDS = 3;
 const LEAST_WIDTH = 132;
 const WORDS = { remove: () => "will be removed", keep: () => "will be kept", move: (to) => `will move to ${to}` };
 const form = document.getElementById("review");
@@ -17,7 +18,7 @@ function start(form) {
   const items = new Array(total);
   const chunks = new Map();
   const chosen = new Set();
-  let focus = 0, anchor = 0, columns = 1, rowHeight = 1, first = -1, last = -1;
+  let focus = 0, anchor = 0, columns = 1, rowHeight = 1, first = -1, last = -1, troubled = false;
 
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
@@ -75,12 +76,19 @@ function start(form) {
     url.searchParams.set("offset", chunk * CHUNK);
     url.searchParams.set("limit", CHUNK);
     try {
-      const answer = await (await fetch(url, { headers: { Accept: "application/json" } })).json();
+      const response = await fetch(url, { headers: { Accept: "application/json" } });
+      if (response.status === 401) return location.reload(); // to log in, and back
+      const answer = await response.json();
+      if (!response.ok) throw new Error(answer.error.message);
       answer.items.forEach((item, i) => { items[chunk * CHUNK + i] = item; refresh(chunk * CHUNK + i); });
+      if (troubled) tellChosen();
+      troubled = false;
     } catch {
-      chunks.delete(chunk);
-      tell("The pictures cannot be loaded; scroll to try again.");
+      troubled = true;
+      tell("The pictures cannot be loaded now; this is tried again.");
+      setTimeout(() => chunks.set(chunk, fetchChunk(chunk)), RETRY_SECONDS * 1000);
     }
+    return undefined;
   }
 
   function newTile(index) {
