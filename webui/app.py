@@ -1,16 +1,15 @@
 """Making the Flask app."""
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, url_for
+from flask import Flask
 from flask_caching import Cache
 
 from tellapart.settings import Settings, load_settings
 from webui import (
     additions,
+    assets,
     audit,
     batch_pages,
     classifiers,
@@ -71,7 +70,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     security.secure(app, settings, login.gate)
     errors.register(app)
     formats.register(app)
-    app.jinja_env.globals["asset"] = _asset
+    assets.register(app)
     for module in (
         pages,
         lists,
@@ -115,13 +114,3 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         staging=Staging(database, folder / "locks"),
         users=Users(database),
     )
-
-
-def _asset(name: str) -> str:
-    """URL of a static file that changes with its content, so that no browser shows an old one."""
-    return url_for("static", filename=name, v=_digest(name))
-
-
-@cache
-def _digest(name: str) -> str:
-    return hashlib.sha256((Path(__file__).parent / "static" / name).read_bytes()).hexdigest()[:10]

@@ -123,7 +123,10 @@ def _add_headers(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
+    camera = "(self)" if request.blueprint == "uploads" else "()"
+    response.headers["Permissions-Policy"] = f"camera={camera}, microphone=(), geolocation=()"
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint != "static":  # others that may be kept say so themselves
         response.headers.setdefault("Cache-Control", "no-store")
     return response

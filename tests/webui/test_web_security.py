@@ -1,5 +1,6 @@
 """Forged requests, headers, cookies, and the key that signs them; starting under gunicorn."""
 
+import gzip
 import io
 import os
 import re
@@ -77,11 +78,33 @@ def test_cookies_are_out_of_reach(guarded: FlaskClient) -> None:
     assert "Secure" in guarded.get("/classify", base_url="https://localhost").headers["Set-Cookie"]
 
 
-def test_static_files_may_be_kept(guarded: FlaskClient) -> None:
+def test_a_style_is_kept_for_good_and_comes_packed_to_who_can_unpack_it(guarded: FlaskClient) -> None:
     style = re.search(r'href="(/static/app\.css\?v=[0-9a-f]{10})"', guarded.get("/").text)
     assert style
-    with guarded.get(style[1]) as answer:
-        assert "max-age=3600" in answer.headers["Cache-Control"]
+    packed = guarded.get(style[1], headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    with guarded.get(style[1]) as plain:
+        assert gzip.decompress(packed.data) == plain.data
+        for answer in (plain, packed):
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert answer.headers["Vary"] == "Accept-Encoding"
+    with guarded.get("/static/app.css?v=0123456789") as other:  # as an older version of the page asked for it
+        assert other.headers["Cache-Control"] == "public, max-age=3600"
+    seen = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+    with guarded.get(style[1], headers=seen) as again:
+        assert again.status_code == 304
+
+
+def test_only_who_came_over_https_is_told_to_stay_there(guarded: FlaskClient) -> None:
+    assert "Strict-Transport-Security" not in guarded.get("/classify").headers
+    secure = guarded.get("/classify", base_url="https://localhost")
+    assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_the_camera_is_for_the_page_that_uses_it(guarded: FlaskClient) -> None:
+    policies = {path: guarded.get(path).headers["Permissions-Policy"] for path in ("/", "/classify")}
+    assert "camera=()" in policies["/"]
+    assert "camera=(self)" in policies["/classify"]
 
 
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
