@@ -34,7 +34,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         max_batch_size: items in one batch at most.
         max_queue: items that may wait; more are refused.
         timeout_s: seconds an item may take from submission to answer.
-        concurrency: batches computed at the same time.
+        concurrency: batches computed at the same time; at 0, what comes waits.
     """
 
     def __init__(
@@ -47,10 +47,15 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         concurrency: int = 1,
     ) -> None:
         self._run = run
-        self.max_batch_size, self.concurrency = max_batch_size, concurrency  # may be changed at any time
+        self._max_batch_size, self._concurrency = max_batch_size, concurrency
         self._max_queue, self._timeout_s = max_queue, timeout_s
         self._queue: deque[_Waiting[Key, Item, Answer]] = deque()
         self._batches: set[asyncio.Task[None]] = set()
+
+    def work_with(self, *, max_batch_size: int, concurrency: int) -> None:
+        """Change how large batches are and how many are computed at the same time, from now on."""
+        self._max_batch_size, self._concurrency = max_batch_size, concurrency
+        self._start_batches()
 
     async def submit(self, key: Key, item: Item) -> Answer:
         """The answer for one item.
@@ -72,7 +77,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
             raise ServiceError("overloaded", "the answer took too long. Try again in a moment") from None
 
     def _start_batches(self) -> None:
-        while len(self._batches) < self.concurrency and (batch := self._next_batch()):
+        while len(self._batches) < self._concurrency and (batch := self._next_batch()):
             task = asyncio.create_task(self._compute(batch))
             self._batches.add(task)
             task.add_done_callback(self._finished)
@@ -88,7 +93,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         for waiting in self._queue:
             if waiting.answer.done():
                 continue
-            fits = len(batch) < self.max_batch_size and (not batch or waiting.key == batch[0].key)
+            fits = len(batch) < self._max_batch_size and (not batch or waiting.key == batch[0].key)
             (batch if fits else rest).append(waiting)
         self._queue = rest
         return batch

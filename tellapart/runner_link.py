@@ -88,6 +88,7 @@ class RunnerLink:
         number: which Runner, and which GPU where there is one.
         lanes: how many questions of each kind may be under way at once.
         prepare: called with the link whenever a Runner is up, before it counts as ready.
+        changed: called whenever one has become ready, or is so no more.
     """
 
     def __init__(
@@ -95,8 +96,9 @@ class RunnerLink:
         number: int,
         lanes: dict[str, int],
         prepare: Callable[["RunnerLink"], Awaitable[None]],
+        changed: Callable[[], None],
     ) -> None:
-        self._number, self._lanes, self._prepare = number, lanes, prepare
+        self._number, self._lanes, self._prepare, self._changed = number, lanes, prepare, changed
         self._connections: dict[str, list[_Connection]] = {}
         self._watch: _Connection | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -134,6 +136,7 @@ class RunnerLink:
         try:
             answer, body = await connection.ask(pack(head, *parts), limit)
         except (Closed, OSError):
+            self._lose(connection)
             raise starting() from None
         finally:
             self.under_way -= 1
@@ -148,7 +151,8 @@ class RunnerLink:
             try:
                 await self._connect()
                 await self._prepare(self)
-                self.ready, pause = True, 0.0
+                pause = 0.0
+                self._set_ready(True)
                 if self._watch:
                     await self._watch.reader.read(1)  # nothing is ever sent: this ends when the Runner does
                 _log.warning("the Runner ended; another is started")
@@ -156,9 +160,20 @@ class RunnerLink:
                 pause = min(2 * pause + 0.25, _LONGEST_PAUSE_S)
                 _log.warning("the Runner is not usable: %s", error)
             finally:
-                self.ready = False
+                self._set_ready(False)
                 self._close()
             await asyncio.sleep(pause)
+
+    def _set_ready(self, ready: bool) -> None:
+        if self.ready != ready:
+            self.ready = ready
+            self._changed()
+
+    def _lose(self, connection: _Connection) -> None:
+        """Give a Runner up as soon as one connection says that it ended, so that nothing more is sent to it."""
+        if self._watch and any(connection in lane for lane in self._connections.values()):
+            self._set_ready(False)
+            self._watch.writer.close()  # where it lives after all, it is connected to again
 
     async def _connect(self) -> None:
         path = _socket_path(self._number)

@@ -48,13 +48,15 @@ class Runners:
         gpus = len(visible_gpus())
         streams = 2 if gpus else cpus()
         lanes = {"answer": streams, "load": 1, "aside": 1}
-        self._links = [RunnerLink(i, lanes, self._prepare) for i in range(gpus or 1)]
+        self._links = [RunnerLink(i, lanes, self._prepare, self._share_out) for i in range(gpus or 1)]
         self._loaded: dict[RunnerLink, set[str]] = {link: set() for link in self._links}
         self._tuned: dict[RunnerLink, bool] = dict.fromkeys(self._links, False)
+        self._batch, self._streams = 1, 1  # as tuned
         self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
             self._compute,
             max_queue=max_queue,
             timeout_s=timeout_s,
+            concurrency=0,
         )
 
     @property
@@ -154,8 +156,13 @@ class Runners:
     async def _tune(self, link: RunnerLink, folder: str) -> None:
         tuning, _ = await link.ask("load", {"do": "prepare", "folder": folder})
         self._tuned[link] = tuning["tuned"]
-        self._batcher.max_batch_size = tuning["batch"]
-        self._batcher.concurrency = tuning["streams"] * len(self._links)
+        self._batch, self._streams = tuning["batch"], tuning["streams"]
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Compute as many batches as there are Runners for; where there is none, what waits is kept for the next."""
+        ready = sum(link.ready for link in self._links)
+        self._batcher.work_with(max_batch_size=self._batch, concurrency=self._streams * ready)
 
     def _free(self) -> RunnerLink:
         return min(self._links, key=lambda link: (not link.ready, link.under_way))

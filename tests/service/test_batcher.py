@@ -61,6 +61,20 @@ def test_what_waits_together_shares_a_batch_and_everyone_gets_their_own_answer()
     asyncio.run(body())
 
 
+def test_what_comes_while_nothing_may_be_computed_waits_in_order() -> None:
+    async def body() -> None:
+        run = Doubler()
+        made = batcher(run, concurrency=0)
+        waiting = [asyncio.create_task(made.submit("a", i)) for i in range(3)]
+        await asyncio.sleep(0.01)
+        assert run.batches == []
+        made.work_with(max_batch_size=2, concurrency=1)
+        assert await asyncio.gather(*waiting) == [0, 2, 4]
+        assert run.batches == [("a", [0, 1]), ("a", [2])]
+
+    asyncio.run(body())
+
+
 def test_batches_hold_one_key_and_at_most_the_given_number() -> None:
     async def body() -> None:
         run = Doubler(closed=True)

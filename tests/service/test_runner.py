@@ -161,10 +161,17 @@ async def linked() -> RunnerLink:
     async def prepare(_: RunnerLink) -> None:
         ready.set()
 
-    link = RunnerLink(0, LANES, prepare)
+    link = RunnerLink(0, LANES, prepare, lambda: None)
     link.start()
     await asyncio.wait_for(ready.wait(), 30)
     return link
+
+
+async def connected_again(link: RunnerLink) -> None:
+    """What was lost is found, as the tests' Runner is not really killed."""
+    async with asyncio.timeout(60):
+        while not link.ready:
+            await asyncio.sleep(0.01)
 
 
 def test_who_gives_up_before_it_is_their_turn_is_not_asked_for(
@@ -229,6 +236,7 @@ def test_a_runner_that_hangs_is_ended(
         with pytest.raises(ServiceError, match="starting again"):
             await asyncio.wait_for(link.ask(lane, {"do": "load", "folder": "slow"}), 60)
         engine.gate.set()
+        await connected_again(link)
         await link.stop()
 
     asyncio.run(body())
@@ -252,6 +260,7 @@ def test_a_runner_that_hangs_is_ended_where_who_asked_has_given_up(
             while not ended:
                 await asyncio.sleep(0.01)
         engine.gate.set()
+        await connected_again(link)
         await link.stop()
         await asyncio.sleep(0)
         gc.collect()  # an exception that nobody read is said when its task is collected
@@ -283,7 +292,7 @@ def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
 
     async def body() -> None:
         server = await asyncio.start_unix_server(die, tmp_path / "0.sock")
-        link = RunnerLink(0, LANES, prepare)
+        link = RunnerLink(0, LANES, prepare, lambda: None)
         link.start()
         await asyncio.wait_for(enough.wait(), 25)
         await link.stop()
