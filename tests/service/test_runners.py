@@ -103,14 +103,19 @@ class DyingRunner:
                 head, _ = await receive(reader)
                 if head["do"] == "answer" and self._killed():
                     break
-                if head["do"] != WATCH:
+                if head["do"] == WATCH:
+                    self._talks = {asyncio.current_task(): writer} | self._talks
+                else:
                     writer.writelines(self._reply(head["do"]))
         writer.close()
 
     def _killed(self) -> bool:
         self.asked += 1
-        for writer in self._talks.values() if self.asked == 1 else ():
-            writer.close()
+        if self.asked == 1:
+            watch, *others = self._talks.values()
+            for writer in others:
+                writer.close()
+            asyncio.get_running_loop().call_later(0.05, watch.close)  # a process that ends closes one after the other
         return self.asked == 1
 
     def _reply(self, do: str) -> Any:
