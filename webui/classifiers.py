@@ -25,7 +25,7 @@ from tellapart.store import StoredModel
 from webui import versions
 from webui.catalog import Classifier
 from webui.errors import wants_json
-from webui.exports import KINDS
+from webui.exports import KINDS, AnotherIsMade
 from webui.learned import dataset_of, learned_thumbnail
 from webui.model_card import make_card, markdown
 from webui.parts import parts
@@ -96,11 +96,19 @@ def model_zip(name: str) -> Response:
 
 @blueprint.post("/<name>/export")
 def export(name: str) -> Response:
-    """A version as files for other programs, checked to answer the same; as JSON only that they are made."""
+    """A version as files for other programs, checked to answer the same.
+
+    As JSON only that they are made, or with 202 after how many seconds to ask again, as another export comes first.
+    """
     model, kind = _stored(name), request.form.get("kind", "")
     if kind not in KINDS:
         abort(404)
-    folder = parts().exports.folder(model.tag, kind)
+    try:
+        folder = parts().exports.folder(model.tag, kind)
+    except AnotherIsMade as first:
+        if not wants_json():
+            raise
+        return make_response({"again": first.retry_after}, 202)
     if wants_json():
         return jsonify({"made": f"{_file_name(model)}-{kind}.zip"})
     return zip_response(partial(_write_folder, folder), f"{_file_name(model)}-{kind}.zip")

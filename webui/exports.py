@@ -19,6 +19,10 @@ UNFINISHED = ".part"  # what the folder of an export ends in until it is whole
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+class AnotherIsMade(Unavailable):
+    """Another export is being made; this one can be asked for again."""
+
+
 class Exports:
     """Exports that were made, kept with the derived data. One is made at a time."""
 
@@ -30,7 +34,8 @@ class Exports:
         """The folder with the files of an export, made now where it is not there.
 
         Raises:
-            Unavailable: it takes too long, or another one is being made.
+            AnotherIsMade: and it took longer than `WAIT`.
+            Unavailable: it takes too long.
             TellapartError: it failed; it says why.
         """
         made = self._place(tag, kind)
@@ -41,7 +46,7 @@ class Exports:
             with FileLock(self._folder / "lock", timeout=WAIT):  # no longer: it would hold the page's threads
                 return made if made.is_dir() else self._make(tag, kind, made)
         except Timeout:
-            raise Unavailable("another export is still being made", retry_after=30) from None
+            raise AnotherIsMade("another export is still being made", retry_after=5) from None
 
     def forget(self, tag: str) -> None:
         """Delete the exports of a version."""

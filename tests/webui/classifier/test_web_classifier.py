@@ -4,7 +4,6 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +12,17 @@ from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.common.by import By
 
 from tellapart import store
 from tellapart.catalogue import Catalogue
 from tellapart.dataset import Dataset
-from tellapart.manifest import Attempt
-from tellapart.names import parse_class_names
-from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.wire import NeighbourPicture
-from webui.app import create_app
 from webui.model_card import plain
 from webui.streams import streamed
 
 MakePicture = Callable[..., bytes]
 NAMES = ("red", "green (dark)", "O'Hare & blue")
-METRICS = {
-    "accuracy": 0.93,
-    "accuracy_low": 0.88,
-    "accuracy_high": 0.96,
-    "n": 150,
-    "ece": 0.042,
-    "protocol": "cross-validation",
-    "per_class": {"red": {"recall": 0.875}},
-}
-
-
-@pytest.fixture
-def save(isolated_home: Path, tiny_bundle: Callable[..., Any], service: Any) -> Callable[[], str]:
-    """Put a version into the store, and give its tag; the stand-in lists what the store has."""
-    catalogue = Catalogue(lambda: 0.0)
-
-    def follow() -> None:
-        catalogue._seen = None
-        service.models = catalogue.list().models
-
-    def make() -> str:
-        with store.new_model("colours") as (folder, version):
-            facts = {"name": "colours", "pictures": 3, "counts": {"red": 2}}
-            tiny_bundle(folder, NAMES, file=b"weights", metrics=METRICS, dataset=facts, training={"mode": "head"})
-            (folder / "report").mkdir()
-            (folder / "report" / "index.html").write_text("<p>A report")
-        return store.promote(f"colours:{version}").tag
-
-    service.broken = follow
-    return make
-
-
-@pytest.fixture
-def dataset(settings: Settings, make_picture: MakePicture) -> Dataset:
-    """What the versions were trained on."""
-    made = Dataset.create(settings.datasets / "colours", "colours", parse_class_names(NAMES), ["openverse"])
-    data = make_picture("red")
-    picture = inspect(data)
-    made.store("red", picture, data)
-    attempt = Attempt("https://x.example/1", "red", Status.KEPT, Reason.OK, source="openverse").with_picture(picture)
-    credit = {
-        "license": "CC BY <4.0>",
-        "author": "=Ann",
-        "page_url": "https://x.example/p",
-        "attribution": "Red by Ann",
-    }
-    made.manifest.add([replace(attempt, **credit)])
-    return made
 
 
 def test_versions_stand_side_by_side(web: FlaskClient, save: Callable[[], str]) -> None:
@@ -110,29 +55,6 @@ def test_promoting_asks_first_and_is_seen_by_a_running_service_at_once(
     assert answer.location == "/classifiers/colours"
     assert running.find("colours").tag == old
     assert f"{old} answers now." in web.get(answer.location).text
-
-
-@pytest.mark.browser
-def test_a_person_lets_another_version_answer(
-    browser: webdriver.Chrome,
-    page: Any,
-    serve: Callable[[Any], str],
-    save: Callable[[], str],
-    service: Any,
-    settings: Settings,
-) -> None:
-    old, new = save(), save()
-    url = serve(create_app(replace(settings, service_url=serve(service.app()))))
-    browser.get(f"{url}/classifiers/colours")
-    browser.find_element(By.PARTIAL_LINK_TEXT, "Let it answer").click()
-    browser.find_element(By.CSS_SELECTOR, "main .btn-primary").click()
-    assert f"{old} answers now." in browser.find_element(By.CSS_SELECTOR, "[role=status]").text
-    assert store.resolve("colours").tag == old
-    browser.find_element(By.LINK_TEXT, "Roll back").click()
-    browser.find_element(By.CSS_SELECTOR, "main .btn-primary").click()
-    page.until(lambda _: store.resolve("colours").tag == new)
-    assert f"{new} answers again." in page.shown("[role=status]").text
-    assert browser.execute_script("return document.documentElement.scrollWidth <= screen.width")
 
 
 def test_rolling_back_lets_the_one_before_answer_again(web: FlaskClient, save: Callable[[], str]) -> None:
@@ -266,20 +188,6 @@ def test_nearest_pictures_are_shown_with_whom_to_name(
         assert web.get(f"/classifiers/colours/{path}").status_code == 404
 
 
-@pytest.fixture
-def exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a command line of one's own in the place of the one that exports."""
-    (tmp_path / "program").mkdir()
-    monkeypatch.setattr("webui.exports._ROOT", tmp_path / "program")
-
-    def write(code: str) -> None:
-        (tmp_path / "program" / "cli.py").write_text(
-            f"import sys, pathlib, time\nout = pathlib.Path(sys.argv[-1])\n{code}"
-        )
-
-    return write
-
-
 def test_an_export_is_made_once_and_sent(
     web: FlaskClient, save: Callable[[], str], exporter: Callable[[str], None]
 ) -> None:
@@ -321,8 +229,10 @@ def test_an_export_does_not_wait_long_for_another(
     folder.mkdir(parents=True)
     with FileLock(folder / "lock"):
         answer = web.post("/classifiers/colours/export", data={"kind": "pt"})
+        asked = web.post("/classifiers/colours/export", data={"kind": "pt"}, headers={"Accept": "application/json"})
     assert answer.status_code == 503
     assert "nother export is still being made" in answer.text
+    assert (asked.status_code, asked.json) == (202, {"again": 5})  # for the script, which waits for its turn
 
 
 def test_a_classifier_of_another_machine_offers_what_the_service_has(web: FlaskClient, isolated_home: Path) -> None:
