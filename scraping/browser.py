@@ -9,7 +9,7 @@
 
 Nothing here holds on to an element of the page: each step is one script that looks for what it needs, so
 that a page that rebuilds itself meanwhile is read as it is. Chromium says what it is, headless and driven.
-It stores no file that a page hands it, and like the fetcher takes no proxy from the environment.
+It stores no file that a page hands it, and gets out by a proxy of its own (scraping/proxy.py) alone.
 
 Chromium and its driver end with the block, whatever ends it, and also when this process is killed: the
 driver gets the signal of its parent's death, and Chromium ends with the pipe to its driver.
@@ -38,8 +38,10 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.options import BaseOptions
 from selenium.webdriver.support.wait import WebDriverWait
 
+from scraping.proxy import Proxy
 from scraping.selectors import Page
 from scraping.source import LayoutChanged, Unavailable
+from tellapart.addresses import Network
 from tellapart.settings import Settings
 
 Tile = dict[str, str]
@@ -52,7 +54,7 @@ _FLAGS = (
     "--disable-sync",
     "--disable-quic",
     "--disable-dev-shm-usage",
-    "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
     "--window-size=1280,2000",
     "--blink-settings=imagesEnabled=false",
@@ -64,7 +66,10 @@ _SCRIPT = 5.0
 _POLL = 0.03
 _PROFILE = "tellapart-chromium-"
 _PR_SET_PDEATHSIG = 1
-_NO_DOWNLOADS = 3
+_PREFERENCES = {
+    "download_restrictions": 3,  # none
+    "webrtc.ip_handling_policy": "disable_non_proxied_udp",
+}
 
 _TOOLS = """
 const visible = selector => selector
@@ -215,13 +220,14 @@ class Browser:
 
 @contextmanager
 def open_browser(
-    settings: Settings, flags: Sequence[str] = (), patience: float = _PATIENCE
+    settings: Settings, local: bool = False, network: Network | None = None, patience: float = _PATIENCE
 ) -> Generator[Browser, None, None]:
-    """A headless Chromium with a fresh profile.
+    """A headless Chromium with a fresh profile, which connects to public addresses only.
 
     Args:
         settings: where it is.
-        flags: more switches for its command line.
+        local: whether it may connect to this machine too.
+        network: how it looks names up, and what it may connect to.
         patience: seconds to wait at most for what a page is to show.
 
     Raises:
@@ -231,8 +237,11 @@ def open_browser(
     _require(settings.chromedriver, "browser driver")
     _try_out(settings.chromium)
     _sweep_profiles()
-    with tempfile.TemporaryDirectory(prefix=f"{_PROFILE}{os.getpid()}-", ignore_cleanup_errors=True) as profile:
-        driver = _start(settings, [*_flags(profile), *flags])
+    with (
+        Proxy(network or Network(), local) as proxy,
+        tempfile.TemporaryDirectory(prefix=f"{_PROFILE}{os.getpid()}-", ignore_cleanup_errors=True) as profile,
+    ):
+        driver = _start(settings, _flags(profile, proxy))
         try:
             yield Browser(driver, patience)
         finally:
@@ -245,7 +254,7 @@ def _start(settings: Settings, flags: Sequence[str]) -> webdriver.Chrome:
     options.binary_location = str(settings.chromium)
     options.page_load_strategy = "eager"
     options.unhandled_prompt_behavior = "dismiss"
-    options.add_experimental_option("prefs", {"download_restrictions": _NO_DOWNLOADS})
+    options.add_experimental_option("prefs", _PREFERENCES)
     BaseOptions.ignore_local_proxy_environment_variables(options)  # that of Options itself warns of its age
     options.timeouts = {"pageLoad": int(_PAGE_LOAD * 1000), "script": int(_SCRIPT * 1000)}
     for flag in flags:
@@ -267,9 +276,10 @@ def _script_form(page: Page) -> dict[str, object]:
     return {"tiles": page.tiles, "fields": dict(page.fields), "end": page.end}
 
 
-def _flags(profile: str) -> Sequence[str]:
+def _flags(profile: str, proxy: Proxy) -> Sequence[str]:
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
-    return (*_FLAGS, f"--user-data-dir={profile}", *sandbox)
+    way_out = (f"--proxy-server=socks5://127.0.0.1:{proxy.port}", "--proxy-bypass-list=<-loopback>")
+    return (*_FLAGS, *way_out, f"--user-data-dir={profile}", *sandbox)
 
 
 def _require(path: Path, what: str) -> None:

@@ -1,16 +1,13 @@
 """Which pages the browser may open: public ones, or local ones of a local source, that robots.txt allows."""
 
 import asyncio
-import socket
-from contextlib import suppress
-from ipaddress import ip_address
 from types import TracebackType
 from urllib.parse import urlsplit
 
 from scraping.failures import FetchFailed, told_by_aiohttp
 from scraping.fetch import Fetcher, parse_address
 from scraping.source import Blocked, LedAstray, Unavailable
-from tellapart.addresses import Address, Network
+from tellapart.addresses import Network, look_up
 from tellapart.pictures import Reason
 from tellapart.settings import Settings
 
@@ -50,22 +47,10 @@ class PageRules:
     async def _check(self, address: str) -> None:
         host = parse_address(address).host or ""
         with told_by_aiohttp():
-            admitted = all(self._network.admits(a, self._local) for a in await _look_up(self._network, host))
+            admitted = all(self._network.admits(a, self._local) for a in await look_up(self._network, host))
         if not admitted:
             raise FetchFailed(Reason.REFUSED_ADDRESS, f"{host} is not at a public address")
         await self._fetcher.check_robots(address, self._local)
-
-
-async def _look_up(network: Network, host: str) -> list[Address]:
-    """All the addresses that a host's name stands for now; the browser takes whichever it likes."""
-    with suppress(ValueError):
-        return [ip_address(host)]
-    resolver = network.resolver()
-    try:
-        found = await resolver.resolve(host, 0, socket.AF_UNSPEC)
-    finally:
-        await resolver.close()
-    return [ip_address(answer["host"].partition("%")[0]) for answer in found]
 
 
 def _told(failure: FetchFailed, address: str) -> Unavailable:

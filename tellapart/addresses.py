@@ -6,6 +6,7 @@ to something else a moment later nor a redirect gets around it.
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -62,6 +63,22 @@ class Network:
 
     resolver: Callable[[], AbstractResolver] = DefaultResolver
     admits: Callable[[Address, bool], bool] = may_connect
+
+
+async def look_up(network: Network, host: str) -> list[Address]:
+    """All the addresses that a host's name stands for now.
+
+    Raises:
+        OSError: there is none.
+    """
+    with suppress(ValueError):
+        return [ip_address(host)]
+    resolver = network.resolver()
+    try:
+        found = await resolver.resolve(host, 0, socket.AF_UNSPEC)
+    finally:
+        await resolver.close()
+    return [ip_address(answer["host"].partition("%")[0]) for answer in found]
 
 
 def socket_factory(network: Network, local: bool) -> Callable[[AddrInfoType], socket.socket]:

@@ -53,7 +53,11 @@ class _Way:
     def go(self, address: str) -> None:
         """Open a page that may be opened."""
         self._check(address)
-        self._browser.visit(address)
+        try:
+            self._browser.visit(address)
+        except Unavailable:
+            self.look_back()
+            raise
 
     def look_back(self) -> None:
         """See that the browser may be where it is: the site may have sent it on, or a script led it away."""

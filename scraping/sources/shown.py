@@ -14,7 +14,7 @@ from scraping.sources.showing import show
 from tellapart.names import ClassName
 from tellapart.settings import Settings
 
-Browsing = Callable[[Settings], AbstractContextManager[Browser]]
+Browsing = Callable[[Settings, bool], AbstractContextManager[Browser]]
 Rules = Callable[[Settings, bool], PageRules]
 ReadTile = Callable[[Tile, str], Candidate | None]
 ROUNDS_WITHOUT_WANTED = 50  # of new addresses that all show other classes
@@ -99,7 +99,7 @@ class PageSource:
         if self._open is None:
             with ExitStack() as stack:
                 rules = stack.enter_context(self._rules(self._settings, self.local))
-                self._open = stack.enter_context(self._browsing(self._settings)), rules
+                self._open = stack.enter_context(self._browsing(self._settings, self.local)), rules
                 self._held = stack.pop_all()
         return self._open
 

@@ -194,7 +194,7 @@ def test_nothing_is_left_of_a_browser_whatever_ends_it(browser_settings, site, t
     site.serve("/", b"<p class='tile'>one</p>", mimetype="text/html")
 
     def use_it() -> None:
-        with open_browser(browser_settings) as browser:
+        with open_browser(browser_settings, local=True) as browser:
             browser.visit(site.url)
             tiles, _ = browser.read(Page(".tile", {"picture": ("", ""), "none": ("a", "href")}))
             assert tiles == [{"picture": "one", "none": "", "base": f"{site.url}/"}]
@@ -230,7 +230,7 @@ def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, tm
     while browser_processes():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    with open_browser(browser_settings):
+    with open_browser(browser_settings, local=True):
         profiles = [path.name for path in tmp_path.glob("tellapart-chromium-*")]
         assert [name.split("-")[2] for name in profiles] == [str(os.getpid())]
 
@@ -243,12 +243,12 @@ def test_a_page_that_changed_or_went_away_is_told_apart(browser_settings, site):
     def anything(address: str) -> None:
         """Every page may be opened."""
 
-    with open_browser(browser_settings, patience=0.2) as hasty:
+    with open_browser(browser_settings, local=True, patience=0.2) as hasty:
         with pytest.raises(LayoutChanged, match=r"shows nothing that matches '\.tile'"):
             list(show(hasty, page, site.url, "it", anything))
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
-        with pytest.raises(Unavailable, match="ERR_CONNECTION_REFUSED"):
+        with pytest.raises(Unavailable, match="ERR_SOCKS_CONNECTION"):
             list(show(hasty, page, f"http://127.0.0.1:{port}/", "it", anything))
         site.serve("/", b"<p class='tile'>one</p>", mimetype="text/html")
         assert list(show(hasty, page, site.url, "it", anything)) == [[{"picture": "one", "base": f"{site.url}/"}]]

@@ -13,7 +13,6 @@ from werkzeug.wrappers import Response
 from scraping.browser import open_browser
 from scraping.collect import collect
 from scraping.page_rules import PageRules
-from scraping.selectors import Page
 from scraping.source import Blocked, LayoutChanged, NoResults, Unavailable
 from scraping.sources.bing import bing
 from scraping.sources.duckduckgo import duckduckgo
@@ -36,7 +35,7 @@ def browser():
     settings = Settings(home=Path("/nonexistent"))
     if not (settings.chromium.exists() and settings.chromedriver.exists()):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    with open_browser(settings, patience=1) as browser:
+    with open_browser(settings, local=True, patience=1) as browser:
         yield browser
 
 
@@ -46,7 +45,7 @@ def pages(site, settings, browser):
 
     def make(engine):
         local = replace(settings, **{f"{name}_url": f"{site.url}/{name}" for name in ("bing", "duckduckgo", "google")})
-        return made.enter_context(closing(engine(local, lambda _: nullcontext(browser), rules_of_this_machine)))
+        return made.enter_context(closing(engine(local, lambda *_: nullcontext(browser), rules_of_this_machine)))
 
     with ExitStack() as made:
         yield make
@@ -62,7 +61,7 @@ def gallery(site, settings, browser, tmp_path):
         said |= recipe
         path = tmp_path / f"recipe{suffix}"
         path.write_text(json.dumps(said) if suffix == ".json" else toml(said))
-        return made.enter_context(closing(site_source(path, settings, browsing=lambda _: nullcontext(browser))))
+        return made.enter_context(closing(site_source(path, settings, browsing=lambda *_: nullcontext(browser))))
 
     with ExitStack() as made:
         yield make
@@ -394,20 +393,9 @@ def test_a_browser_stores_no_file_and_asks_no_proxy_of_the_environment(browser_s
 
     site.on("/file", hand_out)
     site.serve("/after", b"<p>after</p>", mimetype="text/html")
-    rules = "--host-resolver-rules=MAP gallery.example 127.0.0.1"
-    with open_browser(browser_settings, flags=[rules]) as browser:
+    with open_browser(browser_settings, local=True) as browser:
         browser.visit(site.url)
         assert handed.wait(20)
-        browser.visit(site.url.replace("127.0.0.1", "gallery.example") + "/after")
+        browser.visit(f"{site.url}/after")
         assert browser.shown([("it", "p")])
         assert not [path for path in (tmp_path / "Downloads").rglob("*") if path.is_file()]
-
-
-def test_a_browser_may_get_more_flags(browser_settings, site):
-    site.serve("/", b"<img class='card' src='p/0.jpg'>", mimetype="text/html")
-    port = site.url.rpartition(":")[2]
-    rules = "--host-resolver-rules=MAP gallery.example 127.0.0.1"
-    with open_browser(browser_settings, flags=[rules]) as browser:
-        browser.visit(f"http://gallery.example:{port}/")
-        tiles, _ = browser.read(Page(".card", {"picture": ("", "src")}))
-    assert tiles == [{"picture": "p/0.jpg", "base": f"http://gallery.example:{port}/"}]

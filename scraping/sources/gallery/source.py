@@ -65,7 +65,7 @@ class GallerySource:
             with ExitStack() as stack:
                 site = stack.enter_context(serve_gallery(self._settings.gallery_folder))
                 rules = stack.enter_context(PageRules(self._settings, local=True))
-                self._open = site, stack.enter_context(open_browser(self._settings)), rules
+                self._open = site, stack.enter_context(open_browser(self._settings, local=True)), rules
                 self._held = stack.pop_all()
         return self._open
 

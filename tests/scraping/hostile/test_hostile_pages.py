@@ -1,8 +1,10 @@
-"""Pages of the hostile site in a real Chromium that knows its host names: where they lead, and what is read there."""
+"""Pages of the hostile site in a real Chromium: where they lead, and what is read there."""
 
+import socket
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,9 @@ from scraping.sources.shown import PageSource, Site, web_address
 from tellapart.errors import SourceError
 from tellapart.names import parse_class_name
 from tellapart.settings import Settings
-from tests.scraping.hostile.site import INSIDE, NETWORK, PUBLIC, http, then
+from tests.scraping.hostile.site import NETWORK, TestNames, http, then
 
 CAT = parse_class_name("cat")
-NAMES = f"--host-resolver-rules=MAP inside.test {INSIDE}, MAP *.test {PUBLIC}"
 GALLERY = Page(
     "img", {"picture": ("", "src")}, next="a", end="#end", nothing="#nothing", consent="#no", blocked=ANY_BLOCK
 )
@@ -40,7 +41,7 @@ def browser():
     settings = Settings(home=Path("/nonexistent"))
     if not (settings.chromium.exists() and settings.chromedriver.exists()):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    with open_browser(settings, [NAMES], patience=4) as browser:
+    with open_browser(settings, network=NETWORK, patience=4) as browser:
         yield browser
 
 
@@ -53,7 +54,7 @@ def search(hostile, stranger, browser):
         hostile.robots["inside"] = http()
         site = Site("pages", GALLERY, lambda _: hostile.at(name, "/"), read_tile)
         settings = replace(stranger.settings, robots=robots)
-        source = PageSource(site, settings, lambda _: nullcontext(browser), rules_of_the_tests)
+        source = PageSource(site, settings, lambda *_: nullcontext(browser), rules_of_the_tests)
         with closing(source):
             try:
                 found.extend(candidate.url for candidate in source.search(CAT, "cat"))
@@ -125,6 +126,40 @@ def test_robots_txt_holds_for_where_the_browser_is_sent(hostile, search):
     found, error = search("sender")
     assert (found, type(error), error.reason) == ([], Blocked, "blocked")
     assert search("sender", robots=False) == ([hostile.at("closed", "/1.jpg")], None)
+
+
+LOADS = """<script src='{target}/script.js'></script><iframe src='{target}/frame'></iframe>
+<link rel=stylesheet href='{target}/style.css'><script>
+const over = name => document.body.insertAdjacentHTML("beforeend", `<img src=${{name}}.jpg>`);
+fetch("{target}/data", {{mode: "no-cors"}}).then(() => over("read"), () => over("refused"));
+</script>"""
+
+
+def test_what_a_page_loads_comes_from_public_addresses_too(hostile, search):
+    before = hostile.asked["inside"]
+    hostile.behaviours["inside"] = http(b"document.body.insertAdjacentHTML('beforeend', '<img src=secret.jpg>')")
+    hostile.behaviours["loads"] = html(LOADS.format(target=hostile.at("inside", "")))
+    found, error = search("loads")
+    assert (found, error) == ([hostile.at("loads", "/refused.jpg")], None)
+    assert hostile.asked["inside"] == before
+
+
+def test_a_name_that_stands_for_something_else_a_moment_later_leads_nowhere(hostile, stranger):
+    class Rebinding(TestNames):
+        asked = 0
+
+        async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
+            Rebinding.asked += host == "rebinds.test"
+            return await super().resolve("first.test" if Rebinding.asked == 1 else "inside.test", port, family)
+
+    network, before = replace(NETWORK, resolver=Rebinding), hostile.asked["rebinds"]
+    hostile.behaviours["rebinds"] = html("<img src=secret.jpg>")
+    settings = replace(stranger.settings, robots=False)
+    with open_browser(settings, network=network) as browser, PageRules(settings, network=network) as rules:
+        rules.check(hostile.at("rebinds", "/"))
+        with pytest.raises(Unavailable, match="ERR_SOCKS_CONNECTION_FAILED"):
+            browser.visit(hostile.at("rebinds", "/"))
+    assert hostile.asked["rebinds"] == before
 
 
 CONSENT = "<button id=no onclick=\"location = '{target}'\">Only what is needed</button>"
