@@ -4,6 +4,7 @@ The command line calls these, and so does whatever runs the work in the backgrou
 its result already there does nothing; a killed one goes on where it stopped.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from tellapart.actions import apply, undo
 from tellapart.backbones import EMBEDDED_BACKBONE, check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
-from tellapart.errors import MissingError, UsageError
+from tellapart.errors import MissingError, NoDataError, UsageError
 from tellapart.flags import Suspect, from_flags
 from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
@@ -30,6 +31,8 @@ from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
 from tellapart.wording import counted
+from training.class_folders import find_class_folders
+from training.export_archive import check_exportable
 from training.options import Circumstances, TrainingOptions, check
 from training.predict import PredictionRow
 
@@ -182,7 +185,8 @@ def apply_confident(dataset: Dataset, seed: int, report: Report) -> list[Action]
 def undo_apply(dataset: Dataset, seed: int, report: Report) -> list[Action]:
     """Take back the last `apply_confident` that is in force, and curate again; a person's decisions stay."""
     undone = undo(dataset, by="curate")
-    curate(dataset, seed, report)
+    if undone:
+        curate(dataset, seed, report)
     return undone
 
 
@@ -241,11 +245,13 @@ def evaluate(tag: str, folder: Path, settings: Settings, report: Report) -> dict
         MissingError: there is no such classifier or folder.
         DataError: the folder has none of its classes.
     """
+    model = resolve(tag)
+    find_class_folders(folder, model.info.classes)  # before torch takes its seconds
     from tellapart.classifier import Loader
     from training.evaluate import evaluate as evaluate_classifier
     from training.export_data import learned_pictures
 
-    classifier = Loader().load(resolve(tag).path)
+    classifier = Loader().load(model.path)
     learned = learned_pictures(classifier.info, settings)
     return evaluate_classifier(classifier, folder, settings.cache, report, learned)
 
@@ -255,11 +261,14 @@ def predict(tag: str, paths: Sequence[Path], report: Report) -> Iterator[Predict
 
     Raises:
         MissingError: there is no such classifier.
+        NoDataError: nothing of what was named is there.
     """
+    model = resolve(tag)
+    if not any(os.path.lexists(path) for path in paths):
+        raise NoDataError(f"there is no file or folder {', '.join(map(str, paths))[:200]}", "Check the path")
     from tellapart.classifier import Loader
     from training.predict import predict as predict_paths
 
-    model = resolve(tag)
     return predict_paths(Loader().load(model.path), model.tag, paths, report)
 
 
@@ -271,10 +280,13 @@ def export(tag: str, kind: str, out: Path, settings: Settings, report: Report) -
         DataError: `out` holds the files of another export.
     """
     from tellapart.learned import trained_on
-    from training.export import export as export_classifier
 
     model = resolve(tag)
-    return export_classifier(model, kind, out.expanduser().absolute(), trained_on(model.info, settings), report)
+    dataset = trained_on(model.info, settings)
+    check_exportable(model, kind, dataset)  # before torch takes its seconds
+    from training.export import export as export_classifier
+
+    return export_classifier(model, kind, out.expanduser().absolute(), dataset, report)
 
 
 def dataset_root(where: str, settings: Settings) -> Path:
@@ -298,7 +310,7 @@ def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
     """Open what DATASET names: a data set's folder or name, or a plain folder of class folders.
 
     Raises:
-        MissingError: it is none of these.
+        NoDataError: it is none of these.
     """
     return open_dataset(where, settings, report)
 
@@ -308,8 +320,9 @@ def _advice(suspects: Sequence[Suspect], name: str) -> str:
     if not suspects:
         return "no picture looks wrong"
     return (
-        f"{counted(len(suspects), 'picture')} may be wrong, {confident} of them almost certainly; "
-        f"to see them: tellapart curate {name}; to take the {confident} out: tellapart curate {name} --apply"
+        f"{counted(len(suspects), 'picture')} may be wrong, {confident or 'none'} of them almost certainly; "
+        f"to see them: tellapart curate {name}"
+        + (f"; to take the {confident} out: tellapart curate {name} --apply" if confident else "")
     )
 
 

@@ -1,14 +1,21 @@
 """What a classifier says, how good that is, and taking it elsewhere: predict, evaluate, export."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import json_option
+from cli.options import json_option, writable
 from cli.output import show, write, write_json
-from tellapart.errors import DataError
+from tellapart.errors import DataError, UsageError
 from tellapart.settings import load_settings
 from tellapart.terminal import Terminal
+
+if TYPE_CHECKING:
+    from training.predict import PredictionRow
+
+_FORMATS = ["pt", "onnx", "torchscript", "zip"]
 
 
 @click.command()
@@ -16,7 +23,14 @@ from tellapart.terminal import Terminal
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option("the numbers")
 def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
-    """Measure the classifier TAG on FOLDER, a folder of class folders it has not seen."""
+    """Measure the classifier TAG on FOLDER, a folder of class folders it has not seen.
+
+    Folders that are named like none of its classes are left out, and said.
+
+    \b
+    tellapart evaluate pets new-pictures/
+    tellapart evaluate pets:VERSION new-pictures/ --json numbers.json
+    """
     import workflow
     from tellapart import tables
 
@@ -30,14 +44,25 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
 
 @click.command()
 @click.argument("tag")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @json_option("the answers")
-@click.option("--csv", "csv_out", metavar="OUT", help="Write the answers as CSV; - is the standard output.")
+@click.option(
+    "--csv", "csv_out", metavar="OUT", callback=writable, help="Write the answers as CSV; - is the standard output."
+)
 def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: str | None) -> None:
-    """Classify pictures: files, folders and zip archives."""
+    """Classify pictures with the classifier TAG: files, folders and zip archives.
+
+    One bad picture stops no other; where any has no answer, the exit code is 3.
+
+    \b
+    tellapart predict pets cat.jpg holiday/ more.zip
+    tellapart predict pets holiday/ --csv answers.csv
+    """
     import workflow
     from training import predict as prediction
 
+    if json_out == csv_out == "-":
+        raise UsageError("--json - and --csv - both write on the standard output", "Name a file for one of them")
     with Terminal() as terminal:
         rows = list(workflow.predict(tag, paths, terminal.report))
     if json_out:
@@ -46,18 +71,36 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
         write(csv_out, prediction.to_csv(rows))
     if not json_out and not csv_out:
         show(*map(str, rows))
+    _refuse_failures(rows)
+
+
+def _refuse_failures(rows: "Sequence[PredictionRow]") -> None:
+    """Let a script know that pictures have no answer; those that have one are written all the same."""
+    failed = sum(row.error is not None for row in rows)
     if not rows:
         raise DataError("there is no picture in what was given", "Name files, folders or zip archives of pictures")
-    if all(row.error for row in rows):
-        raise DataError(f"none of {len(rows)} inputs could be classified", "Each one's reason is in its row")
+    if failed:
+        some = f"{failed} of {len(rows)} inputs could not" if failed < len(rows) else f"none of {failed} inputs could"
+        raise DataError(f"{some} be classified", "Each one's reason is in its row")
 
 
 @click.command()
 @click.argument("tag")
-@click.option("--format", "kind", required=True, type=click.Choice(["pt", "onnx", "torchscript", "zip"]))
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("--format", "kind", required=True, type=click.Choice(_FORMATS), help="See docs/exports.md.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    callback=writable,
+    help="Folder for the files; made where there is none.",
+)
 def export(tag: str, kind: str, out: Path) -> None:
-    """Write the classifier TAG as files for other programs, checked to answer the same; zip adds its data set."""
+    """Write the classifier TAG as files for other programs, checked to answer the same; zip adds its data set.
+
+    \b
+    tellapart export pets --format onnx --out pets-onnx
+    """
     import workflow
 
     with Terminal() as terminal:

@@ -1,15 +1,17 @@
 """What is in a data set: curate, audit."""
 
 import sys
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.options import json_option, progress_option, training_options
-from cli.output import show, telling, write_json
-from tellapart.errors import UsageError
+from cli.output import say, show, telling, write_json
+from tellapart.errors import NoDataError, UsageError
 from tellapart.settings import load_settings
 from tellapart.terminal import Terminal
+from tellapart.wording import counted
 
 _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 
@@ -21,9 +23,17 @@ _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 @progress_option
 @training_options
 def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
-    """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted."""
+    """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted.
+
+    DATASET is a data set's name, its folder, or a plain folder of class folders.
+
+    \b
+    tellapart curate pets
+    tellapart curate pets --apply
+    tellapart curate pets --undo
+    """
     import workflow
-    from curation.telling import outcome, suspects_table
+    from curation.telling import outcome, put_back, suspects_table
     from tellapart import tables
     from training.options import TrainingOptions
 
@@ -32,18 +42,21 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
             raise UsageError("--apply and --undo together", "Give one of them")
         options = TrainingOptions(**training)
         opened = workflow.find_dataset(dataset, load_settings(), out.report)
-        undone = workflow.undo_apply(opened, options.seed, out.report) if undo else []
+        if undo:
+            undone = workflow.undo_apply(opened, options.seed, out.report)
+            out.result(tables.counts_values(opened) | {"undone": len(undone)}, tables.counts(opened), put_back(undone))
+            return
         summary = workflow.curate(opened, options.seed, out.report)
         suspects = workflow.find_suspects(opened, options, out.report)
         applied = workflow.apply_confident(opened, options.seed, out.report) if apply_ else []
         if applied:
             summary = workflow.curate(opened, options.seed, out.report)
         out.result(
-            tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied), "undone": len(undone)},
+            tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied)},
             tables.counts(opened),
             summary.text,
             *([suspects_table(opened, suspects)] if suspects else []),
-            outcome(dataset, suspects, applied, undone, undo),
+            outcome(dataset, suspects, applied),
         )
 
 
@@ -52,29 +65,54 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
 @click.option(
     "--per-class", default=30, type=click.IntRange(2, 10_000), show_default=True, help="Pictures to ask about."
 )
-@click.option(
-    "--answers", type=click.File("rb"), metavar="FILE", help="Take answers from a file; - is the standard input."
-)
+@click.option("--answers", metavar="FILE", help="Take answers from a file; - is the standard input.")
 @json_option("sample and result")
-def audit(dataset: str, per_class: int, answers: IO[bytes] | None, json_out: str | None) -> None:
+def audit(dataset: str, per_class: int, answers: str | None, json_out: str | None) -> None:
     """Say how many pictures of each class are right, from a person's yes or no to a sample.
 
-    In a terminal it asks. Elsewhere, --json prints the sample, and --answers takes it back with "right" filled in.
+    In a terminal it asks. Elsewhere, --json writes the sample, and --answers takes it back with "right" filled in.
+
+    \b
+    tellapart audit pets
+    tellapart audit pets --json sample.json       # then set "right" to true or false in it
+    tellapart audit pets --answers sample.json
     """
     import workflow
     from curation import auditing
 
+    given = _read(answers) if answers else b""
     with Terminal() as terminal:
         opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
     sample = auditing.draw_samples(opened, per_class)
     if answers:
-        auditing.take_answers(opened, sample, answers.read(), answers.name)
+        taken = auditing.take_answers(opened, sample, given, answers)
+        say(f"{counted(taken, 'answer')} taken from {answers}")
     elif not json_out and sys.stdin.isatty():
         auditing.ask_person(opened, sample, _ask, show)
     if json_out:
-        write_json(json_out, auditing.to_json(opened, auditing.draw_samples(opened, per_class)))
+        asked = auditing.draw_samples(opened, per_class)
+        write_json(json_out, auditing.to_json(opened, asked))
+        say(_next_step(dataset, json_out, len(asked), sum(item.right is None for item in asked)))
     else:
         show(auditing.purity_table(opened))
+
+
+def _read(answers: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if answers == "-" else Path(answers).read_bytes()
+    except OSError as error:
+        raise NoDataError(f"{answers} cannot be read: {error.strerror}", "Check the path") from error
+
+
+def _next_step(dataset: str, out: str, asked: int, left: int) -> str:
+    """What was written and what is to be done with it; on the standard error, as programs read the other."""
+    where = "" if out == "-" else f" to {out}"
+    if not left:
+        return f"wrote a sample of {counted(asked, 'picture')}{where}; each has an answer"
+    return (
+        f'wrote a sample of {counted(asked, "picture")}{where}, {left} without an answer; set their "right" to true '
+        f"or false, then: tellapart audit {dataset} --answers {'FILE' if out == '-' else out}"
+    )
 
 
 def _ask(question: str) -> Any:

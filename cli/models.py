@@ -4,6 +4,7 @@ import click
 
 from cli.options import json_option
 from cli.output import show, write_json
+from tellapart.terminal import refuse_without_terminal
 
 _NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLASS..."
 
@@ -71,6 +72,8 @@ def delete_command(tag: str, yes: bool) -> None:
     """Delete one exact version, NAME:VERSION."""
     from tellapart import store
 
+    model = store.exact(tag)
     if not yes:
-        click.confirm(f"Delete {tag}?", abort=True, err=True)
-    show(f"{store.delete(tag).tag} is deleted")
+        refuse_without_terminal(f"whether {model.tag} is to be deleted", "Give --yes")
+        click.confirm(f"Delete {model.tag}?", abort=True, err=True)
+    show(f"{store.delete(model.tag).tag} is deleted")

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
+from tellapart.errors import UsageError
+from tellapart.files import refuse_unwritable
 from tellapart.licenses import LicenseFilter
 
 Command = Callable[..., None]
@@ -41,7 +44,7 @@ class Collecting:
 def json_option(what: str) -> Callable[[Command], Command]:
     """`--json OUT`; `what` is written."""
     text = f"Write {what} as JSON; - is the standard output."
-    return click.option("--json", "json_out", metavar="OUT", help=text)
+    return click.option("--json", "json_out", metavar="OUT", callback=writable, help=text)
 
 
 progress_option = click.option(
@@ -100,6 +103,16 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in options:
         command = option(command)
     return command
+
+
+def writable(context: click.Context, option: click.Parameter, out: str | Path | None) -> str | Path | None:  # noqa: ARG001
+    """A file (a text, - for the standard output) or a folder (a path) that can be written, before any work is done."""
+    try:
+        if out not in (None, "-"):
+            refuse_unwritable(Path(out), folder=isinstance(out, Path))
+    except UsageError as error:
+        raise click.BadParameter(error.what) from error
+    return out
 
 
 def _past_day(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:  # noqa: ARG001

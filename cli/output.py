@@ -30,10 +30,13 @@ def say(text: str) -> None:
 
 def write(out: str, text: str) -> None:
     """Write a text into a file, or where `out` is "-" on the standard output."""
+    path = Path(out).absolute()
     if out == "-":
         sys.stdout.write(text)
+    elif path.exists() and not path.is_file():  # a pipe or a device, which must not be replaced
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     else:
-        write_bytes(Path(out).absolute(), text.encode())
+        write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(out: str, value: Any) -> None:

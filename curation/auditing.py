@@ -13,6 +13,7 @@ from tellapart.dataset import Dataset
 from tellapart.decisions import AuditItem
 from tellapart.errors import DataError
 from tellapart.purity import SAMPLE, Purity, answer, draw_sample, estimate
+from tellapart.wording import percent
 
 Answer = Literal["yes", "no", "skip", "stop"]
 _RIGHT = {"yes": True, "no": False}
@@ -96,13 +97,13 @@ def purity_table(dataset: Dataset) -> Table:
     """The share of right pictures of each class, as far as it is known."""
     table = Table("class", "pictures", "answered", "right", "95 % interval", title="Purity")
     for c, purity in _estimates(dataset):
-        known = ("", "not enough answers") if purity.share is None else _shares(purity)
+        known = ("", "not enough answers") if purity.share is None else _shares(purity.share, purity)
         table.add_row(escape(c.name), str(purity.pictures), f"{purity.answered} of {purity.asked}", *known)
     return table
 
 
-def _shares(purity: Purity) -> tuple[str, str]:
-    return f"{purity.share:.0%}", f"{purity.low:.0%} to {purity.high:.0%}"
+def _shares(share: float, purity: Purity) -> tuple[str, str]:
+    return percent(share, 0), f"{percent(purity.low, 0)} to {percent(purity.high, 0)}"
 
 
 def _estimates(dataset: Dataset) -> Iterator[tuple[Any, Purity]]:

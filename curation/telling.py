@@ -26,14 +26,13 @@ def suspects_table(dataset: Dataset, suspects: Sequence[Suspect]) -> Table:
     return table
 
 
-def outcome(
-    dataset: str, suspects: Sequence[Suspect], applied: Sequence[Action], undone: Sequence[Action], asked_to_undo: bool
-) -> str:
+def put_back(undone: Sequence[Action]) -> str:
+    """What `--undo` did."""
+    return f"put back: {counted(len(undone), 'picture')}" if undone else "nothing to take back: no --apply is in force"
+
+
+def outcome(dataset: str, suspects: Sequence[Suspect], applied: Sequence[Action]) -> str:
     """What was done, and what can be done next, in one line."""
-    if asked_to_undo:
-        return (
-            f"put back: {counted(len(undone), 'picture')}" if undone else "nothing to take back: no --apply is in force"
-        )
     if applied:
         moved = sum(a.action == "move" for a in applied)
         return (

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from tellapart.decisions import Decisions, in_force
-from tellapart.errors import DataError, MissingError
+from tellapart.errors import DataError, NoDataError
 from tellapart.files import write_bytes, write_json
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
@@ -89,7 +89,7 @@ class Dataset:
         """Open a folder of our own format.
 
         Raises:
-            MissingError: there is none.
+            NoDataError: there is none.
             DataError: dataset.json is unreadable or of a newer format.
         """
         path = root / "dataset.json"
@@ -101,7 +101,7 @@ class Dataset:
             folder = Path(value["folder"]) if value.get("folder") else None
             return Dataset(root, value["name"], classes, tuple(value["sources"]), folder, value["created"])
         except FileNotFoundError:
-            raise MissingError(f"there is no data set in {root}", "Make one with: tellapart create") from None
+            raise NoDataError(f"there is no data set in {root}", "Make one with: tellapart create") from None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is not readable: {error}", "Restore it or start a new data set") from error
 

@@ -1,12 +1,13 @@
 """The exception tree. Each kind of error has one exit code of the command line.
 
-TellapartError          1   a failure that is ours
+TellapartError          1   a failure of ours or of this machine: a folder or disk that cannot be written
   UsageError            2   wrong usage
   DataError             3   bad input or data set
     ImageError          3   one picture that cannot be used (see `images`)
     BundleError         3   a classifier's files do not match what they say
   SourceError           4   a source refused or is unreachable
   MissingError          5   weights or a model not found
+    NoDataError         3   a data set, a folder or a file that was named is not there
 """
 
 
@@ -47,6 +48,12 @@ class SourceError(TellapartError):
 
 
 class MissingError(TellapartError):
-    """Weights or a model are not there."""
+    """Something that was named is not there: weights or a model, unless it is a `NoDataError`."""
 
     exit_code = 5
+
+
+class NoDataError(MissingError):
+    """A data set, a folder, a file or a person that was named is not there."""
+
+    exit_code = 3

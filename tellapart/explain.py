@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tellapart.wording import confidence
+
 Box = tuple[float, float, float, float]
 Heat = NDArray[np.float32]
 
@@ -67,16 +69,16 @@ def sentence(seen: Seen, size: tuple[int, int], box: Box) -> str:
     order = np.argsort(-seen.probabilities, kind="stable")
     top = int(order[0])
     where = _where(seen.heat, size, box)
-    answer = f"{seen.classes[top]} ({_percent(seen.probabilities[top])})"
+    answer = f"{seen.classes[top]} ({confidence(seen.probabilities[top])})"
     if seen.asked != top:
-        asked = f"{seen.classes[seen.asked]} ({_percent(seen.probabilities[seen.asked])})"
+        asked = f"{seen.classes[seen.asked]} ({confidence(seen.probabilities[seen.asked])})"
         return f"The answer is {answer} and not {asked}; {_speaks(seen.classes[seen.asked], where)}."
     speaks = _speaks(seen.classes[top], where)
     if seen.none_of_these:
         return f"This is probably none of the classes: {answer} comes nearest, and {speaks}."
     second = int(order[min(1, len(order) - 1)])
     if second != top and seen.probabilities[second] >= _CLOSE * seen.probabilities[top]:
-        close = f"{seen.classes[second]} ({_percent(seen.probabilities[second])})"
+        close = f"{seen.classes[second]} ({confidence(seen.probabilities[second])})"
         return f"This may be {answer}, but {close} is nearly as likely; {speaks}."
     return f"This looks like {answer}: {speaks}."
 
@@ -104,8 +106,3 @@ def _positive(heat: Heat) -> Heat:
     """What speaks for the class, at most 1."""
     strongest = max(float(heat.max()), 1e-9)
     return (np.maximum(heat, 0) / strongest).astype(np.float32)
-
-
-def _percent(probability: float) -> str:
-    shown = round(100 * float(probability))
-    return "under 1 %" if shown < 1 else "over 99 %" if shown > 99 else f"{shown} %"

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tellapart.errors import TellapartError
+from tellapart.errors import TellapartError, UsageError
 
 _PART = ".part-"
 _STALE_SECONDS = 60
@@ -23,6 +23,22 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         fix = "Make room on the disk" if error.errno == 28 else "Check the folder and its permissions"
         raise TellapartError(f"cannot write {path}: {error.strerror or error}", fix) from error
+
+
+def refuse_unwritable(path: Path, folder: bool = False) -> None:
+    """Refuse a file, or a `folder`, that cannot be written there; nothing is made.
+
+    Raises:
+        UsageError: what is in its way.
+    """
+    if not folder and path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder", "Name a file")
+    above = path.absolute() if folder else path.absolute().parent
+    there = next(place for place in (above, *above.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise UsageError(f"cannot write {path}: {there} is no folder", "Give another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {path}: {there} is not writable", "Give another place")
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:

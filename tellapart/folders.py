@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 
 from tellapart.dataset import FOLDERS, STRANGERS, Dataset
-from tellapart.errors import DataError, MissingError, UsageError
+from tellapart.errors import DataError, MissingError, NoDataError, UsageError
+from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
 from tellapart.names import MIN_CLASSES, ClassName, check_name, parse_class_name, refuse_same_slug
@@ -52,7 +53,7 @@ def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dat
     """Open a data set by the path of its folder, by its name, or by the path of a plain folder.
 
     Raises:
-        MissingError: there is none; it says where it was looked for.
+        NoDataError: there is none; it says where it was looked for.
         DataError: it cannot be used as it is.
     """
     path, named = Path(where), _named(where, settings)
@@ -63,10 +64,10 @@ def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dat
         if where and path.is_dir():
             return open_folder(path, settings.home, report)
     except OSError as error:
-        raise MissingError(f"{where[:200]!r} cannot be opened: {error.strerror}", "Check the path") from error
-    places = " nor ".join(str(p) for p in (path.absolute(), *named))
-    raise MissingError(
-        f"there is no data set {where[:200]!r}: neither {places} is one",
+        raise NoDataError(f"{where[:200]!r} cannot be opened: {error.strerror}", "Check the path") from error
+    places = " and at ".join(str(p) for p in (path.absolute(), *named))
+    raise NoDataError(
+        f"there is no data set {where[:200]!r}; looked for at {places}",
         "Give a data set's name, its folder, or a folder of class folders",
     )
 
@@ -204,7 +205,7 @@ def _scan(dataset: Dataset, files: list[_File], report: Report) -> None:
 
 
 def _workers() -> int:
-    return min(8, max(2, os.cpu_count() or 2))
+    return min(8, max(2, cpus()))
 
 
 def _judge(file: _File, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture]) -> Attempt:

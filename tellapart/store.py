@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from tellapart.bundle import BundleInfo, read_info
-from tellapart.errors import DataError, MissingError, TellapartError
+from tellapart.errors import DataError, MissingError, TellapartError, UsageError
 from tellapart.files import readable_disk_errors, write_json
 from tellapart.names import check_name
 
@@ -190,18 +190,27 @@ def rollback(name: str) -> StoredModel:
     return resolve(name)
 
 
+def exact(tag: str) -> StoredModel:
+    """The version that NAME:VERSION names.
+
+    Raises:
+        UsageError: the tag names no version.
+        MissingError: there is no such version.
+    """
+    if ":" not in tag:
+        raise UsageError(f"{tag[:120]!r} names no version", "Give NAME:VERSION, so that nothing else is deleted")
+    return resolve(tag)
+
+
 def delete(tag: str) -> StoredModel:
     """Take one exact version out of the store.
 
     Raises:
-        DataError: the tag names no version.
-        MissingError: there is no such version.
+        UsageError, MissingError: as `exact`.
     """
     import bentoml
 
-    if ":" not in tag:
-        raise DataError(f"{tag[:120]!r} names no version", "Give NAME:VERSION, so that nothing else is deleted")
-    model = resolve(tag)
+    model = exact(tag)
     bentoml.models.delete(model.tag)
     with _changing_pointer() as pointer:
         history = pointer.get("promoted", {}).get(model.name, [])

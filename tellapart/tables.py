@@ -85,6 +85,9 @@ def evaluated(result: Mapping[str, Any]) -> str:
         f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
         f"calibration error {result['ece']:.3f}, {counted(result['n'], 'picture')}, {result['skipped']} skipped"
     )
+    if result["left_out"]:
+        folders = ", ".join(f"{name} ({counted(n, 'file')})" for name, n in result["left_out"].items())
+        text += f"\nleft out, as the classifier has no such class: {folders}"
     if result["learned_from"]:
         text += f"\nit learned from {result['learned_from']} of these pictures, so these numbers flatter it"
     return text

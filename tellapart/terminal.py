@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from tellapart.errors import UsageError
 from tellapart.progress import Progress
 from tellapart.wording import counted
 
@@ -22,6 +23,16 @@ def standard_output() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _WIDE
     return console
+
+
+def refuse_without_terminal(what: str, instead: str) -> None:
+    """Refuse to ask `what` where nobody can answer; `instead` says what to give.
+
+    Raises:
+        UsageError: the standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"there is no terminal to ask {what}", instead)
 
 
 class Terminal:

@@ -1,15 +1,23 @@
 """How numbers are written for people, on pages and in a terminal."""
 
+_UNLIKELY = 1e-9
+
 
 def counted(number: int, one: str, many: str = "") -> str:
     """ "1 picture", "2 pictures"; `many` where it is not `one` with an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def percent(value: float) -> str:
-    """A fraction as a percentage; never rounded up to certainty or down to nothing."""
-    if 0 < value < 0.001:
-        return "< 0.1 %"
-    if 0.999 < value < 1:
-        return "> 99.9 %"
-    return f"{value * 100:.1f} %"
+def percent(share: float, digits: int = 1) -> str:
+    """A measured share as a percentage; never rounded up to all or down to nothing."""
+    least, shown = 10**-digits, share * 100
+    if 0 < shown < least:
+        return f"< {least:.{digits}f} %"
+    if 100 - least < shown < 100:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{shown:.{digits}f} %"
+
+
+def confidence(probability: float) -> str:
+    """What a classifier holds for likely as a percentage; never certain, though the number may be rounded to 1."""
+    return percent(min(max(probability, _UNLIKELY), 1 - _UNLIKELY))

@@ -41,8 +41,8 @@ def test_the_printed_sample_is_taken_back_with_its_answers(pets, tmp_path, capsy
 
     assert cli.main(["audit", str(pets), "--answers", str(answers)]) == 0
     told = capsys.readouterr().out
-    assert "75%" in told
-    assert "100%" in told
+    assert "75 %" in told
+    assert "100 %" in told
     again = printed(capsys, pets)
     assert [c["share"] for c in again["classes"]] == [0.75, 1.0]
     assert [row["right"] for row in again["sample"]].count(False) == 2
@@ -88,5 +88,5 @@ def test_a_file_without_answers_is_one_line_and_stores_nothing(pets, tmp_path, c
     assert all(row["right"] is None for row in printed(capsys, pets)["sample"])
 
 
-def test_a_file_of_answers_that_is_not_there_is_wrong_usage(pets, capsys):
-    assert cli.main(["audit", str(pets), "--answers", "nowhere.json"]) == 2
+def test_a_file_of_answers_that_is_not_there_is_missing_data(pets, capsys):
+    assert cli.main(["audit", str(pets), "--answers", "nowhere.json"]) == 3

@@ -117,14 +117,24 @@ USAGE = [
     (("models", "show"), ["Missing argument 'TAG'", "See: tellapart models show --help"]),
     (("doctor", "--nosuch"), ["No such option", "--nosuch", "See: tellapart doctor --help"]),
 ]  # fmt: skip
-MISSING = [
+NO_DATA = [
     (("train", "nowhere", "--name", "x"), ["there is no data set 'nowhere'", "Give a data set's name"]),
     (("curate", "nowhere"), ["there is no data set 'nowhere'", "Give a data set's name"]),
+    (("audit", "nowhere"), ["there is no data set 'nowhere'", "Give a data set's name"]),
+    (("audit", "pets", "--answers", "nowhere.json"), ["nowhere.json cannot be read", "Check the path"]),
+    (("collect", "x", "cat", "dog", "--source", "folder:nowhere"), ["there is no folder", "nowhere"]),
+    (("collect", "x", "cat", "dog", "--source", "urls:nowhere"), ["cannot read", "nowhere"]),
+    (("collect", "x", "cat", "dog", "--source", "site:nowhere"), ["cannot read", "nowhere"]),
+    (("create", "x", "cat", "dog", "--source", "folder:nowhere", "--yes"), ["there is no folder", "nowhere"]),
+    (("users", "remove", "nobody"), ["there is no user 'nobody'", "tellapart users list"]),
+]
+MISSING = [
     (("models", "show", "nobody"), ["there is no classifier 'nobody'", "There are: none yet"]),
     (("models", "promote", "nobody:v1"), ["there is no classifier 'nobody:v1'"]),
     (("models", "rollback", "nobody"), ["there is no classifier 'nobody'"]),
     (("evaluate", "nobody", "pets"), ["there is no classifier 'nobody'"]),
     (("predict", "nobody", "x.jpg"), ["there is no classifier 'nobody'"]),
+    (("models", "delete", "nobody:v1"), ["there is no classifier 'nobody:v1'"]),
     (("export", "nobody", "--format", "pt", "--out", "o"), ["there is no classifier 'nobody'", "There are: none yet"]),
 ]
 
@@ -134,6 +144,12 @@ MISSING = [
 def test_wrong_usage_is_2(tell: Tell, isolated_home: Path, words: tuple[str, ...], parts: list[str]) -> None:
     refused(tell(*words), 2, *parts)
     assert not (isolated_home / "home").exists()
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize(("words", "parts"), NO_DATA)
+def test_data_that_is_not_there_is_3(tell: Tell, words: tuple[str, ...], parts: list[str]) -> None:
+    refused(tell(*words), 3, *parts)
 
 
 @pytest.mark.usefixtures("pets")
@@ -203,16 +219,31 @@ def test_a_home_that_cannot_be_written_is_1(
     refused(told, 1, "cannot write", str(isolated_home / "file"), "Check the folder")
 
 
-def test_an_export_that_cannot_be_written_is_1(tell: Tell, classifier: str, isolated_home: Path) -> None:
+NO_PLACE = [
+    (("export", "pets", "--format", "pt", "--out", "file/out"), ["'--out': cannot write file/out", "is no folder"]),
+    (("export", "pets", "--format", "pt", "--out", "file"), ["'--out': cannot write file", "is no folder"]),
+    (("predict", "pets", "pets", "--json", "file/x"), ["'--json': cannot write file/x", "is no folder"]),
+    (("predict", "pets", "pets", "--csv", "pets"), ["'--csv': cannot write pets: it is a folder"]),
+    (("predict", "pets", "pets", "--json", "-", "--csv", "-"), ["both write on the standard output", "Name a file"]),
+    (("evaluate", "pets", "pets", "--json", ""), ["'--json': cannot write"]),
+    (("models", "list", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
+    (("models", "show", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
+    (("audit", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
+]
+
+
+@pytest.mark.usefixtures("pets", "classifier")
+@pytest.mark.parametrize(("words", "parts"), NO_PLACE)
+def test_a_place_that_cannot_be_written_is_2(
+    tell: Tell, isolated_home: Path, words: tuple[str, ...], parts: list[str]
+) -> None:
     (isolated_home / "file").touch()
-    refused(
-        tell("export", classifier, "--format", "pt", "--out", "file/out"), 1, "cannot write", "file/out", "Check the"
-    )
+    refused(tell(*words), 2, *parts)
 
 
-def test_an_export_of_a_data_set_that_is_elsewhere_is_5(tell: Tell, classifier: str) -> None:
+def test_an_export_of_a_data_set_that_is_elsewhere_is_3(tell: Tell, classifier: str) -> None:
     told = tell("export", "pets", "--format", "zip", "--out", "out")
-    refused(told, 5, f"the data set 'pets' of {classifier} is not on this machine", "--format pt, onnx or torchscript")
+    refused(told, 3, f"the data set 'pets' of {classifier} is not on this machine", "--format pt, onnx or torchscript")
 
 
 def test_an_export_says_where_and_how_near(tell: Tell, classifier: str, isolated_home: Path) -> None:
@@ -237,7 +268,8 @@ def test_json_is_one_document_and_nothing_else(tell: Tell, pets: Path, classifie
     assert json.loads(shown.out)["tag"] == classifier
     assert [row.get("top") for row in json.loads(predicted.out)] == ["cat"] * 7 + [None] * 2
     assert (json.loads(measured.out)["n"], json.loads(measured.out)["accuracy"]) == (6, 0.5)
-    assert {t.code for t in (listed, shown, predicted, measured)} == {0}
+    assert [t.code for t in (listed, shown, predicted, measured)] == [0, 0, 3, 0]
+    assert predicted.errors[-1].startswith("error: 2 of 9 inputs could not be classified")
 
 
 def test_debug_adds_the_traceback(tell: Tell) -> None:

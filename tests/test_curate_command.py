@@ -76,5 +76,5 @@ def test_apply_and_undo_together_are_wrong_usage(isolated_home, capsys):
 
 
 def test_a_data_set_that_is_not_there_is_one_line(isolated_home, capsys):
-    assert cli.main(["curate", "nothing-here"]) == 5
+    assert cli.main(["curate", "nothing-here"]) == 3
     assert capsys.readouterr().err.count("\n") == 1

@@ -228,7 +228,7 @@ def test_the_report_is_there_for_people(
     browser.get(f"http://127.0.0.1:{world.web_port}/classifiers/shapes/report")
     text = browser.find_element(By.TAG_NAME, "body").text
     assert all(name in text for name in CLASSES)
-    assert "95% interval" in text
+    assert "95 % interval" in text
 
 
 def test_a_taken_port_is_one_clear_line(world: World, running: subprocess.Popen[bytes]) -> None:

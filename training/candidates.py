@@ -18,6 +18,7 @@ from tellapart.dataset import Dataset, Sample
 from tellapart.network import load_module
 from tellapart.progress import Progress, Report
 from tellapart.weights import Weights
+from tellapart.wording import percent
 from training.calibrate import fit_temperature
 from training.distributed import World
 from training.durations import in_words
@@ -258,8 +259,8 @@ def _judge(mode: Mode, parts: Parts, start: Head, fine: Candidate) -> tuple[bool
     kept = mode is Mode.FINETUNE or ours > theirs
     asked = ", as --mode finetune asks; --mode auto keeps the better one" if kept and ours <= theirs else ""
     return kept, (
-        f"of {len(chooser.samples)} validation pictures the fine-tuned network has {ours:.1%} right and a head on "
-        f"fixed features {theirs:.1%}; the {'fine-tuned network' if kept else 'head'} is kept{asked}"
+        f"of {len(chooser.samples)} validation pictures the fine-tuned network has {percent(ours)} right and a head on "
+        f"fixed features {percent(theirs)}; the {'fine-tuned network' if kept else 'head'} is kept{asked}"
     )
 
 

@@ -22,13 +22,13 @@ from jinja2 import Template
 from tellapart.bundle import Bundle, BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
-from tellapart.errors import DataError, MissingError, TellapartError
+from tellapart.errors import DataError, TellapartError
 from tellapart.files import readable_disk_errors
 from tellapart.learned import is_unchanged
 from tellapart.network import pick_device
 from tellapart.progress import Progress, Report, Stage
 from tellapart.store import StoredModel
-from training.export_archive import write_archive
+from training.export_archive import check_exportable, write_archive
 from training.export_data import check_pictures
 from training.export_network import WRITERS
 from training.export_readers import READERS, Probabilities, pixels_of
@@ -65,16 +65,12 @@ def export(model: StoredModel, kind: str, out: Path, dataset: Dataset | None, re
         dataset: what it was trained on, where that is on this machine; "zip" needs it.
 
     Raises:
-        MissingError: a zip was asked for and the data set is not here.
+        NoDataError: a zip was asked for and the data set is not here.
         DataError: `out` holds the files of another export.
         TellapartError: `out` cannot be written, or the file does not answer as the classifier does.
     """
     bundle = open_bundle(model.path)
-    if kind == "zip" and dataset is None:
-        raise MissingError(
-            f"the data set {bundle.info.dataset.get('name', '')!r} of {model.tag} is not on this machine",
-            "Export the classifier alone with --format pt, onnx or torchscript, or set TELLAPART_HOME to its folder",
-        )
+    check_exportable(model, kind, dataset)
     with readable_disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as made:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from tellapart.dataset import Dataset
 from tellapart.dataset_zip import ZipSummary, add_dataset, member
+from tellapart.errors import NoDataError
 from tellapart.progress import Report
+from tellapart.store import StoredModel
 
 MODEL_FOLDER = "model/"
 DATASET_FOLDER = "dataset/"
@@ -22,6 +24,19 @@ model/report/index.html  how good the classifier is, and how that was measured
 
 A picture's licence goes with the picture: name its author where the licence asks for it.
 """
+
+
+def check_exportable(model: StoredModel, kind: str, dataset: Dataset | None) -> None:
+    """Refuse a zip of a classifier whose data set is not here.
+
+    Raises:
+        NoDataError: it is not on this machine.
+    """
+    if kind == "zip" and dataset is None:
+        raise NoDataError(
+            f"the data set {model.info.dataset.get('name', '')!r} of {model.tag} is not on this machine",
+            "Export the classifier alone with --format pt, onnx or torchscript, or set TELLAPART_HOME to its folder",
+        )
 
 
 def write_archive(path: Path, tag: str, bundle: Path, dataset: Dataset, report: Report) -> ZipSummary:

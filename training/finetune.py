@@ -21,6 +21,7 @@ from tellapart.dataset import Sample
 from tellapart.network import load_module
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage, silent
+from tellapart.wording import percent
 from training.checkpoint import Tensors, below, pack, read_checkpoint, under, unpack
 from training.decoded import PictureCache
 from training.distributed import World
@@ -199,7 +200,7 @@ def _run(job: Job, trainer: Trainer, pace: Pace, world: World, stage: Stage, go_
         if loss is None:
             return
         row = _judge(trainer, pace, loss)
-        stage.note(f"epoch {row.epoch}: {row.val_accuracy:.1%} of the validation pictures right")
+        stage.note(f"epoch {row.epoch}: {percent(row.val_accuracy)} of the validation pictures right")
         stage.measure(train_loss=loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy)
         if job.checkpoint:
             trainer.save(job.checkpoint, job.identity)

@@ -16,7 +16,7 @@ from tellapart.images import ImageError, probe
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
 from tellapart.wire import Problem, Result, image_error, make_result
-from tellapart.wording import percent
+from tellapart.wording import confidence
 from training.inputs import Input, Unusable, find_inputs
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PredictionRow:
         if self.result is not None:
             if self.result.none_of_these:
                 return f"{self.path}: none of these; {self.result.top} is nearest"
-            return f"{self.path}: {self.result.top} ({percent(self.result.confidence)})"
+            return f"{self.path}: {self.result.top} ({confidence(self.result.confidence)})"
         return f"{self.path}: error: {self.error.message if self.error else 'unknown'}"
 
 

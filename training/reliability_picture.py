@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tellapart.wording import percent
+
 SIDE = 240
 MARGIN = 34
 
@@ -38,7 +40,7 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]]) -> list[Point]:
 
 def _title(row: Mapping[str, Any]) -> str:
     pictures = f"{row['n']} picture{'' if row['n'] == 1 else 's'}"
-    return f"{pictures}: {row['confidence']:.0%} sure on average, {row['accuracy']:.0%} right"
+    return f"{pictures}: {percent(row['confidence'], 0)} sure on average, {percent(row['accuracy'], 0)} right"
 
 
 def _up(share: float) -> float:

@@ -15,6 +15,7 @@ from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
 from tellapart.public import public_source
+from tellapart.wording import confidence, percent
 from training.confusion_picture import draw_confusion
 from training.curves_picture import draw_curves
 from training.features import FeatureSource, Skipped
@@ -96,8 +97,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{share:.0%}"
-    environment.filters["percent1"] = lambda share: f"{share:.1%}"
+    environment.filters.update(percent=percent, confidence=confidence)
     return environment
 
 

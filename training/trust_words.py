@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tellapart.intervals import wilson
+from tellapart.wording import percent
 from training.refits import MORE
 
 FEW_JUDGED = 20  # pictures of a class below which its shares say little
@@ -15,14 +16,14 @@ def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
         return ["It always answers one of its classes: there were too few pictures to learn when to say none of these."]
     lines = [
         f"It says “none of these” to {_share(found['false_reject'])} of the pictures that do show one of its classes; "
-        f"the aim was {found['aim_false_reject']:.0%}. What counts is how much a picture looks like any of "
-        "them, not which: one between two classes may be answered with 30%, one unlike all of them turned away at 80%."
+        f"the aim was {percent(found['aim_false_reject'], 0)}. What counts is how much a picture looks like any of "
+        "them, not which: one between two classes may be answered with 30 %, one unlike them all turned away at 80 %."
     ]
     if found["false_accept"]:
         lines.append(
             "The hardest strangers are pictures of a class like those it knows. Each class was left out in turn (ten "
             f"of them where there are more) and shown to a classifier without it: {_share(found['false_accept'])} "
-            f"were let through, by confidence alone {found['false_accept_by_confidence_alone']['share']:.0%}."
+            f"were let through, by confidence alone {percent(found['false_accept_by_confidence_alone']['share'], 0)}."
         )
     if found["false_accept_given"]:
         lines.append(f"Of the pictures in the folder “none”, {_share(found['false_accept_given'])} were let through.")
@@ -40,10 +41,10 @@ def split_words(found: Mapping[str, Any] | None) -> str:
         return ""
     grouped, random = found["grouped"], found["random"]
     return (
-        f"Splitting at random, with near-copies on both sides, would have shown {random['accuracy']:.1%} "
-        f"({random['accuracy_low']:.1%} to {random['accuracy_high']:.1%}); keeping near-copies together, as everywhere "
-        f"on this page, the same heads get {grouped['accuracy']:.1%} "
-        f"({grouped['accuracy_low']:.1%} to {grouped['accuracy_high']:.1%})."
+        f"Splitting at random, with near-copies on both sides, would have shown {percent(random['accuracy'])} "
+        f"({percent(random['accuracy_low'])} to {percent(random['accuracy_high'])}); keeping near-copies "
+        f"together, as everywhere on this page, the same heads get {percent(grouped['accuracy'])} "
+        f"({percent(grouped['accuracy_low'])} to {percent(grouped['accuracy_high'])})."
     )
 
 
@@ -55,7 +56,7 @@ def set_aside_words(found: Mapping[str, Any] | None) -> str:
         f"{found['pictures']} of the pictures that judged were taken out of the data set by “curate --apply”: it did "
         f"not learn from them, but they count here as they were collected ({found['right']} answered as collected), "
         "because nobody has looked at them and a machine takes out the hard ones first. Without them accuracy would "
-        f"read {found['without']['share']:.1%}. Remove or keep them by hand to settle it."
+        f"read {percent(found['without']['share'])}. Remove or keep them by hand to settle it."
     )
 
 
@@ -88,5 +89,5 @@ def _gain(row: Mapping[str, Any]) -> str:
 
 
 def _share(share: Mapping[str, Any]) -> str:
-    interval = f"95% interval {share['low']:.0%} to {share['high']:.0%}"
-    return f"{share['count']} of {share['n']} ({share['share']:.0%}; {interval})"
+    interval = f"95 % interval {percent(share['low'], 0)} to {percent(share['high'], 0)}"
+    return f"{share['count']} of {share['n']} ({percent(share['share'], 0)}; {interval})"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tellapart.wording import percent
 from training.protocol_names import Protocol
 
 FEW_PICTURES = 50  # of a class
@@ -38,13 +39,15 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     n, accuracy = metrics["n"], metrics["accuracy"]
     low, high = metrics["accuracy_low"], metrics["accuracy_high"]
     first = (
-        f"It gave the right answer for {round(accuracy * n)} of {n} pictures it had not learned from ({accuracy:.0%})."
+        f"It gave the right answer for {round(accuracy * n)} of {n} pictures it had not learned from "
+        f"({percent(accuracy, 0)})."
     )
-    second = f"On other pictures of this kind, expect between {low:.0%} and {high:.0%} (95% interval)"
+    second = f"On other pictures of this kind, expect between {percent(low, 0)} and {percent(high, 0)} (95 % interval)"
     guess = largest_class(metrics).share
     if low <= guess:
         return (
-            f"{first} {second}, which is not clearly better than always answering with the largest class ({guess:.0%})."
+            f"{first} {second}, which is not clearly better than always answering with the largest class "
+            f"({percent(guess, 0)})."
         )
     return f"{first} {second}."
 
@@ -107,7 +110,7 @@ def _weak_class_advice(metrics: Mapping[str, Any]) -> list[str]:
     for recall, name in weak[:2]:
         if recall < _WEAK_RECALL and name in taken_for:
             lines.append(
-                f"“{name}” is found in only {recall:.0%} of its pictures, most often taken for "
+                f"“{name}” is found in only {percent(recall, 0)} of its pictures, most often taken for "
                 f"“{taken_for[name].answered}”. Look at the pictures of both for wrong ones, then add more that show "
                 "the difference."
             )

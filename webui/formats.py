@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from tellapart.backbones import BACKBONES
-from tellapart.wording import counted, percent
+from tellapart.wording import confidence, counted, percent
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
@@ -44,7 +44,7 @@ def pictures(number: int) -> str:
 
 def register(app: Flask) -> None:
     """Make them template filters."""
-    for filter_ in (percent, day, minute, milliseconds, backbone_title, state_words, pictures):
+    for filter_ in (percent, confidence, day, minute, milliseconds, backbone_title, state_words, pictures):
         app.add_template_filter(filter_)
 
 

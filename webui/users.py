@@ -13,7 +13,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import String, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tellapart.errors import MissingError, UsageError
+from tellapart.errors import NoDataError, UsageError
 from webui.database import Base, Database, Moment
 from webui.jobs import utc_now
 
@@ -22,6 +22,18 @@ LONGEST_SESSION = timedelta(days=30)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _FRESH_SECONDS = 2.0
 _HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106 for little memory
+
+
+def check_user_name(name: str) -> None:
+    """Refuse what cannot be a user's name.
+
+    Raises:
+        UsageError: it says what can be.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:40]!r} cannot be a user's name", "Use up to 32 of a-z, 0-9, . - _, the first a letter or digit"
+        )
 
 
 class User(Base):
@@ -56,8 +68,7 @@ class Users:
         Raises:
             UsageError: the name or the password cannot be used.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name[:40]!r} cannot be a user's name", "Use up to 32 of a-z, 0-9, . - _")
+        check_user_name(name)
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
             raise UsageError(
                 f"a password of {len(password)} characters", f"Use {MIN_PASSWORD} to {MAX_PASSWORD} characters"
@@ -71,11 +82,11 @@ class Users:
         """Take a user out.
 
         Raises:
-            MissingError: there is none of that name.
+            NoDataError: there is none of that name.
         """
         with self._database.writing() as session:
             if not session.execute(delete(User).where(User.name == name)).rowcount:  # type: ignore[attr-defined]
-                raise MissingError(f"there is no user {name[:40]!r}", "See them with: tellapart users list")
+                raise NoDataError(f"there is no user {name[:40]!r}", "See them with: tellapart users list")
             session.execute(delete(LoginSession).where(LoginSession.user == name))
 
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from typing import IO
 import click
 
 from tellapart.settings import load_settings
+from tellapart.terminal import refuse_without_terminal
 
 
 @click.group("users")
@@ -18,11 +19,13 @@ def users() -> None:
 def add_command(name: str, password_file: IO[str] | None) -> None:
     """Add a user NAME, or give one a new password."""
     from webui.database import Database
-    from webui.users import Users
+    from webui.users import Users, check_user_name
 
+    check_user_name(name)
     if password_file:
         password = password_file.read().rstrip("\r\n")
     else:
+        refuse_without_terminal("for the password", "Give --password-file FILE, - for the standard input")
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     Users(Database(load_settings())).add(name, password)
     click.echo(f"{name} can log in", err=True)

@@ -95,7 +95,7 @@ def test_the_digest_does_not_depend_on_where_or_in_what_order(tmp_path, make_pho
 def test_a_data_set_that_is_not_there(tmp_path):
     with pytest.raises(MissingError, match=r"there is no data set in .*nothing") as caught:
         Dataset.open(tmp_path / "nothing")
-    assert caught.value.exit_code == 5
+    assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_heat_map_has_the_pictures_proportions_and_is_clear_where_the_networ
 )
 def test_the_sentence_says_where(row: int, column: int, place: str) -> None:
     found = sentence(seen([0.97, 0.02, 0.01], row=row, column=column), (300, 300), WHOLE)
-    assert found == f"This looks like cat (97 %): what speaks most for cat is in {place} of the picture."
+    assert found == f"This looks like cat (97.0 %): what speaks most for cat is in {place} of the picture."
 
 
 def test_what_speaks_for_a_class_beside_the_picture_is_at_its_edge() -> None:
@@ -57,23 +57,23 @@ def test_what_speaks_for_a_class_beside_the_picture_is_at_its_edge() -> None:
 
 
 def test_the_sentence_says_how_sure_it_is() -> None:
-    assert "(over 99 %)" in sentence(seen([0.999, 0.001, 0.0]), (300, 300), WHOLE)
+    assert "(> 99.9 %)" in sentence(seen([0.9996, 0.0004, 0.0]), (300, 300), WHOLE)
     unsure = sentence(seen([0.45, 0.40, 0.15]), (300, 300), WHOLE)
-    assert unsure.startswith("This may be cat (45 %), but dog (40 %) is nearly as likely; what speaks most for cat is")
+    assert unsure.startswith("This may be cat (45.0 %), but dog (40.0 %) is nearly as likely; what speaks most for cat")
     none = sentence(seen([0.6, 0.2, 0.2], none=True), (300, 300), WHOLE)
-    assert none.startswith("This is probably none of the classes: cat (60 %) comes nearest, and what speaks most")
+    assert none.startswith("This is probably none of the classes: cat (60.0 %) comes nearest, and what speaks most")
 
 
 def test_a_class_that_is_not_the_answer_is_not_made_to_look_like_one() -> None:
     found = sentence(seen([0.97, 0.02, 0.004], asked=2, row=5, column=0), (300, 300), WHOLE)
-    assert found.startswith("The answer is cat (97 %) and not owl (under 1 %); what speaks most for owl is in")
+    assert found.startswith("The answer is cat (97.0 %) and not owl (0.4 %); what speaks most for owl is in")
 
 
 def test_where_nothing_or_everything_speaks_for_it_no_place_is_named() -> None:
     names, probabilities = ["cat", "dog"], np.array([0.9, 0.1], np.float32)
     nothing = Seen(names, probabilities, False, 0, np.full((7, 7), -1.0, np.float32))
     assert (
-        sentence(nothing, (300, 300), WHOLE) == "This looks like cat (90 %): no place in it speaks for cat by itself."
+        sentence(nothing, (300, 300), WHOLE) == "This looks like cat (90.0 %): no place in it speaks for cat by itself."
     )
     everything = Seen(names, probabilities, False, 0, np.ones((7, 7), np.float32))
     assert sentence(everything, (300, 300), WHOLE).endswith("in most of the picture.")

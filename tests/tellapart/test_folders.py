@@ -315,7 +315,7 @@ def test_a_data_set_is_found_by_path_by_name_and_as_a_plain_folder(pets, tmp_pat
 def test_a_data_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, where):
     with pytest.raises(MissingError) as caught:
         open_dataset(where, Settings(home=tmp_path))
-    assert caught.value.exit_code == 5
+    assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
     if where == "nothing":
         assert str(tmp_path / "datasets" / "nothing") in str(caught.value)

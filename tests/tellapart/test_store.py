@@ -98,7 +98,7 @@ def test_rollback_of_a_name_that_is_not_there(save, name):
 def test_delete_takes_exactly_one_version(save):
     first, second = save("pets"), save("pets")
     store.promote(first)
-    with pytest.raises(DataError, match="names no version"):
+    with pytest.raises(UsageError, match="names no version"):
         store.delete("pets")
     assert store.delete(first).tag == first
     assert [m.tag for m in store.list_models()] == [second]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tellapart.wording import counted, percent
+from tellapart.wording import confidence, counted, percent
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,18 @@ def test_one_is_one_and_anything_else_is_many(number: int, words: tuple[str, ...
 )
 def test_only_certainty_is_certain(value: float, expected: str) -> None:
     assert percent(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, "0 %"), (0.004, "< 1 %"), (0.5, "50 %"), (0.984, "98 %"), (0.996, "> 99 %"), (1.0, "100 %")],
+)
+def test_the_rule_is_the_same_without_digits(value: float, expected: str) -> None:
+    assert percent(value, 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.0, "< 0.1 %"), (0.25, "25.0 %"), (0.99951, "> 99.9 %"), (1.0, "> 99.9 %")]
+)
+def test_a_classifier_is_never_certain(value: float, expected: str) -> None:
+    assert confidence(value) == expected

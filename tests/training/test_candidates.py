@@ -21,6 +21,7 @@ from tellapart.predictions import read_predictions
 from tellapart.progress import Progress, silent
 from tellapart.store import StoredModel
 from tellapart.weights import load_weights
+from tellapart.wording import percent
 from training.candidates import checkpoint_file, why_not
 from training.export import TOLERANCE, export
 from training.features import Features
@@ -234,8 +235,8 @@ def test_auto_keeps_the_better_by_validation(
     assert again_info.training["mode"] == ("finetune" if kept else "head")
     assert (again_info.backbone_sha256 == info.backbone_sha256) == kept
     note = next(p.note for p in seen if p.stage == "fine-tuning")
-    assert note.startswith(f"of 6 validation pictures the fine-tuned network has {accuracies[0]:.1%} right")
-    assert note.endswith(f"{accuracies[1]:.1%}; the {'fine-tuned network' if kept else 'head'} is kept")
+    assert note.startswith(f"of 6 validation pictures the fine-tuned network has {percent(accuracies[0])} right")
+    assert note.endswith(f"{percent(accuracies[1])}; the {'fine-tuned network' if kept else 'head'} is kept")
     assert again_info.training["fine_tuning"]["kept"] == kept
     assert again_info.metrics["n"] == 6
 

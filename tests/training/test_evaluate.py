@@ -8,6 +8,7 @@ import pytest
 
 from tellapart.errors import DataError, MissingError
 from tellapart.progress import silent
+from tellapart.tables import evaluated
 from training.evaluate import evaluate
 
 MakeShape = Callable[[int, int], bytes]
@@ -38,7 +39,9 @@ def test_counts_by_hand(trained: Any, folder: Path, tmp_path: Path) -> None:
         "confusion",
         "skipped",
         "learned_from",
+        "left_out",
     }
+    assert result["left_out"] == {"yellow star": 0}
     assert (result["n"], result["skipped"]) == (9, 2)
     assert result["confusion"] == [[3, 0, 0], [0, 3, 0], [2, 0, 1]]
     assert result["accuracy"] == pytest.approx(7 / 9)
@@ -61,11 +64,25 @@ def test_folders_that_cannot_be_used(trained: Any, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="there is no folder"):
         evaluate(trained.classifier, tmp_path / "nowhere", tmp_path / "cache", silent)
     (tmp_path / "set" / "cats").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"no folder named like a class.*red disc"):
+    with pytest.raises(DataError, match=r"no folder named like a class.*red disc.*It has: cats"):
+        evaluate(trained.classifier, tmp_path / "set", tmp_path / "cache", silent)
+    (tmp_path / "set" / "test" / "red disc").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"Give the part to measure on: .*set/test"):
         evaluate(trained.classifier, tmp_path / "set", tmp_path / "cache", silent)
     (tmp_path / "set" / "red disc").mkdir()
     with pytest.raises(DataError, match="no readable picture"):
         evaluate(trained.classifier, tmp_path / "set", tmp_path / "cache", silent)
+
+
+def test_folders_of_other_classes_are_left_out_and_said(
+    trained: Any, folder: Path, tmp_path: Path, make_shape: MakeShape
+) -> None:
+    for name in ("other/below/1.png", "other/2.png", "other/.hidden.png", ".git/3.png", "loose.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(make_shape(0, 7))
+    result = evaluate(trained.classifier, folder, tmp_path / "cache", silent)
+    assert result["left_out"] == {"other": 2, "yellow star": 0}
+    assert "left out, as the classifier has no such class: other (2 files)" in evaluated(result)
 
 
 def test_pictures_it_learned_from_are_counted(trained: Any, tmp_path: Path) -> None:

@@ -288,6 +288,9 @@ def test_users_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TELLAPART_HOME", str(tmp_path))
     run = CliRunner().invoke
     assert run(users_command, ["add", "ann", "--password-file", "-"], input=PASSWORD + "\n").exit_code == 0
+    assert isinstance(run(users_command, ["add", "bob"], input=f"{PASSWORD}\n").exception, UsageError)
+    monkeypatch.setattr("webui.users_command.refuse_without_terminal", lambda *_: None)
+    assert isinstance(run(users_command, ["add", "Bob Ray"]).exception, UsageError)
     assert run(users_command, ["add", "bob"], input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
     assert run(users_command, ["list"]).output == "ann\nbob\n"
     assert run(users_command, ["remove", "bob"]).exit_code == 0

@@ -44,7 +44,7 @@ function newBar(prediction) {
   const bar = document.getElementById("bar").content.firstElementChild.cloneNode(true);
   const progress = bar.querySelector("progress");
   bar.querySelector(".bar-name").textContent = prediction.class;
-  bar.querySelector(".bar-number").textContent = percent(prediction.confidence);
+  bar.querySelector(".bar-number").textContent = confidence(prediction.confidence);
   progress.value = prediction.confidence;
   progress.setAttribute("aria-label", `Confidence in ${prediction.class}`);
   return bar;
@@ -77,8 +77,8 @@ function showInTile(tile, { result, url, picture, error }) {
   if (!thumb.hasAttribute("src")) thumb.src = picture;
 }
 
-function newNumber(confidence) {
-  return Object.assign(document.createElement("span"), { className: "quiet", textContent: percent(confidence) });
+function newNumber(probability) {
+  return Object.assign(document.createElement("span"), { className: "quiet", textContent: confidence(probability) });
 }
 
 // What stands above many tiles: how far it is, how fast, and how often each class was the answer.

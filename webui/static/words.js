@@ -1,9 +1,10 @@
 // How values are written for people, as `webui/formats.py` does on the server.
 "use strict";
 
-function percent(value) {
-  if (value > 0 && value < 0.001) return "< 0.1 %";
-  if (value > 0.999 && value < 1) return "> 99.9 %";
+// What a classifier holds for likely; never certain.
+function confidence(value) {
+  if (value < 0.001) return "< 0.1 %";
+  if (value > 0.999) return "> 99.9 %";
   return `${(value * 100).toFixed(1)} %`;
 }
 
@@ -13,7 +14,7 @@ function headline(result) {
 
 // The answer in a few words; how sure it is means nothing where it names no class.
 function inShort(result) {
-  return result.none_of_these ? headline(result) : `${result.top}, ${percent(result.confidence)}`;
+  return result.none_of_these ? headline(result) : `${result.top}, ${confidence(result.confidence)}`;
 }
 
 function pictures(number) {
