@@ -69,13 +69,22 @@ def slugify(name: str) -> str:
     script works: the slug is for paths, the name is what people see. Folders and pages
     may have names that are no whole text (lone surrogates); those have one too.
     """
-    letters = unicodedata.normalize("NFKD", name)
-    slug = re.sub(r"[^a-z0-9]+", "-", letters.encode("ascii", "ignore").decode().lower()).strip("-")
-    lost = any(c.isalnum() and not c.isascii() for c in letters)
-    if slug and not lost:
+    slug = _latin(name)
+    if has_readable_slug(name):
         return slug
     digest = hashlib.sha256(name.casefold().encode(errors="surrogatepass")).hexdigest()[:10]
     return f"{slug}-{digest}" if slug else f"class-{digest}"
+
+
+def has_readable_slug(name: str) -> bool:
+    """Whether a name's slug says all of it; else there is a digest in it, which tells people nothing."""
+    lost = any(c.isalnum() and not c.isascii() for c in unicodedata.normalize("NFKD", name))
+    return bool(_latin(name)) and not lost
+
+
+def _latin(name: str) -> str:
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
 
 
 def refuse_same_slug(classes: Iterable[ClassName]) -> None:

@@ -1,6 +1,6 @@
 """Making a classifier: the form, a look at sample pictures, the start."""
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.errors import UsageError
@@ -60,7 +60,7 @@ def submit() -> AnyResponse:
         _refuse_other_classifier(plan)
         return _sample(plan) if request.form.get("action") == "sample" else _start(plan)
     except FormProblem as problem:
-        return make_response(front_page(form, problem), 400)
+        return make_response(front_page(problem.form or form, problem), 400)
     except UsageError as refused:  # too many of theirs are unfinished, or another's works on the name
         return make_response(front_page(form, FormProblem("", refused)), 409)
 
@@ -76,6 +76,7 @@ def _start(plan: CreatePlan) -> AnyResponse:
         job_id = parts().jobs.enqueue(Kind.CREATE, plan.name, plan.options(), plan.email, current_user()).id
     except AlreadyThere as running:
         job_id = visible_job(running)
+        flash("This is being made already; here it is. To make another one of the same classes, give it a name.")
     return redirect(url_for("jobs.show", job_id=job_id), 303)
 
 

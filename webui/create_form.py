@@ -9,9 +9,11 @@ from werkzeug.datastructures import MultiDict
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.licenses import LicenseFilter
-from tellapart.names import ClassName, check_name, parse_class_names
+from tellapart.listing import Wanted, count
+from tellapart.names import ClassName, check_name, has_readable_slug, parse_class_names
 from tellapart.settings import Settings
 from tellapart.source_list import SOURCES, lacking
+from tellapart.wording import counted
 from webui.job_command import SAMPLES_PER_CLASS
 from webui.jobs import Job
 from webui.mail import check_address
@@ -25,16 +27,22 @@ _FOLDER = "folder:"
 
 
 class FormProblem(UsageError):
-    """What is wrong with one field of the form; `field` is its name, "" where it is none of them."""
+    """What is wrong with one field of the form; `field` is its name, "" where it is none of them.
 
-    def __init__(self, field: str, error: UsageError) -> None:
+    `form` is the form to go on with, None where that is the one that was sent.
+    """
+
+    def __init__(self, field: str, error: UsageError, form: "CreateForm | None" = None) -> None:
         super().__init__(error.what, error.fix)
-        self.field = field
+        self.field, self.form = field, form
 
 
 @dataclass(frozen=True)
 class CreateForm:
-    """What was typed, as it was typed; `read` gives one, `options` checks it."""
+    """What was typed, as it was typed; `read` gives one, `check` tells whether it is good.
+
+    `joins` is the name of the data set that its author was told of, and adds to.
+    """
 
     classes: str = ""
     name: str = ""
@@ -43,11 +51,12 @@ class CreateForm:
     license: str = LicenseFilter.ANY
     per_class: str = str(DEFAULT_PER_CLASS)
     email: str = ""
+    joins: str = ""
 
     @staticmethod
     def read(form: "MultiDict[str, str]") -> "CreateForm":
         """What a request's form says."""
-        texts = {key: form.get(key, "")[:_TEXT] for key in ("name", "folder", "license", "per_class", "email")}
+        texts = {key: form.get(key, "")[:_TEXT] for key in ("name", "folder", "license", "per_class", "email", "joins")}
         # with JavaScript every class is a field of its own; without, they stand in one
         classes = ", ".join(text for text in form.getlist("classes") if text.strip())[:_TEXT]
         return CreateForm(classes=classes, sources=tuple(form.getlist("sources"))[: len(SOURCES) + 1], **texts)
@@ -68,6 +77,7 @@ class CreateForm:
             license=options.get("license", LicenseFilter.ANY),
             per_class=str(options["per_class"]),
             email=job.email,
+            joins=job.name,
         )
 
     @property
@@ -106,7 +116,8 @@ def check(form: CreateForm, settings: Settings, with_folder: bool) -> CreatePlan
     """The plan a form stands for; `with_folder` says whether a folder on this computer may be named.
 
     Raises:
-        FormProblem: a field is wrong, or the name belongs to a classifier of other classes.
+        FormProblem: a field is wrong, the name belongs to a classifier of other classes, or to a data set of these
+            classes that would be added to without a word.
     """
     classes = _checked("classes", lambda: parse_class_names(form.class_list))
     per_class = _checked("per_class", lambda: _number(form.per_class, len(classes)))
@@ -119,7 +130,21 @@ def check(form: CreateForm, settings: Settings, with_folder: bool) -> CreatePlan
         per_class=per_class,
         email=_checked("email", lambda: check_address(form.email)),
     )
+    _refuse_unknowing(plan, settings)
     return replace(plan, form=replace(form, name=plan.name))
+
+
+def _refuse_unknowing(plan: CreatePlan, settings: Settings) -> None:
+    """Let nobody add to a data set who was not told that it is there."""
+    there = 0 if plan.form.joins == plan.name else _kept(plan.name, settings)
+    if there:
+        others = (f"{plan.name[:_NAME_LENGTH]}-{number}" for number in range(2, 100))
+        free = next((name for name in others if not (settings.datasets / name).exists()), "")
+        error = UsageError(
+            f"there are {counted(there, 'picture', 'pictures')} of these classes in {plan.name!r} already",
+            f"Go on to add to them and train it again, or choose another name{', such as ' if free else ''}{free}",
+        )
+        raise FormProblem("name", error, replace(plan.form, name=plan.name, joins=plan.name))
 
 
 def _checked(field: str, read: Any) -> Any:
@@ -182,7 +207,13 @@ def _name(text: str, classes: tuple[ClassName, ...], settings: Settings) -> str:
 
 
 def _free_name(classes: tuple[ClassName, ...], settings: Settings) -> str:
-    """A name made of the classes that no other classifier has."""
+    """A name made of the classes that no other classifier has.
+
+    Raises:
+        UsageError: the classes are written in letters that it cannot have.
+    """
+    if not all(has_readable_slug(c.name) for c in classes):
+        raise UsageError("no name can be made of these classes", "Write one under Name of the classifier")
     base = "-".join(c.slug for c in classes)[:_NAME_LENGTH].strip("-")
     names = [base, *(f"{base}-{number}" for number in range(2, 100))]
     return next((name for name in names if not _taken(name, classes, settings)), base)
@@ -196,3 +227,11 @@ def _taken(name: str, classes: tuple[ClassName, ...], settings: Settings) -> boo
         return (settings.datasets / name).exists()
     wanted = {c.slug for c in classes}
     return any(c.slug not in wanted and there.manifest.kept(c.slug) for c in there.classes)
+
+
+def _kept(name: str, settings: Settings) -> int:
+    """How many pictures the data set of that name has, 0 where there is none."""
+    try:
+        return count(Dataset.open(settings.datasets / name).manifest, Wanted())
+    except TellapartError:
+        return 0

@@ -24,7 +24,7 @@ def form() -> str | AnyResponse:
     """The form; `?next=` is where to go afterwards."""
     if not asks() or current_user():
         return redirect(url_for("pages.index"))
-    return render_template("web/login.html", next=_inside(request.args.get("next", "")), problem="")
+    return _form_page(_inside(request.args.get("next", "")))
 
 
 @blueprint.post("/login")
@@ -33,7 +33,7 @@ def enter() -> AnyResponse:
     name, password = request.form.get("name", ""), request.form.get("password", "")
     after = _inside(request.form.get("next", ""))
     if not parts().users.verify(name, password):
-        page = render_template("web/login.html", next=after, problem="That name and password do not belong together.")
+        page = _form_page(after, "That name and password do not belong together.")
         return AnyResponse(page, 401, mimetype="text/html")
     session.clear()
     session.permanent = True
@@ -47,6 +47,10 @@ def leave() -> AnyResponse:
     parts().users.log_out(str(session.get("login", "")))
     session.clear()
     return redirect(url_for(".form"), 303)
+
+
+def _form_page(after: str, problem: str = "") -> str:
+    return render_template("web/login.html", next=after, problem=problem, users=parts().users.exist())
 
 
 def asks() -> bool:

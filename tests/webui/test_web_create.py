@@ -98,15 +98,54 @@ def test_a_data_set_of_other_classes_keeps_its_name(
 ) -> None:
     fill(settings.datasets / "pets", {"cow": 1, "pig": 1})
     assert "with other classes" in submit(web, name="pets").text
-    assert submit(web, name="pets", classes="cow, pig").status_code == 303
+    assert submit(web, name="pets", classes="cow, pig", joins="pets").status_code == 303
     fill(settings.datasets / "cat-dog", {"cow": 1})
     submit(web)
     assert {job.name for job in jobs.list()} == {"pets", "cat-dog-2"}
 
 
-def test_the_same_again_leads_to_the_job_that_runs(web: FlaskClient, jobs: Jobs) -> None:
-    assert submit(web).location == submit(web).location
+def test_the_same_again_leads_to_the_job_that_runs_and_says_so(web: FlaskClient, jobs: Jobs) -> None:
+    where = submit(web).location
+    assert "being made already" not in web.get(where).text
+    assert submit(web).location == where
+    assert "This is being made already; here it is." in web.get(where).text
     assert len(jobs.list()) == 1
+
+
+@pytest.mark.parametrize(("action", "name"), [("start", ""), ("sample", ""), ("start", "cat-dog")])
+def test_nobody_adds_to_a_data_set_without_being_told(
+    web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, action: str, name: str
+) -> None:
+    fill(settings.datasets / "cat-dog", {"cat": 2, "dog": 1})
+    told = submit(web, action=action, name=name)
+    assert told.status_code == 400
+    assert "There are 3 pictures of these classes in &#39;cat-dog&#39; already." in told.text
+    assert "choose another name, such as cat-dog-2." in told.text
+    assert 'name="name" value="cat-dog"' in told.text  # so that going on is a choice
+    assert 'name="joins" value="cat-dog"' in told.text
+    assert jobs.list() == []
+    assert submit(web, name="cat-dog", joins="cat-dog").status_code == 303
+    assert submit(web, name="cat-dog-2", joins="cat-dog").status_code == 303
+    assert {job.name for job in jobs.list()} == {"cat-dog", "cat-dog-2"}
+
+
+def test_who_changes_the_settings_of_a_job_knows_its_data_set(
+    web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, change: Any
+) -> None:
+    job = jobs.enqueue(Kind.CREATE, "cat-dog", OPTIONS)
+    fill(settings.datasets / "cat-dog", {"cat": 2, "dog": 1})
+    change(job, state=State.STOPPED)
+    assert 'name="joins" value="cat-dog"' in web.get(f"/?form={job.id}").text
+
+
+@pytest.mark.parametrize("classes", ["猫, 狗", "猫, dog", "Straße, Weg"])
+def test_classes_in_other_letters_are_given_a_name_by_their_author(web: FlaskClient, jobs: Jobs, classes: str) -> None:
+    asked = submit(web, classes=classes)
+    assert asked.status_code == 400
+    assert "Write one under Name of the classifier" in asked.text
+    assert submit(web, classes=classes, name="pets").status_code == 303
+    (job,) = jobs.list()
+    assert (job.name, job.options["classes"]) == ("pets", classes.split(", "))
 
 
 @pytest.mark.parametrize("action", ["start", "sample"])

@@ -166,7 +166,7 @@ def test_a_page_that_others_reach_stays_closed_without_users(
     open_to_others = replace(settings, **outside)
     web = create_app(open_to_others, client=service_client, WTF_CSRF_ENABLED=False).test_client()
     assert web.get("/").location.startswith("/login?next=")
-    assert web.get("/login").status_code == 200
+    assert "tellapart users add NAME" in web.get("/login").text
     assert log_in(web).status_code == 401
     with pytest.raises(UsageError, match="users add"):
         refuse_strangers(open_to_others)
