@@ -92,6 +92,10 @@ def test_an_archive_streams_in(browser: webdriver.Chrome, page: Any, url: str, a
     assert words_at_the_end(page) == "All 41 are done. 1 could not be classified."
     tops = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".tile .tile-name")]
     assert len(tops) == 41
+    shown = [
+        e.find_element(By.CLASS_NAME, "thumb").is_displayed() for e in browser.find_elements(By.CLASS_NAME, "tile")
+    ]
+    assert shown.count(False) == 1  # nothing stands where a picture would
     assert page.fits()
 
 

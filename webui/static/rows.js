@@ -3,15 +3,24 @@
 
 function newRow(name, file) {
   const row = document.getElementById("job").content.firstElementChild.cloneNode(true);
-  if (file) showFile(row.querySelector(".thumb"), file);
+  const thumb = row.querySelector(".thumb");
+  thumb.hidden = !file;
+  if (file) showFile(thumb, file);
   row.querySelector(".job-name").textContent = name;
   return row;
 }
 
 function showFile(thumb, file) {
-  thumb.addEventListener("error", () => thumb.removeAttribute("src"), { once: true }); // such as HEIC
+  thumb.addEventListener("error", () => { thumb.removeAttribute("src"); thumb.hidden = true; }, { once: true }); // such as HEIC
   thumb.addEventListener("load", () => URL.revokeObjectURL(thumb.src), { once: true });
   thumb.src = URL.createObjectURL(file);
+}
+
+// The page's own copy, where the browser cannot show the file itself.
+function showKept(place, picture) {
+  const thumb = place.querySelector(".thumb");
+  if (!thumb.hasAttribute("src")) thumb.src = picture;
+  thumb.hidden = false;
 }
 
 function showResult(row, { result, url, picture, from_cache: fromCache }) {
@@ -23,8 +32,7 @@ function showResult(row, { result, url, picture, from_cache: fromCache }) {
   setText(row, ".job-top", headline(result));
   const link = Object.assign(document.createElement("a"), { href: url, textContent: "Open this result" });
   setText(row, ".job-more", "").append(link, fromCache ? " · answered from the cache" : "");
-  const thumb = row.querySelector(".thumb");
-  if (!thumb.hasAttribute("src")) thumb.src = picture;
+  showKept(row, picture);
   row.dataset.result = url;
 }
 
@@ -69,12 +77,13 @@ function showInTile(tile, { result, url, picture, error }) {
   tile.classList.remove("waiting");
   tile.classList.toggle("failed", Boolean(error));
   top.textContent = error ? error.message : `${headline(result)} `;
+  const thumb = tile.querySelector(".thumb");
+  thumb.hidden = Boolean(error) && !thumb.hasAttribute("src");
   if (error) return;
   if (!result.none_of_these) top.append(newNumber(result.confidence));
   tile.dataset.top = headline(result);
   tile.querySelector("a").href = url;
-  const thumb = tile.querySelector(".thumb");
-  if (!thumb.hasAttribute("src")) thumb.src = picture;
+  showKept(tile, picture);
 }
 
 function newNumber(probability) {
