@@ -3,10 +3,11 @@
 Modules import what they need for parsing only; rooms and heavy libraries are imported in the commands themselves, so
 that `tellapart --help` comes at once.
 
-Exit codes: 0 done, 1 a failure that is ours, 2 wrong usage, 3 bad input or data set,
+Exit codes: 0 done, 1 a failure of ours or of this machine, 2 wrong usage, 3 bad input or data set,
 4 a source refused or is unreachable, 5 weights or a model not found.
 """
 
+import io
 import sys
 import traceback
 
@@ -23,11 +24,29 @@ from tellapart.errors import TellapartError, UsageError
 from webui.users_command import users
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """Lists its commands in the order of the work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """See click."""
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tellapart")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
-    """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it."""
+    """Type the classes you want to tell apart; get the pictures, the classifier, and an endpoint that serves it.
+
+    \b
+    tellapart create demo mammals birds --source gallery   # needs no network
+    tellapart predict demo picture.jpg
+    tellapart up                                           # the web page, the service and the worker
+
+    Exit codes: 0 done, 1 a failure of ours or of this machine, 2 wrong usage, 3 bad input or data set, 4 a source
+    refused or is unreachable, 5 weights or a classifier not found. Completion in bash:
+    eval "$(_TELLAPART_COMPLETE=bash_source tellapart)"
+    """
 
 
 for _command in (
@@ -41,8 +60,11 @@ for _command in (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; an error is one line on stderr."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names in letters that a terminal may not know
     try:
         cli.main(arguments, prog_name="tellapart", standalone_mode=False)
+        sys.stdout.flush()
     except TellapartError as error:
         return _fail(error, str(error), error.exit_code, debug)
     except click.exceptions.Abort:
@@ -50,12 +72,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except click.ClickException as error:
         return _misused(error, debug)
-    except BrokenPipeError:
-        return 1
-    except Exception as error:  # the last resort: still one line
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
+    except Exception as error:
+        return _unforeseen(error, debug)
     return 0
+
+
+def _unforeseen(error: Exception, debug: bool) -> int:
+    """The last resort: still one line, and none where what read our output has gone."""
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if isinstance(error, OSError):
+        what = f"{error.strerror or error}: {error.filename or 'the standard output'}"
+        return _fail(error, f"{what}. Check the disk, the folder and its permissions", 1, debug)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
 
 
 def _misused(error: click.ClickException, debug: bool) -> int:
@@ -65,6 +95,7 @@ def _misused(error: click.ClickException, debug: bool) -> int:
         return UsageError.exit_code
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tellapart"
     what = " ".join(error.format_message().split())
+    what += "" if what.endswith((".", "?")) else "."
     return _fail(error, f"{what} See: {command} --help", UsageError.exit_code, debug)
 
 

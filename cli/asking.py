@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FORMATS = ["pt", "onnx", "torchscript", "zip"]
 
 
-@click.command()
+@click.command(short_help="Measure a classifier on other pictures.")
 @click.argument("tag")
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option("the numbers")
@@ -42,7 +42,7 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
         show(tables.evaluation(f"{tag} on {folder}", result), tables.evaluated(result))
 
 
-@click.command()
+@click.command(short_help="Classify pictures.")
 @click.argument("tag")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @json_option("the answers")
@@ -84,7 +84,7 @@ def _refuse_failures(rows: "Sequence[PredictionRow]") -> None:
         raise DataError(f"{some} be classified", "Each one's reason is in its row")
 
 
-@click.command()
+@click.command(short_help="Write a classifier for other programs.")
 @click.argument("tag")
 @click.option("--format", "kind", required=True, type=click.Choice(_FORMATS), help="See docs/exports.md.")
 @click.option(

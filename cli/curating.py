@@ -16,7 +16,7 @@ from tellapart.wording import counted
 _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 
 
-@click.command()
+@click.command(short_help="Find duplicates and suspects.")
 @click.argument("dataset")
 @click.option("--apply", "apply_", is_flag=True, help="Take out the suspects that are almost certainly wrong.")
 @click.option("--undo", is_flag=True, help="Take back the last --apply.")
@@ -60,7 +60,7 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
         )
 
 
-@click.command()
+@click.command(short_help="Say how many pictures are right.")
 @click.argument("dataset")
 @click.option(
     "--per-class", default=30, type=click.IntRange(2, 10_000), show_default=True, help="Pictures to ask about."

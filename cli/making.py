@@ -11,7 +11,7 @@ from tellapart.names import check_name, parse_class_names
 from tellapart.settings import load_settings
 
 
-@click.command()
+@click.command(short_help="From class names to a classifier.")
 @click.argument("name")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
@@ -22,7 +22,15 @@ from tellapart.settings import load_settings
 def create(
     form: str, name: str, classes: tuple[str, ...], collecting: Collecting, yes: bool, resume: bool, **training: Any
 ) -> None:
-    """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME."""
+    """Collect pictures of each CLASS, train a classifier on them, and publish it as NAME.
+
+    Killed or stopped, the same command goes on where it was.
+
+    \b
+    tellapart create pets cat dog                              # from Openverse
+    tellapart create pets cat dog --source folder:my-pictures
+    tellapart create demo mammals birds --source gallery       # needs no network
+    """
     import workflow
     from scraping.queries import parse_queries
     from tellapart import tables
@@ -50,13 +58,17 @@ def create(
         out.result(tables.trained_values(model), tables.trained(model))
 
 
-@click.command()
+@click.command(short_help="Collect pictures only.")
 @click.argument("dataset")
 @click.argument("classes", nargs=-1, required=True, metavar="CLASS CLASS...")
 @collecting_options
 @progress_option
 def collect(form: str, dataset: str, classes: tuple[str, ...], collecting: Collecting) -> None:
-    """Collect pictures of each CLASS into DATASET (a folder, or a name), without training."""
+    """Collect pictures of each CLASS into DATASET (a folder, or a name), without training.
+
+    \b
+    tellapart collect pets cat dog --source wikimedia --per-class 500
+    """
     import workflow
     from scraping.queries import parse_queries
     from tellapart import tables
@@ -77,14 +89,18 @@ def collect(form: str, dataset: str, classes: tuple[str, ...], collecting: Colle
         out.result(tables.counts_values(collected), tables.counts(collected))
 
 
-@click.command()
+@click.command(short_help="Train a classifier on pictures.")
 @click.argument("dataset")
 @click.option("--name", required=True, help="The classifier's name in the model store.")
 @progress_option
 @learning_options(budget=None)
 @training_options
 def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> None:
-    """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it."""
+    """Train a classifier on DATASET (a data set, or a plain folder of class folders) and publish it.
+
+    \b
+    tellapart train my-pictures --name pets       # my-pictures/cat/..., my-pictures/dog/...
+    """
     import workflow
     from tellapart import tables
     from training.launch import followed, processes

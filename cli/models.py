@@ -11,7 +11,14 @@ _NONE_YET = "No classifiers yet. Make one with: tellapart create NAME CLASS CLAS
 
 @click.group()
 def models() -> None:
-    """List, show, promote, roll back and delete classifiers."""
+    """List, show, promote, roll back and delete classifiers.
+
+    TAG is NAME, whose promoted version it is, NAME:VERSION, or NAME:latest, the newest.
+
+    \b
+    tellapart models list
+    tellapart models promote pets:VERSION
+    """
 
 
 @models.command("list")
@@ -47,7 +54,7 @@ def show_command(tag: str, json_out: str | None) -> None:
     )
 
 
-@models.command("promote")
+@models.command("promote", short_help="Let a version answer for its name.")
 @click.argument("tag")
 def promote_command(tag: str) -> None:
     """Let TAG (NAME:VERSION) answer requests for its name; running servers follow."""

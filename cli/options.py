@@ -21,11 +21,20 @@ _SOURCE_HELP = (
 _QUERY_HELP = "Other words to search for, beside the class's name. May be repeated."
 _SINCE_HELP = "Ask sources only for what is new since this day (UTC): flickr, inaturalist, wikimedia."
 _LICENSE_HELP = "Take only pictures of such a licence; one's own files are always taken."
-_BACKBONES = ["auto", "resnet50", "resnet18", "efficientnet_lite0"]
+_BACKBONES = click.Choice(["auto", "resnet50", "resnet18", "efficientnet_lite0"])
+_DEVICES, _OPTIMIZERS = click.Choice(["auto", "cpu", "cuda"]), click.Choice(["adamw", "sgd"])
+_COUNTS = click.IntRange(2, 100_000)
 _MODE_HELP = "What learns: the head on fixed features, or the whole network. auto fine-tunes where a GPU is."
 _BUDGET_HELP = "How long training may take: 90s, 10m, 2h. It bounds fine-tuning; a head takes what it needs."
 _EPOCHS_HELP = "Fine-tuning's passes over the pictures, at most."
 _PROGRESS_HELP = "How to say how far it is: a bar for people, or JSON lines on the standard output for programs."
+_PER_CLASS_HELP = "Pictures wanted of each class."
+_DEVICE_HELP = "Where to compute; auto takes a GPU where there is one."
+_WEIGHTS_HELP = "ImageNet weights found or downloaded, random ones, or a .pth or .safetensors file."
+_BACKBONE_HELP = (
+    "The network under the classifier; auto is resnet50, or what is embedded where its weights cannot be had."
+)
+_OPTIMIZER_HELP = "How fine-tuning steps."
 _RESUME_HELP = "Go on where a killed fine-tuning stopped, or begin anew."
 _TUNE_HELP = "Search fine-tuning's settings in so many trials."
 
@@ -64,7 +73,7 @@ def collecting_options(command: Command) -> Command:
     day = click.DateTime(["%Y-%m-%d"])
     return _with(
         packed,
-        click.option("--per-class", default=200, type=click.IntRange(2, 100_000), show_default=True),
+        click.option("--per-class", default=200, type=_COUNTS, show_default=True, help=_PER_CLASS_HELP),
         click.option("--since", type=day, callback=_past_day, metavar="YYYY-MM-DD", help=_SINCE_HELP),
         click.option("--license", default="any", type=licenses, show_default=True, help=_LICENSE_HELP),
         click.option("--query", "queries", multiple=True, metavar="CLASS=WORDS", help=_QUERY_HELP),
@@ -76,10 +85,10 @@ def training_options(command: Command) -> Command:
     """The options of `train` that decide which features there are; `create` and `curate` share them."""
     return _with(
         command,
-        click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), show_default=True),
+        click.option("--device", default="auto", type=_DEVICES, show_default=True, help=_DEVICE_HELP),
         click.option("--seed", default=0, show_default=True, help="Makes a run on a CPU repeat exactly."),
-        click.option("--weights", default="auto", metavar="auto|none|PATH", show_default=True),
-        click.option("--backbone", default="auto", type=click.Choice(_BACKBONES), show_default=True),
+        click.option("--weights", default="auto", metavar="auto|none|PATH", show_default=True, help=_WEIGHTS_HELP),
+        click.option("--backbone", default="auto", type=_BACKBONES, show_default=True, help=_BACKBONE_HELP),
     )
 
 
@@ -90,7 +99,7 @@ def learning_options(budget: str | None) -> Callable[[Command], Command]:
         command,
         click.option("--resume/--no-resume", default=True, show_default=True, help=_RESUME_HELP),
         click.option("--tune", default=0, type=click.IntRange(0, 10_000), metavar="N", help=_TUNE_HELP),
-        click.option("--optimizer", default="adamw", type=click.Choice(["adamw", "sgd"]), show_default=True),
+        click.option("--optimizer", default="adamw", type=_OPTIMIZERS, show_default=True, help=_OPTIMIZER_HELP),
         click.option("--epochs", type=click.IntRange(1, 10_000), help=_EPOCHS_HELP),
         click.option(
             "--budget", default=budget, callback=_duration, metavar="TIME", show_default=True, help=_BUDGET_HELP

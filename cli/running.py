@@ -5,36 +5,40 @@ import os
 import click
 
 from cli.output import say, show
+from tellapart.errors import TellapartError
 from tellapart.settings import load_settings
 
 
-@click.command()
+@click.command(short_help="The service alone.")
 def serve() -> None:
     """Serve the classifiers over HTTP (TELLAPART_HOST, TELLAPART_SERVICE_PORT)."""
     from tellapart import servers, supervisor
 
     settings = load_settings()
     supervisor.run([servers.service(settings)], lambda: say(f"the service answers at {settings.service_url}"))
+    say("stopped")
 
 
-@click.command()
+@click.command(short_help="The web page alone.")
 def web() -> None:
     """Serve the web page (TELLAPART_HOST, TELLAPART_WEB_PORT)."""
     from tellapart import servers, supervisor
 
     settings = load_settings()
     supervisor.run([servers.web(settings, alone=True)], lambda: say(f"the web page is at {servers.web_url(settings)}"))
+    say("stopped")
 
 
-@click.command()
+@click.command(short_help="The worker alone.")
 def worker() -> None:
     """Do the jobs that people start on the web page (its settings and home must be the same)."""
     from tellapart import servers, supervisor
 
     supervisor.run([servers.worker()], lambda: say("the worker waits for jobs"))
+    say("stopped")
 
 
-@click.command()
+@click.command(short_help="Page, service and worker together.")
 @click.option("--open/--no-open", "open_page", default=True, help="Open the page in a browser where there is one.")
 @click.option("--check", is_flag=True, help="Only see whether its ports are free.")
 def up(open_page: bool, check: bool) -> None:
@@ -54,12 +58,21 @@ def up(open_page: bool, check: bool) -> None:
         supervisor.check_ports(together)
     else:
         supervisor.run(together, ready)
+        say("stopped")
 
 
-@click.command()
+@click.command(short_help="What this machine has and lacks.")
 def doctor() -> None:
-    """Say what is missing (browser, weights, GPU, Redis, demo pictures) and how to get it."""
-    from tellapart.doctor import examine
+    """Say what this machine has, what is missing and how to get it.
 
+    Each line begins with ok, optional (some command needs it) or wrong (nothing works well without it); where
+    anything is wrong, the exit code is 1.
+    """
+    from tellapart.doctor import Level, examine
+
+    wrong = []
     for finding in examine(load_settings()):
-        show(f"{finding.what}: {finding.state}" + (f". {finding.fix}" if finding.fix else ""))
+        show(f"{finding.level:<8}  {finding.what}: {finding.state}" + (f". {finding.fix}" if finding.fix else ""))
+        wrong += [finding.what] if finding.level is Level.WRONG else []
+    if wrong:
+        raise TellapartError(f"to be put right: {', '.join(wrong)}", "See the lines that begin with wrong")

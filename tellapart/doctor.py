@@ -1,16 +1,34 @@
 """What this machine has of what the program can use, and how to get the rest. Needs torch."""
 
-import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from tellapart.backbones import BACKBONES, DEFAULT_BACKBONE
+from tellapart import store
+from tellapart.backbones import BACKBONES, DEFAULT_BACKBONE, cached_weights_file
+from tellapart.errors import TellapartError
+from tellapart.files import why_unwritable
 from tellapart.settings import Settings
+from tellapart.supervisor import check_port
+
+_LEAST_ROOM = 2**30
+_BROWSER_SOURCES = "gallery, bing, duckduckgo, google and some site: recipes need it"
+_STAMPS = "apt-get install tuxpaint-stamps-default"
+_REDIS_SECONDS = 2
+
+
+class Level(StrEnum):
+    """What a finding means."""
+
+    OK = "ok"
+    OPTIONAL = "optional"  # some command needs it
+    WRONG = "wrong"  # nothing works as it should until it is put right
 
 
 @dataclass(frozen=True)
@@ -20,22 +38,31 @@ class Finding:
     what: str
     state: str
     fix: str = ""
+    level: Level = Level.OK
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look for everything that some command needs; reads only, and asks no network."""
+    """Look for everything that some command needs; writes nothing that stays, and asks no network but Redis."""
     yield Finding("Python", sys.version.split()[0])
     yield _gpu()
-    yield _file("browser", settings.chromium, "Get it with: apt-get install chromium")
-    yield _file("browser driver", settings.chromedriver, "Get it with: apt-get install chromium-driver")
-    yield _file("demo pictures", settings.gallery_folder, "Get them with: apt-get install tuxpaint-stamps-default")
+    yield _file("browser", settings.chromium, _BROWSER_SOURCES, "apt-get install chromium")
+    yield _file("browser driver", settings.chromedriver, _BROWSER_SOURCES, "apt-get install chromium-driver")
+    yield _file("demo pictures", settings.gallery_folder, "gallery shows them", _STAMPS)
     yield _weights()
-    yield _redis(settings)
-    yield _home(settings.home)
+    yield from _redis(settings)
+    yield _folder("data folder", settings.home, "TELLAPART_HOME")
+    models = _folder("model store", store.pointer_file().parent, "BENTOML_HOME")
+    yield models
+    if models.level is Level.OK:
+        yield from _classifiers()
+    yield _port("web page", settings.host, settings.web_port, "TELLAPART_WEB_PORT")
+    yield _port("service", settings.host, settings.service_port, "TELLAPART_SERVICE_PORT")
 
 
-def _file(what: str, path: Path, fix: str) -> Finding:
-    return Finding(what, str(path)) if path.exists() else Finding(what, f"missing, there is no {path}", fix)
+def _file(what: str, path: Path, why: str, command: str) -> Finding:
+    if path.exists():
+        return Finding(what, str(path))
+    return Finding(what, f"missing, there is no {path}; {why}", f"Get it with: {command}", Level.OPTIONAL)
 
 
 def _gpu() -> Finding:
@@ -46,26 +73,67 @@ def _gpu() -> Finding:
 
 def _weights() -> Finding:
     backbone = BACKBONES[DEFAULT_BACKBONE]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / backbone.weights_file
+    path = cached_weights_file(backbone)
     what = f"{backbone.title} weights"
     if path.exists():
         return Finding(what, str(path))
     without = f"Where that is not possible, put {backbone.weights_file} into {path.parent}, or use --backbone auto"
-    return Finding(what, "not here yet, downloaded when first needed", without)
+    return Finding(what, "not here yet, downloaded when first needed", without, Level.OPTIONAL)
 
 
-def _redis(settings: Settings) -> Finding:
+def _redis(settings: Settings) -> Iterator[Finding]:
     wanted = {"TELLAPART_CACHE_URL": settings.cache_url, "TELLAPART_QUEUE_URL": settings.queue_url}
-    names = " and ".join(name for name, url in wanted.items() if url)
-    if not names:
-        return Finding("Redis", "not asked for, files and SQLite are used")
-    if find_spec("redis") is None:
-        return Finding("Redis", f"asked for by {names}, and its client is missing", "Get it with: pip install redis")
-    return Finding("Redis", f"asked for by {names}")
+    asked = {name: url for name, url in wanted.items() if url}
+    if not asked:
+        yield Finding("Redis", "not asked for, files and SQLite are used")
+    elif find_spec("redis") is None:
+        what = f"asked for by {' and '.join(asked)}, and its client is missing"
+        yield Finding("Redis", what, "Get it with: pip install redis", Level.WRONG)
+    else:
+        yield from (_ask_redis(name, url) for name, url in asked.items())
 
 
-def _home(home: Path) -> Finding:
-    nearest = next(p for p in (home, *home.parents) if p.exists())
-    if os.access(nearest, os.W_OK):
-        return Finding("data folder", str(home))
-    return Finding("data folder", f"{nearest} cannot be written", "Set TELLAPART_HOME to a folder of yours")
+def _ask_redis(name: str, url: str) -> Finding:
+    import redis
+
+    try:
+        limits = {"socket_connect_timeout": _REDIS_SECONDS, "socket_timeout": _REDIS_SECONDS}
+        with redis.Redis.from_url(url, **limits) as client:
+            client.ping()
+    except (redis.RedisError, ValueError):
+        return Finding("Redis", f"asked for by {name}, does not answer", f"Start it or unset {name}", Level.WRONG)
+    return Finding("Redis", f"asked for by {name}, answers")
+
+
+def _folder(what: str, folder: Path, setting: str) -> Finding:
+    if reason := why_unwritable(folder):
+        fix = f"Put that right, or set {setting} to a folder that can be written"
+        return Finding(what, f"{folder} cannot be used: {reason}", fix, Level.WRONG)
+    room = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    state = f"{folder}, {room / 2**30:.1f} GB free"
+    if room < _LEAST_ROOM:
+        return Finding(what, state, f"Make room, or set {setting} to a folder on another disk", Level.WRONG)
+    return Finding(what, state)
+
+
+def _classifiers() -> Iterator[Finding]:
+    """What is in the model store and cannot be read, as what another version wrote or a killed process left."""
+    try:
+        bad = store.unreadable()
+        there = len(store.list_models())
+    except TellapartError as error:
+        yield Finding("classifiers", error.what, error.fix, Level.WRONG)
+        return
+    yield Finding("classifiers", str(there) if there else "none yet")
+    if bad:
+        names = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        fix = "Delete them with: bentoml models delete NAME:VERSION"
+        yield Finding("unreadable classifiers", f"{names}, which nothing lists", fix, Level.OPTIONAL)
+
+
+def _port(what: str, host: str, port: int, setting: str) -> Finding:
+    try:
+        check_port(host, port, f"the {what}", f"Stop what uses it, Tellapart itself perhaps, or set {setting}")
+    except TellapartError as error:
+        return Finding(what, error.what, error.fix, Level.OPTIONAL)
+    return Finding(what, f"port {port} of {host} is free")

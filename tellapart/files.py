@@ -25,6 +25,20 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
         raise TellapartError(f"cannot write {path}: {error.strerror or error}", fix) from error
 
 
+def why_unwritable(folder: Path) -> str:
+    """Why nothing can be written in a folder, "" where it can; tried in it, or where it would have to be made."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+    except OSError as error:
+        return f"{there} is not writable ({error.strerror})"
+    return ""
+
+
 def refuse_unwritable(path: Path, folder: bool = False) -> None:
     """Refuse a file, or a `folder`, that cannot be written there; nothing is made.
 
@@ -33,12 +47,8 @@ def refuse_unwritable(path: Path, folder: bool = False) -> None:
     """
     if not folder and path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder", "Name a file")
-    above = path.absolute() if folder else path.absolute().parent
-    there = next(place for place in (above, *above.parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise UsageError(f"cannot write {path}: {there} is no folder", "Give another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write {path}: {there} is not writable", "Give another place")
+    if reason := why_unwritable(path if folder else path.absolute().parent):
+        raise UsageError(f"cannot write {path}: {reason}", "Give another place")
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:

@@ -259,6 +259,17 @@ def _stamp(folder: Path) -> _Stamp:
         return tuple(sorted((file.name, (found := file.stat()).st_mtime_ns, found.st_size) for file in files))
 
 
+def unreadable() -> list[str]:
+    """Tags of what is in the store and cannot be read, and is therefore listed nowhere."""
+    bad = []
+    for path in sorted(_models_folder().glob("*/*/model.yaml")):
+        try:
+            _read_stored(path.parent, _stamp(path.parent))
+        except Exception:  # as in `_stored_models`
+            bad.append(f"{path.parent.parent.name}:{path.parent.name}")
+    return bad
+
+
 def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredModel]:
     decided = {m.name for m in models if m.promoted}
     result = []

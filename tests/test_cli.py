@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -307,10 +308,54 @@ def test_where_no_screen_is_no_table_is_cut(tell: Tell, tiny_bundle: Callable[..
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(tell: Tell) -> None:
-    lines = dict(line.split(": ", 1) for line in tell("doctor").out.splitlines())
-    assert lines["browser"] == "missing, there is no /nonexistent. Get it with: apt-get install chromium"
-    assert lines["Redis"] == "not asked for, files and SQLite are used"
-    assert "put resnet50-" in lines["ResNet50 weights"]
+    told = tell("doctor")
+    lines = dict(line.split(": ", 1) for line in told.out.splitlines())
+    assert lines["optional  browser"].startswith("missing, there is no /nonexistent; gallery")
+    assert lines["optional  browser"].endswith("Get it with: apt-get install chromium")
+    assert lines["ok        Redis"] == "not asked for, files and SQLite are used"
+    assert "put resnet50-" in lines["optional  ResNet50 weights"]
+    assert told.code == 0
+
+
+@pytest.mark.parametrize("variable", ["TELLAPART_HOME", "BENTOML_HOME"])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_doctor_fails_where_nothing_could_be_kept(
+    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, place: str
+) -> None:
+    (isolated_home / "file").touch()
+    monkeypatch.setenv(variable, str(isolated_home / place))
+    told = tell("doctor")
+    (line,) = [line for line in told.out.splitlines() if line.startswith("wrong ")]
+    assert str(isolated_home / place) in line
+    assert f"set {variable}" in line
+    assert (told.code, len(told.errors)) == (1, 1)
+
+
+def test_doctor_fails_on_a_full_disk(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    told = tell("doctor")
+    assert told.code == 1
+    assert [line.split(":")[0] for line in told.out.splitlines() if "wrong" in line[:5]] == [
+        "wrong     data folder",
+        "wrong     model store",
+    ]
+
+
+def test_doctor_sees_taken_ports_unreadable_classifiers_and_a_silent_redis(
+    tell: Tell, classifier: str, isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated_home / "bentoml" / "models" / "old" / "v1").mkdir(parents=True)
+    (isolated_home / "bentoml" / "models" / "old" / "v1" / "model.yaml").write_text("version: 0.13")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("TELLAPART_WEB_PORT", str(port))
+        monkeypatch.setenv("TELLAPART_QUEUE_URL", "redis://127.0.0.1:9/0")
+        told = tell("doctor")
+    assert "optional  unreadable classifiers: old:v1" in told.out
+    assert "ok        classifiers: 1" in told.out
+    assert f"optional  web page: port {port} for the web page cannot be used" in told.out
+    assert "wrong     Redis: asked for by TELLAPART_QUEUE_URL, does not answer" in told.out
+    assert told.code == 1
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["models", "list"]])

@@ -8,7 +8,7 @@ from tellapart.settings import load_settings
 from tellapart.terminal import refuse_without_terminal
 
 
-@click.group("users")
+@click.group("users", short_help="Who may log in to the web page.")
 def users() -> None:
     """Say who may log in to the web page; with no user at all it asks nobody and is for this machine only."""
 
