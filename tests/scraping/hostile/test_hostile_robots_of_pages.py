@@ -62,7 +62,7 @@ def search(hostile, stranger):
             "pages", PAGES, lambda _: hostile.at(name, "/1"), lambda tile, q: Candidate(tile["picture"], "pages", q, 0)
         )
         settings = replace(stranger.settings, **changes)
-        sources.append(PageSource(site, settings, lambda _: nullcontext(browser), rules_of_the_tests))
+        sources.append(PageSource(site, settings, lambda *_: nullcontext(browser), rules_of_the_tests))
         return browser, sources[-1].search(CAT, "cat")
 
     yield start
