@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,14 +18,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,18 +194,16 @@ def test_one_picture_gets_the_same_probabilities_everywhere(
     predicted = json.loads(world.tellapart("predict", tag, str(golden), "--json", "-").stdout)
     by_predict = _by_class(predicted[0]["predictions"])
 
-    answer = httpx.post(
-        f"http://127.0.0.1:{world.service_port}/classify", files={"image": golden.read_bytes()}, timeout=60
-    )
-    by_http = _by_class(answer.json()["predictions"])
+    answer = classified(world, golden)
+    by_http = _by_class(answer["predictions"])
 
     by_training = _by_training(world, tag, golden)
     assert by_training.keys() == by_predict.keys() == by_http.keys() == set(CLASSES)
     for name in CLASSES:
         assert abs(by_training[name] - by_predict[name]) <= 1e-3
         assert abs(by_training[name] - by_http[name]) <= 1e-3
-    assert answer.json()["model"] == tag
-    assert answer.json()["top"] == "crosses"
+    assert answer["model"] == tag
+    assert answer["top"] == "crosses"
 
 
 def test_a_person_uploads_a_picture_and_sees_the_class(
@@ -231,6 +234,69 @@ def test_the_report_is_there_for_people(
     assert "95 % interval" in text
 
 
+def test_training_again_on_the_page_makes_a_version_that_answers(
+    world: World, tag: str, running: subprocess.Popen[bytes], browser: webdriver.Chrome
+) -> None:
+    page = f"http://127.0.0.1:{world.web_port}"
+    picture = world.folder / "again.png"
+    picture.write_bytes(encoded(draw("crosses", 77)))
+    browser.get(f"{page}/datasets/shapes")
+    shown(browser, ".tile img[src]")
+    shown(browser, "[data-index='0'] input").send_keys(Keys.SPACE)
+    shown(browser, "button[value=remove]").click()
+    shown(browser, "#chosen", "1 picture marked")
+    shown(browser, "button", "Apply").click()
+    shown(browser, "[role=status]", "Carried out for 1 picture")
+    shown(browser, "button", "Train again").click()
+    shown(browser, ".state", "Done", seconds=240)
+    assert "accuracy" in shown(browser, "#part-state").text
+
+    shown(browser, "a", "See the classifier").click()
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, ".versions tbody th")]
+    assert len(rows) == 2
+    assert "answers" in rows[0]
+    newer = f"shapes:{rows[0].split()[0]}"
+    assert newer != tag
+    assert classified(world, picture)["model"] == newer
+    assert "crosses" in upload(world, browser, picture)
+
+    browser.get(f"{page}/classifiers/shapes")
+    shown(browser, "a", "Roll back").click()
+    shown(browser, "button", "Roll back").click()
+    shown(browser, "[role=status]", f"{tag} answers again.")
+    assert classified(world, picture)["model"] == tag
+    shown(browser, "a", "Let it answer").click()
+    shown(browser, "button", "Let it answer").click()
+    shown(browser, "[role=status]", f"{newer} answers now.")
+    assert classified(world, picture)["model"] == newer
+
+
+@pytest.mark.parametrize(
+    ("slug", "command"), [("curl", ["bash"]), ("python", [sys.executable]), ("javascript", ["node"])]
+)
+def test_code_works_as_it_is_copied(
+    world: World, running: subprocess.Popen[bytes], browser: webdriver.Chrome, slug: str, command: list[str]
+) -> None:
+    if not all(map(shutil.which, [*command, "curl"])):
+        pytest.skip(f"{slug} is not on this machine")
+    page = f"http://127.0.0.1:{world.web_port}"
+    rights = {"origin": page, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    browser.execute_cdp_cmd("Browser.grantPermissions", rights)
+    browser.get(f"{page}/api")
+    button = shown(browser, f"[data-copy=source-{slug}]")
+    button.click()
+    shown(browser, f"[data-copy=source-{slug}]", "Copied")
+    folder = world.folder / slug
+    folder.mkdir()
+    (folder / "picture.jpg").write_bytes(encoded(draw("discs", 5)))
+    program = folder / ("ask.mjs" if slug == "javascript" else "ask")
+    program.write_text(browser.execute_async_script("navigator.clipboard.readText().then(arguments[0])"))
+    done = subprocess.run(
+        [*command, str(program)], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "discs" in done.stdout, done.stderr
+
+
 def test_a_taken_port_is_one_clear_line(world: World, running: subprocess.Popen[bytes]) -> None:
     second = world.tellapart("up", "--no-open")
     assert second.returncode == 2
@@ -257,6 +323,24 @@ def upload(world: World, browser: webdriver.Chrome, picture: Path) -> str:
         return found[0].text if found else ""
 
     return WebDriverWait(browser, 60).until(answer)
+
+
+def shown(browser: webdriver.Chrome, selector: str, words: str = "", seconds: float = 120) -> WebElement:
+    """The first element that can be seen and has these words, as soon as there is one."""
+    script = """return [...document.querySelectorAll(arguments[0])].find(
+      (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.includes(arguments[1])) ?? null"""
+    patient = WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
+    found: WebElement = patient.until(lambda b: b.execute_script(script, selector, words), f"{selector}: {words}")
+    return found
+
+
+def classified(world: World, picture: Path) -> dict[str, Any]:
+    """The service's answer."""
+    url = f"http://127.0.0.1:{world.service_port}/classify"
+    answer: dict[str, Any] = (
+        httpx.post(url, files={"image": picture.read_bytes()}, timeout=60).raise_for_status().json()
+    )
+    return answer
 
 
 def _by_class(predictions: list[dict[str, float]]) -> dict[str, float]:
