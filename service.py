@@ -111,7 +111,7 @@ class Classifier:
     async def start(self) -> None:
         """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
         end_with_parent()
-        self._runners.start()
+        await self._runners.start()
         self._following = asyncio.create_task(self._versions.follow())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

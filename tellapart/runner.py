@@ -3,8 +3,8 @@
     python -m tellapart.runner SOCKET
 
 It listens on a unix socket that only its user can reach, and serves every connection in a thread, one message
-after the other. It ends when the last front has gone. A front that dies without a word is reported to BentoML's
-supervisor, which would notice only seconds later, and in a container never; the Runner then waits for the next one.
+after the other. It ends with the fronts and their supervisor: while that lives, other fronts may come
+(`tellapart.fronts`).
 
 On a processor this command is two processes: one that imports torch and does nothing else (`tellapart.keeper`), and
 the Runner that it forks, and forks again when that is killed.
@@ -28,6 +28,7 @@ import torch
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
 from tellapart.forms import Forms
+from tellapart.fronts import Fronts
 from tellapart.hardware import cpus, visible_gpus
 from tellapart.keeper import keep
 from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive_blocking, send_blocking, write_answers
@@ -38,8 +39,6 @@ from tellapart.wire import ServiceError
 
 GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
 _ACCEPT_AGAIN_S = 0.1
-_ENDING_S, _POLL_S = 2.0, 0.05
-_NOBODY_CAME_S = 60.0  # time for a front to start, the first one or one in place of one that was killed
 
 _log = logging.getLogger(__name__)
 Reply = tuple[Head, list[Piece]]
@@ -58,18 +57,14 @@ class Runner:
         self._tuned = False
         self._preparing = threading.Lock()
         self._streams = threading.Semaphore(tuning.streams)
-        self._fronts = 0
-        self._done = False  # the last front has said goodbye
-        self._changed = threading.Condition()
+        self._fronts = Fronts()
+        self._done = False
 
     def serve(self, listening: socket.socket) -> None:
-        """Accept connections until the last front has said goodbye, or none came for a minute."""
+        """Accept connections until fronts and supervisor have ended, or no front came for a minute."""
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
-        with self._changed:
-            while self._changed.wait_for(lambda: self._fronts or self._done, _NOBODY_CAME_S):
-                self._changed.wait_for(lambda: self._fronts == 0)
-                if self._done:
-                    return
+        self._fronts.wait()
+        self._done = True
 
     def _accept(self, listening: socket.socket) -> None:
         while not self._done:
@@ -92,21 +87,13 @@ class Runner:
 
     def _watch(self, connection: socket.socket, front: Head) -> NoReturn:
         """Wait for a front's end."""
-        self._count(1, done=False)
+        self._fronts.came(front["supervisor"])
         killed = True
         try:
             killed = receive_blocking(connection)[0]["do"] != GOODBYE
         finally:
-            self._count(-1, done=not killed)
-            if killed:
-                _report_killed(front["front"], front["supervisor"])
+            self._fronts.gone(front["front"], killed)
         raise Closed("the front ended")
-
-    def _count(self, fronts: int, done: bool) -> None:
-        with self._changed:
-            self._fronts += fronts
-            self._done = done and not self._fronts
-            self._changed.notify_all()
 
     def _reply(self, head: Head, body: bytearray) -> Reply:
         try:
@@ -149,32 +136,6 @@ class Runner:
     def _nearest(self, head: Head, body: Any) -> Reply:
         found = self._engine.nearest(body.reshape(head["shape"]), head["folder"], head["count"])
         return {"neighbours": [(n.sha256, n.class_index, n.similarity) for n in found]}, []
-
-
-def _report_killed(front: int, supervisor: int) -> None:
-    """Let BentoML's supervisor start a front anew that was killed; it waits up to 10 s by itself.
-
-    A front that lives has only closed its connection, and opens another.
-    """
-    if not _ends(front):
-        return
-    with contextlib.suppress(OSError):
-        command = Path(f"/proc/{supervisor}/cmdline").read_bytes()
-        if b"bentoml" in command and b"serve" in command:
-            _log.warning("the front %d was killed; the supervisor %d is asked for another", front, supervisor)
-            os.kill(supervisor, signal.SIGHUP)
-
-
-def _ends(process: int) -> bool:
-    """Whether a process ends within some seconds, reaped or not; its sockets are closed a moment before it has."""
-    for _ in range(round(_ENDING_S / _POLL_S)):
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(_POLL_S)
-    return False
 
 
 def work(path: Path) -> None:

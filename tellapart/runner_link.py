@@ -25,6 +25,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _POLL_S = 0.05
 _LONGEST_PAUSE_S = 10.0
 _ANSWER_S = 60.0  # a batch takes well under a second; a Runner that needs longer hangs
+_CONNECT_S = 5.0  # to one that is there and has loaded what it needs
 _LOAD_S = 3600.0  # may include compiling
 _START_S = 300.0  # importing torch takes seconds, and a minute where others keep the processor busy
 _CONNECTION_BYTES = 2**24  # an answer is read in one go
@@ -102,13 +103,26 @@ class RunnerLink:
         self._connections: dict[str, list[_Connection]] = {}
         self._watch: _Connection | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self.ready = False
+        self._up = asyncio.Event()
         self.under_way = 0
 
-    def start(self) -> None:
-        """Begin to keep a Runner; what servers that were killed left behind goes."""
+    @property
+    def ready(self) -> bool:
+        """Whether the Runner can compute."""
+        return self._up.is_set()
+
+    async def start(self) -> None:
+        """Begin to keep a Runner; what servers that were killed left behind goes.
+
+        Where one is there already, as for a front that takes the place of another, this returns once it is connected
+        to, so that nobody is told it were not ready.
+        """
         _sweep()
         self._keeping = asyncio.create_task(self._keep())
+        with contextlib.suppress(OSError):  # includes that it took too long
+            if await _is_open(_socket_path(self._number)):
+                async with asyncio.timeout(_CONNECT_S):
+                    await self._up.wait()
 
     async def stop(self) -> None:
         """Let go of the Runner; it ends when the last front has done so."""
@@ -166,7 +180,7 @@ class RunnerLink:
 
     def _set_ready(self, ready: bool) -> None:
         if self.ready != ready:
-            self.ready = ready
+            (self._up.set if ready else self._up.clear)()
             self._changed()
 
     def _lose(self, connection: _Connection) -> None:

@@ -1,5 +1,6 @@
 """All Runners as the front sees them: what waits becomes batches, batches go to whichever Runner is free."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -64,10 +65,9 @@ class Runners:
         """Whether every Runner can compute."""
         return all(link.ready for link in self._links)
 
-    def start(self) -> None:
-        """Begin to keep the Runners; returns before they are ready."""
-        for link in self._links:
-            link.start()
+    async def start(self) -> None:
+        """Begin to keep the Runners; returns before those are ready that have to be started."""
+        await asyncio.gather(*(link.start() for link in self._links))
 
     async def stop(self) -> None:
         """Let go of them; what is in flight should be answered by now."""

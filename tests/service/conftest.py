@@ -1,19 +1,21 @@
-"""A model store of one's own, and a real server process over it."""
+"""A model store of one's own, a real server process over it, and clients that ask it without a pause."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from tellapart import store
@@ -34,6 +36,86 @@ class Server:
     home: Path
     tags: dict[str, store.StoredModel]
     client: httpx.Client
+
+
+@dataclass
+class Asked:
+    """What clients were answered: when a request was begun, its status or 0 where the connection ended, its code."""
+
+    answers: list[tuple[float, int, str]] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> set[tuple[int, str]]:
+        """Statuses and codes."""
+        return {(status, code) for _, status, code in self.answers}
+
+    def ask(self, client: httpx.Client, picture: bytes) -> bool:
+        """Ask once; whether the connection held."""
+        begun = time.monotonic()
+        try:
+            response = client.post("/classify", content=picture, headers={"Content-Type": "image/png"})
+        except httpx.TransportError:
+            self.answers.append((begun, 0, ""))
+            return False
+        code = "" if response.is_success else response.json()["error"]["code"]
+        assert ("Retry-After" in response.headers) == (response.status_code == 503)
+        self.answers.append((begun, response.status_code, code))
+        return True
+
+
+@pytest.fixture(scope="session")
+def asking(make_photo: Callable[..., bytes]) -> Callable[..., AbstractContextManager[Asked]]:
+    """Lets some clients ask without a pause, each on a connection of its own: `with asking(url, 4) as asked`.
+
+    They have all been answered when it begins, and have all ended when it ends.
+    """
+
+    @contextmanager
+    def ask(url: str, clients: int) -> Iterator[Asked]:
+        asked, stop, answered = Asked(), threading.Event(), threading.Semaphore(0)
+
+        def go_on(picture: bytes) -> None:
+            with httpx.Client(base_url=url, timeout=90, trust_env=False) as client:
+                while not stop.is_set():
+                    if not asked.ask(client, picture) and not _listens(url):
+                        break
+                    answered.release()
+
+        threads = [threading.Thread(target=go_on, args=(make_photo(i),)) for i in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert all(answered.acquire(timeout=90) for _ in range(2 * clients))
+            yield asked
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    return ask
+
+
+def _listens(url: str) -> bool:
+    address = httpx.URL(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.host, address.port)) == 0
+
+
+@pytest.fixture(scope="session")
+def processes() -> Callable[..., list[psutil.Process]]:
+    """The processes of the server in a home, with a word in their commands: `processes(home, "tellapart.runner")`."""
+
+    def found(home: Path, word: str = "") -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            try:
+                command = process.cmdline()
+                ours = process.environ().get("BENTOML_HOME") == str(home)
+                if ours and command and word in ["", *command] and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+            except psutil.Error:
+                continue
+
+    return lambda *which: list(found(*which))
 
 
 @pytest.fixture(scope="session")

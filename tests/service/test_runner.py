@@ -7,8 +7,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from tellapart import runner, runner_link
+from tellapart import fronts, runner_link
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
 from tellapart.tuning import Tuning
 from tellapart.wire import ServiceError
 
-_WAITS = sys.executable, "-c", "import sys; sys.stdin.read()"  # a process with any arguments
 LANES = {"answer": 2, "load": 1, "aside": 1}
 
 
@@ -50,16 +47,13 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def computing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Runner:
-    """A Runner around the engine, which waits longer for a front than any test does for its end."""
-    monkeypatch.setattr(runner, "_NOBODY_CAME_S", 600.0)
+def path(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a Runner around the engine listens; it must end when its fronts and their supervisor have gone."""
+    supervisor_ended = threading.Event()
+    monkeypatch.setattr(fronts, "has_ended", lambda _: supervisor_ended.is_set())
+    monkeypatch.setattr(fronts, "_NOBODY_CAME_S", 600.0)  # longer than any test waits
     made: Any = engine
-    return Runner(made, lambda _: Tuning(8, 2, 1), Tuning(4, 2, 1))
-
-
-@pytest.fixture
-def path(computing: Runner, tmp_path: Path) -> Iterator[Path]:
-    """Where a Runner around the engine listens; it must end when its last front has gone."""
+    computing = Runner(made, lambda _: Tuning(8, 2, 1), Tuning(4, 2, 1))
     where = tmp_path / "0.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(where))
@@ -67,6 +61,7 @@ def path(computing: Runner, tmp_path: Path) -> Iterator[Path]:
         serving = threading.Thread(target=computing.serve, args=(listening,), daemon=True)
         serving.start()
         yield where
+        supervisor_ended.set()
         serving.join(90)
         assert not serving.is_alive()
 
@@ -98,34 +93,6 @@ def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: P
     assert codes == ["", "internal", "overloaded", "unusable_model", ""]
 
 
-def test_it_waits_for_another_front_in_place_of_one_that_was_killed(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed = threading.Event()
-    monkeypatch.setattr(runner, "_report_killed", lambda *_: killed.set())
-    with connected(path) as watch:
-        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
-    assert killed.wait(30)
-    with connected(path) as watch, connected(path) as connection:
-        send_blocking(watch, pack({"do": WATCH, "front": 2, "supervisor": 1}))
-        assert ask(connection, "good") == ""
-        send_blocking(watch, pack({"do": GOODBYE}))
-
-
-def test_a_front_that_came_and_went_before_anybody_looked_was_the_last(computing: Runner) -> None:
-    front, other = socket.socketpair()
-    with front, socket.socket(socket.AF_UNIX) as listening:
-        listening.bind("")  # a name that the kernel makes up
-        listening.listen()
-        send_blocking(front, pack({"do": WATCH, "front": 1, "supervisor": 1}))
-        send_blocking(front, pack({"do": GOODBYE}))
-        computing._converse(other)
-        serving = threading.Thread(target=computing.serve, args=(listening,), daemon=True)
-        serving.start()
-        serving.join(90)
-        assert not serving.is_alive()
-
-
 def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> None:
     with connected(path) as watch, connected(path) as connection:
         send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
@@ -137,23 +104,6 @@ def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> N
     assert [(reply["tuned"], reply["batch"]) for reply in replies] == [(False, 4), (True, 8)]
 
 
-@pytest.mark.parametrize("ends", [True, False])
-def test_a_front_is_replaced_only_where_it_has_ended(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that lives has only closed its connection."""
-    signalled: list[tuple[int, int]] = []
-    monkeypatch.setattr(runner.os, "kill", lambda *which: signalled.append(which))
-    monkeypatch.setattr(runner, "_ENDING_S", 30.0 if ends else 0.2)
-    with contextlib.ExitStack() as stack:
-        front, supervisor = (
-            stack.enter_context(subprocess.Popen([*_WAITS, *words], stdin=subprocess.PIPE))
-            for words in ([], ["bentoml", "serve"])
-        )
-        if ends and front.stdin:
-            front.stdin.close()  # it ends, and nobody reaps it
-        runner._report_killed(front.pid, supervisor.pid)
-    assert signalled == ([(supervisor.pid, signal.SIGHUP)] if ends else [])
-
-
 async def linked() -> RunnerLink:
     """A link that is connected."""
     ready = asyncio.Event()
@@ -162,7 +112,7 @@ async def linked() -> RunnerLink:
         ready.set()
 
     link = RunnerLink(0, LANES, prepare, lambda: None)
-    link.start()
+    await link.start()
     await asyncio.wait_for(ready.wait(), 30)
     return link
 
@@ -293,7 +243,7 @@ def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
     async def body() -> None:
         server = await asyncio.start_unix_server(die, tmp_path / "0.sock")
         link = RunnerLink(0, LANES, prepare, lambda: None)
-        link.start()
+        await link.start()
         await asyncio.wait_for(enough.wait(), 25)
         await link.stop()
         server.close()

@@ -143,7 +143,7 @@ def test_only_what_was_in_a_runner_is_lost_with_it(tmp_path: Path, monkeypatch: 
         played = DyingRunner()
         server = await asyncio.start_unix_server(played.talk, path)
         found = Runners(_no_default, Meters(), max_queue=5, timeout_s=60.0)
-        found.start()
+        await found.start()
         waiting = [found.answer(model, np.zeros((8, 8, 3), np.uint8)) for _ in range(4)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         await found.stop()

@@ -276,10 +276,11 @@ def test_a_promotion_and_a_rollback_are_followed_under_load_and_nobody_notices(
     answered: list[tuple[int, str, str]] = []
 
     def until(model: store.StoredModel, top: str) -> None:
-        deadline = time.monotonic() + 90
+        began = time.monotonic()
         while answered[-1:] != [(200, model.tag, top)]:
-            assert time.monotonic() < deadline
+            assert time.monotonic() - began < 90  # less than a second where the machine is not busy
             time.sleep(0.01)
+        print(f"{model.tag} answered after {time.monotonic() - began:.2f} s")
 
     def ask_until(stop: threading.Event) -> None:
         while not stop.is_set():
