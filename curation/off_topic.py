@@ -9,7 +9,8 @@ whose label both witnesses believe, so that many strangers do not hide one anoth
     confusion  the mean entropy of the neighbours' labels, of the neighbours' head probabilities, and
                of the spread labels; a stranger that looks much like the classes sits among mixed labels
 
-The total is confusion plus what the mean of the distances exceeds one deviation by.
+To confusion is added what the mean of the distances exceeds one deviation by. Strangers are often like one another, so
+the sum of a picture and the mean of those around it count alike, as two signs that are independent of each other.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Strangeness:
     """How far each of N pictures is from the data set's subject, in robust standard deviations.
 
     Attributes:
-        total: (N,) both signs together.
+        total: (N,) both signs together, of the picture and of its neighbours.
         distance: (N,) the distance alone, the lesser of both readings; confusion alone may be a
             boundary between two classes, and distance from all a class that is more varied than others.
     """
@@ -50,7 +51,9 @@ def strangeness(features: Floats, targets: Targets, groups: NDArray[np.str_], wi
     from_all, from_class = _distances(1 - nearest.similarities[:, -1], believed, witnesses.looks_like)
     signs = [_deviations(e, believed, _LEAST_ENTROPY) for e in _entropies(targets, near, witnesses)]
     beyond = np.maximum((from_all + from_class) / 2 - _FAR_FROM, 0)
-    return Strangeness(np.mean(signs, axis=0) + beyond, np.minimum(from_all, from_class))
+    own = np.mean(signs, axis=0) + beyond
+    around = own[near.first(_NEAREST).indices].mean(axis=1)
+    return Strangeness((own + around) / np.sqrt(2), np.minimum(from_all, from_class))
 
 
 def _distances(values: Floats, believed: NDArray[np.bool_], looks_like: Targets) -> tuple[Floats, Floats]:

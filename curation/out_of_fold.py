@@ -58,12 +58,11 @@ def ask(features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes:
     """Ask both witnesses about every picture.
 
     Args:
-        features: (N, D); standardised inside.
+        features: (N, D); standardised inside for the head, as likeness is better read from them as they are.
         groups: (N,); a group is on one side of a fold.
     """
-    standard = standardise(features)[0]
-    graph = find_neighbours(standard, groups, _SPREAD_K).graph()
-    rotated = rotate(standard)[0]
+    graph = find_neighbours(features, groups, _SPREAD_K).graph()
+    rotated = rotate(standardise(features)[0])[0]
     head = np.zeros((len(targets), n_classes), np.float32)
     spread = np.zeros_like(head)
     with threadpool_limits(1):

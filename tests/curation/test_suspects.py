@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from curation.flagging import flag_suspects
 from curation.label_errors import LabelErrors
+from curation.out_of_fold import ask
 from curation.quality import Quality
 from curation.suspects import Judgement, Names, find_suspects, judge
 from tellapart.actions import apply
@@ -75,6 +76,30 @@ def test_turned_labels_and_strangers_are_ranked_first(seed):
     own_kind = np.where(p.strange, 0, found.label_errors.scores)
     assert precision_at_recall(own_kind, p.turned, 0.8) >= 0.9
     assert (found.label_errors.suggested == p.truth)[p.turned].mean() >= 0.95
+
+
+def test_strangers_that_are_like_one_another_give_each_other_away():
+    """Twenty pictures between all classes, about one spot; each by itself, they would reach 0.91."""
+    known, strange = np.repeat(np.arange(CLASSES), 40), np.arange(220) >= 200
+    areas = []
+    for seed in (0, 1, 5):
+        rng = np.random.default_rng(seed)
+        centres = rng.normal(0, 1.2, (CLASSES, 24))
+        between = centres.mean(axis=0) + rng.normal(0, 1, 24)
+        features = np.concatenate([centres[known], np.tile(between, (20, 1))]) + rng.normal(0, 1.5, (220, 24))
+        targets = np.concatenate([known, rng.integers(0, CLASSES, 20)])
+        found = judge(features.astype(np.float32), targets, np.arange(220).astype(np.str_), CLASSES)
+        areas.append(roc_auc_score(strange, found.off_topic))
+    assert np.mean(areas) >= 0.93
+
+
+def test_small_differences_of_many_features_do_not_say_what_is_alike():
+    """24 features tell the classes apart, 300 are small noise, which would drown them if all counted alike."""
+    p = plant(0, turned=0, strangers=0)
+    noise = np.random.default_rng(1).normal(0, 0.1, (len(p.targets), 300))
+    features = np.concatenate([p.features, noise], axis=1).astype(np.float32)
+    spread = ask(features, p.targets, p.groups, CLASSES, 0).spread
+    assert (spread.argmax(axis=1) == p.truth).mean() >= 0.97
 
 
 def test_a_suspect_says_why_and_what_to_do():
