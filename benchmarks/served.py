@@ -47,12 +47,17 @@ def server(name: str, command: list[str], port: int, folder: Path = ROOT, path: 
             _wait(f"{served.url}{path}", process)
             yield Served(name, served.url, process, time.perf_counter() - start)
         finally:
-            family = served.family()
-            for part in family:
-                part.resume()
-            process.terminate()
-            for part in psutil.wait_procs(family, 20)[1]:  # LitServe leaves its workers
-                part.kill()
+            if process.is_running():
+                _stop(served)
+
+
+def _stop(served: Served) -> None:
+    family = served.family()
+    for part in family:
+        part.resume()
+    served.process.terminate()
+    for part in psutil.wait_procs(family, 20)[1]:  # LitServe leaves its workers
+        part.kill()
 
 
 def ours(stack: ExitStack) -> Served:
