@@ -27,7 +27,7 @@ _LONGEST_S = 120.0
 
 
 class Answer(NamedTuple):
-    """What a request got: its status, 0 where the connection ended, and the version that answered or the error's code."""
+    """What a request got: its status, 0 where the connection ended, and what answered, or the error's code."""
 
     begun: float
     ended: float
