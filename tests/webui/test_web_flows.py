@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,29 @@ def test_a_result_is_shared_and_taken_back(
     page.until(lambda d: not d.find_elements(By.CSS_SELECTOR, ".links"))
     browser.get(link)
     assert "Nothing here" in browser.title
+
+
+def test_a_link_that_has_expired_opens_nothing(
+    browser: webdriver.Chrome,
+    page: Any,
+    url: str,
+    app: Flask,
+    tmp_path: Path,
+    make_picture: MakePicture,
+    console: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console.expect("404")
+    result_of(browser, page, url, tmp_path, make_picture("red"))
+    Select(browser.find_element(By.ID, "days")).select_by_value("1")
+    page.press("Make a link")
+    link = page.shown("#link").get_attribute("value")
+    browser.get(link)
+    page.shown("h1", "red")
+    tomorrow = datetime.now(UTC) + timedelta(days=1, seconds=1)
+    monkeypatch.setattr(app.extensions["tellapart"].shares, "_clock", lambda: tomorrow)
+    browser.refresh()
+    page.shown("h1", "Nothing here")
 
 
 def test_a_wrong_answer_is_told(

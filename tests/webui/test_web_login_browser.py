@@ -1,6 +1,7 @@
 """Logging in and out in real Chromium, and what pages do whose session ended while they were open."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
@@ -60,6 +61,34 @@ def test_logging_in_leads_to_what_was_asked_for_and_out_again(
     page.shown("h1", "Log in")
     browser.get(url + "/api")
     page.shown("h1", "Log in")
+
+
+def test_a_new_password_ends_what_was_open_and_is_asked_for(
+    browser: webdriver.Chrome, page: Any, url: str, app: Flask, console: Any
+) -> None:
+    console.expect("401")
+    browser.get(url + "/api")
+    log_in(browser, page)
+    page.shown("h1", "Ask from a program")
+    app.extensions["tellapart"].users.add("ann", "quite another one")  # as `tellapart users add ann` does
+    page.press("Classify")
+    log_in(browser, page)
+    page.shown("[role=alert]", "do not belong together")
+    log_in(browser, page, "quite another one")
+    page.shown("h1", "Classify a picture")
+
+
+def test_a_page_that_nobody_can_log_in_to_says_how_to_change_that(
+    browser: webdriver.Chrome, page: Any, serve: Callable[[Any], str], settings: Settings, service_client: Any
+) -> None:
+    app = create_app(replace(settings, host="0.0.0.0"), client=service_client)
+    browser.get(serve(app))
+    page.shown(".note", "tellapart users add NAME")
+    assert page.fits()
+    app.extensions["tellapart"].users.add("ann", PASSWORD)
+    app.extensions["tellapart"].users._seen = None
+    log_in(browser, page)
+    page.shown("h1", "Tell pictures apart.")
 
 
 def test_a_result_whose_session_ended_asks_to_log_in_and_comes_back(
