@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr
+from scipy.linalg import cholesky, solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 ABSENT = -50.0  # logit, below all others, of a class without pictures
 _ITERATIONS = 200
+_RIDGE = 1e-5  # of a picture's squared length: the inner products in float32 are that exact
 
 Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -41,28 +42,69 @@ def standardise(features: Floats) -> tuple[Floats, Wide, Wide]:
     return ((features - mean) / std).astype(np.float32), mean, std
 
 
-def rotate(standard: Floats) -> tuple[Floats, Floats | None]:
-    """Coordinates (N, N) in an orthonormal basis (D, N) of the pictures' span, where that is smaller; else None."""
+@dataclass(frozen=True)
+class Span:
+    """The way between features and coordinates in the span of pictures; see `rotate`."""
+
+    _standard: Floats
+    _factor: Wide | None
+
+    def outside(self, weight: Wide) -> Wide:
+        """Weights (C, N) for the coordinates as weights (C, D) for the features."""
+        if self._factor is None:
+            return weight
+        on_pictures = solve_triangular(self._factor, weight.T, trans="T", lower=True, check_finite=False)
+        result: Wide = (self._standard.T @ on_pictures.astype(np.float32)).T.astype(np.float64)
+        return result
+
+    def within(self, weight: Wide) -> Wide:
+        """Weights (C, D) for the features as weights (C, N) for the coordinates."""
+        if self._factor is None:
+            return weight
+        logits = (self._standard @ weight.T.astype(np.float32)).astype(np.float64)
+        result: Wide = solve_triangular(self._factor, logits, lower=True, check_finite=False).T
+        return result
+
+
+def rotate(standard: Floats) -> tuple[Floats, Span]:
+    """Coordinates (N, N) of standardised pictures (N, D) in their own span where that is smaller, else as they are.
+
+    The Cholesky factor of their inner products has their lengths and angles, and nothing else about them counts for
+    a fit; an orthonormal basis would take five times as long.
+    """
     if len(standard) >= standard.shape[1]:
-        return standard, None
-    basis, coordinates = qr(standard.T, mode="economic")
-    return np.ascontiguousarray(coordinates.T), basis
+        return standard, Span(standard, None)
+    products = (standard @ standard.T).astype(np.float64)
+    products[np.diag_indices_from(products)] += _RIDGE * max(1.0, float(np.trace(products)) / len(products))
+    factor = cholesky(products, lower=True, overwrite_a=True, check_finite=False)
+    return np.ascontiguousarray(factor, dtype=np.float32), Span(standard, factor)
 
 
 def fit_path(
-    features: Floats, targets: NDArray[np.int64], n_classes: int, grid: Sequence[float], iterations: int = _ITERATIONS
+    features: Floats,
+    targets: NDArray[np.int64],
+    n_classes: int,
+    grid: Sequence[float],
+    iterations: int = _ITERATIONS,
+    start: Linear | None = None,
 ) -> list[Linear]:
     """A fit on features (N, D) and class indices (N,) for each C of a rising grid.
 
     Of one class alone nothing is learned: it is always the answer.
+
+    Args:
+        start: a fit to begin from, where there are three classes or more.
     """
     present = np.unique(targets)
     if len(present) < 2:
         return [_whole(np.zeros((1, features.shape[1])), np.zeros(1), present, n_classes)] * len(grid)
     model = LogisticRegression(max_iter=iterations, warm_start=True)
+    if start is not None and len(present) > 2:
+        model.coef_, model.intercept_ = start.weight[present], start.bias[present]
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is near enough
+        warnings.filterwarnings("ignore", "The number of unique classes")  # many classes, few pictures: so be it
         for c in grid:
             model.set_params(C=c).fit(features, targets)
             found.append(_whole(*_both_sides(model.coef_, model.intercept_), present, n_classes))
