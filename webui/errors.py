@@ -31,7 +31,10 @@ class Trouble:
 _TITLES = {
     400: ("That did not work", "The request was not complete. Go back, reload the page and try again."),
     403: ("Not allowed", "This is not open to you."),
-    404: ("Nothing here", "The page does not exist, or it has expired. Results are kept for a week."),
+    404: (
+        "Nothing here",
+        "The page does not exist, or it has expired: results are kept for a week. Check the address, or start anew.",
+    ),
     405: ("That did not work", "This address does not take this kind of request."),
     413: ("Too much at once", f"Up to {MAX_UPLOAD_BYTES // 2**20} MB fit into one upload. Choose fewer pictures."),
     500: ("Our mistake", "Something went wrong on our side; it has been logged. Try again."),

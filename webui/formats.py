@@ -1,25 +1,29 @@
 """How values are shown to people."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask
+from markupsafe import Markup
 
 from tellapart.backbones import BACKBONES
 from tellapart.wording import confidence, counted, percent
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
+_TIME = Markup('<time datetime="{}">{}</time>')
+
 
 def day(text: str) -> str:
     """An ISO 8601 time as a date, "21 November 2026"; anything else as it is."""
     moment = _parse(text)
-    return f"{moment.day} {moment:%B %Y}" if moment else text
+    return _TIME.format(moment.date().isoformat(), f"{moment.day} {moment:%B %Y}") if moment else text
 
 
 def minute(text: str) -> str:
-    """An ISO 8601 time as "21 Nov 2026, 10:47 UTC"; anything else as it is."""
+    """An ISO 8601 time as "21 Nov 2026, 10:47 UTC", which a script shows by the reader's clock; else as it is."""
     moment = _parse(text)
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else text
+    return _TIME.format(moment.isoformat(), f"{moment.day} {moment:%b %Y, %H:%M} UTC") if moment else text
 
 
 def milliseconds(value: float) -> str:
@@ -44,8 +48,14 @@ def pictures(number: int) -> str:
 
 def register(app: Flask) -> None:
     """Make them template filters."""
-    for filter_ in (percent, confidence, day, minute, milliseconds, backbone_title, state_words, pictures):
+    for filter_ in (day, minute, milliseconds, backbone_title, state_words, pictures):
         app.add_template_filter(filter_)
+    for share in (percent, confidence):
+        app.add_template_filter(_on_one_line(share), share.__name__)
+
+
+def _on_one_line(write: Callable[[float], str]) -> Callable[[float], str]:
+    return lambda share: write(share).replace(" ", "\xa0")
 
 
 def _parse(text: str) -> datetime | None:

@@ -10,6 +10,7 @@ from tellapart.listing import Wanted, page
 from tellapart.names import slugify
 from tellapart.progress import Progress
 from tellapart.settings import Settings
+from tellapart.wording import counted
 from webui.job_command import dataset_folder
 from webui.jobs import Job, Kind, State
 from webui.words import (
@@ -134,7 +135,7 @@ def _together(stages: Sequence[Stage], job: Job) -> StageView:
     finished = len(stages) == len(job.options["classes"]) and all(stage["finished"] for stage in stages)
     tried = sum(sum(stage["counts"].values()) for stage in stages)
     detail = f"{done} of up to {total} pictures"
-    note = f"{tried - done} more were looked at and not taken" if tried > done else ""
+    note = f"{counted(tried - done, 'more picture')} looked at and not taken" if tried > done else ""
     return StageView("Collecting", detail, note, finished, 1.0 if finished else min(1.0, done / total))
 
 

@@ -20,20 +20,9 @@ from tellapart.predictions import Judged, write_predictions
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from webui.app import create_app
+from webui.job_command import dataset_folder
 from webui.jobs import Kind, State, utc_now
 
-AXE = (Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-RUN = """
-const done = arguments[arguments.length - 1];
-const headings = document.querySelectorAll("h1").length;
-const frame = [[!document.title.trim(), "no title"], [headings !== 1, `${headings} main headings`],
-  [document.querySelector("nav") && document.querySelector("a").className !== "skip", "no way past the head"]];
-const rules = { "target-size": { enabled: true } };
-axe.run(document, { runOnly: { type: "tag", values: arguments[0] }, rules }).then((found) => done([
-  ...frame.filter(([wrong]) => wrong).map(([, what]) => what),
-  ...found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))]));
-"""
 PASSWORD = "a long enough one"
 pytestmark = pytest.mark.browser
 
@@ -68,13 +57,16 @@ def site(
     return serve(app), app
 
 
-def violations(browser: webdriver.Chrome, url: str = "") -> list[str]:
-    """What is wrong with a page, or with the one that is shown, by axe-core; and its title, heading and skip link."""
-    if url:
-        browser.get(url)
-    browser.execute_script(AXE)
-    found: list[str] = browser.execute_async_script(RUN, RULES)
-    return found
+@pytest.fixture
+def violations(browser: webdriver.Chrome, axe: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """What is wrong with a page, or with the one that is shown."""
+
+    def look(url: str = "") -> list[str]:
+        if url:
+            browser.get(url)
+        return axe(browser)
+
+    return look
 
 
 def show_in(browser: webdriver.Chrome, scheme: str) -> None:
@@ -89,9 +81,9 @@ STAGES = [
 CURVE = [{"at": at, "loss": 1 / (1 + at)} for at in range(4)]
 
 
-def pages(app: Any, upload_path: str, uploads_path: str, batch_path: str) -> list[str]:
+def pages(app: Any, fill: Callable[..., list[str]], upload_path: str, uploads_path: str, batch_path: str) -> list[str]:
     """The address of every kind of page."""
-    jobs = app.extensions["tellapart"].jobs
+    jobs, settings = app.extensions["tellapart"].jobs, app.extensions["tellapart"].settings
     running = jobs.enqueue(Kind.CREATE, "cars", {"classes": ["car", "bus"], "sources": ["gallery"], "per_class": 9})
     failed, stopped, done = (jobs.enqueue(Kind.TRAIN, name, {}) for name in ("boats", "hats", "cups"))
     sample = jobs.enqueue(Kind.SAMPLE, "", running.options)
@@ -105,13 +97,15 @@ def pages(app: Any, upload_path: str, uploads_path: str, batch_path: str) -> lis
         session.merge(stopped).change(state=State.STOPPED)
         figures = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "n": 9}
         session.merge(done).change(state=State.DONE, result=figures, finished=utc_now())
-    dataset = Dataset.open(app.extensions["tellapart"].settings.datasets / "colours")
+    for job in (running, sample):  # their pages show what was found so far
+        fill(dataset_folder(job, settings), {"car": 3, "bus": 2})
+    dataset = Dataset.open(settings.datasets / "colours")
     red = dataset.manifest.kept("red")[0]
     model = "/classifiers/colours"
     return [
         *("/", "/classify", "/api", "/nothing-here", "/jobs", "/datasets", upload_path, uploads_path, batch_path),
         *(f"{upload_path}/explanation", f"{upload_path}/nearest", f"/create/{sample.id}"),
-        *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete"),
+        *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete", f"{model}/promote"),
         *(f"/jobs/{job.id}" for job in (running, failed, stopped, done)),
         *("/datasets/colours", "/datasets/colours?show=suspects", f"/datasets/colours/pictures/red/{red.sha256}"),
         *("/datasets/colours/audit", "/datasets/colours?show=out"),
@@ -121,21 +115,33 @@ def pages(app: Any, upload_path: str, uploads_path: str, batch_path: str) -> lis
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_a_violation(
-    browser: webdriver.Chrome, site: Any, scheme: str, make_picture: Callable[..., bytes], console: Any
+    browser: webdriver.Chrome,
+    site: Any,
+    scheme: str,
+    make_picture: Callable[..., bytes],
+    fill: Callable[..., list[str]],
+    violations: Callable[..., list[str]],
+    console: Any,
 ) -> None:
     url, app = site
     show_in(browser, scheme)
-    found = {path: violations(browser, url + path) for path in pages(app, *uploaded(app, make_picture))}
+    found = {path: violations(url + path) for path in pages(app, fill, *uploaded(app, make_picture))}
     app.extensions["tellapart"].users.add("ann", PASSWORD)
     app.extensions["tellapart"].users._seen = None
-    found["/login"] = violations(browser, url + "/login")
+    found["/login"] = violations(url + "/login")
     assert {path: problems for path, problems in found.items() if problems} == {}
     console.expect("nothing-here")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_state_has_a_violation(
-    browser: webdriver.Chrome, page: Any, site: Any, scheme: str, make_picture: Callable[..., bytes], tmp_path: Path
+    browser: webdriver.Chrome,
+    page: Any,
+    site: Any,
+    scheme: str,
+    make_picture: Callable[..., bytes],
+    violations: Callable[..., list[str]],
+    tmp_path: Path,
 ) -> None:
     """What pages become while they are used: rows and tiles, an opened explanation, a link, marked pictures."""
     url, _ = site
@@ -148,22 +154,22 @@ def test_no_state_has_a_violation(
     send = browser.find_element(By.ID, "images").send_keys
     send("\n".join(str(tmp_path / name) for name in ("0.png", "bad.png")))
     page.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".job .working[hidden]")) == 2)
-    found["rows"] = violations(browser)
+    found["rows"] = violations()
     result = page.shown("[data-result]").get_attribute("data-result")
     send("\n".join(str(tmp_path / f"{number}.png") for number in range(13)))
     page.shown("#many-words", "All 13 are done")
-    found["tiles"] = violations(browser)
+    found["tiles"] = violations()
     browser.get(url + result)
     for piece in browser.find_elements(By.CSS_SELECTOR, "#why summary, .plain summary, .verdict summary"):
         piece.click()
     page.shown(".slider")
-    found["explained"] = violations(browser)
+    found["explained"] = violations()
     page.press("Send")
     page.shown("#feedback-title", "Thank you")
     page.press("Make a link")
     link = page.shown("#link").get_attribute("value")
-    found["told and shared"] = violations(browser)
-    found["shared"] = violations(browser, link)
+    found["told and shared"] = violations()
+    found["shared"] = violations(link)
     browser.get(url + "/datasets/colours")
     page.shown(".tile img[src]")
     for number in (0, 1):
@@ -171,20 +177,21 @@ def test_no_state_has_a_violation(
         page.shown(f"button[value={'remove' if number else 'keep'}]").click()
         page.shown("#chosen", "1 picture marked")
     page.shown("[data-index='2'] input").send_keys(Keys.SPACE)
-    found["marked"] = violations(browser)
+    found["marked"] = violations()
     browser.get(url)
     browser.find_element(By.ID, "classes").send_keys("cat", Keys.ENTER)
     page.press("Look at samples first")
     page.shown("[role=alert]", "1 class name given")
-    found["a form with what is wrong in it"] = violations(browser)
+    found["a form with what is wrong in it"] = violations()
     assert {state: problems for state, problems in found.items() if problems} == {}
 
 
-def test_a_picture_without_words_would_be_seen(browser: webdriver.Chrome, site: Any) -> None:
+def test_a_picture_without_words_would_be_seen(
+    browser: webdriver.Chrome, site: Any, violations: Callable[..., list[str]]
+) -> None:
     browser.get(site[0])
     browser.execute_script("document.querySelector('main').append(document.createElement('img'))")
-    browser.execute_script(AXE)
-    assert any(problem.startswith("image-alt") for problem in browser.execute_async_script(RUN, RULES))
+    assert any(problem.startswith("image-alt") for problem in violations())
 
 
 def uploaded(app: Any, make_picture: Callable[..., bytes]) -> tuple[str, str, str]:

@@ -72,7 +72,7 @@ def follow(browser: webdriver.Chrome, page: Any, database: Database, job: Job, u
     assert page.fits()
     change(database, job, state=State.DONE, result=RESULT, finished=utc_now())
     page.shown(".state", "Done")
-    page.shown("#part-state", "93.0 %")
+    page.shown("#part-state", "93.0\xa0%")
 
 
 def test_the_page_follows_a_stream(

@@ -40,7 +40,7 @@ def test_the_page_shows_phases_classes_and_pictures(
     page = web.get(f"/jobs/{job.id}").text
     for shown in (
         "15 of up to 40 pictures",
-        "4 more were looked at and not taken",
+        "4 more pictures looked at and not taken",
         "10 of up to 20",
         "left</span>",
         ">Stop<",
@@ -109,8 +109,8 @@ def test_how_a_job_ended_and_what_to_do(web: FlaskClient, jobs: Jobs, database: 
     change(job, state=State.DONE, error="", fix="", result=result, mail_problem="the mail could not be sent: x")
     page = web.get(f"/jobs/{job.id}").text
     for shown in (
-        "93.0 %",
-        "between 90.0 % and 95.0 %",
+        "93.0\xa0%",
+        "between 90.0\xa0% and 95.0\xa0%",
         'href="/classify?model=pets"',
         "The mail could not be sent: x.",
     ):

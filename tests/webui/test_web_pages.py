@@ -24,6 +24,7 @@ from webui.formats import day, milliseconds, minute, percent
 from webui.snippets import snippets
 
 ROOT = Path(__file__).resolve().parents[2]
+MORNING = "2026-11-21T09:05:00+00:00"
 MakePicture = Callable[..., bytes]
 
 
@@ -35,7 +36,14 @@ def with_changes(service: Any, **changes: Any) -> ModelSummary:
 def test_the_front_page_lists_classifiers(web: FlaskClient, service: Any) -> None:
     service.models = [with_changes(service, accuracy_interval=(0.881, 0.962))]
     page = web.get("/").text
-    for shown in ("colours", "Version v1", "21 November 2026", "<li>green</li>", "93.0 %", "between 88.1 % and 96.2 %"):
+    for shown in (
+        "colours",
+        "Version v1",
+        "21 November 2026",
+        "<li>green</li>",
+        "93.0\xa0%",
+        "between 88.1\xa0% and 96.2\xa0%",
+    ):
         assert shown in page
     assert 'href="/classify?model=colours"' in page
     assert 'href="/classifiers/colours/report"' in page
@@ -246,9 +254,10 @@ def test_snippets_never_show_the_token_and_quote_every_value(tmp_path: Path) -> 
         (percent(0.9825), "98.2 %"),
         (percent(0.99999), "> 99.9 %"),
         (percent(1.0), "100.0 %"),
-        (day("2026-11-21T23:30:00-02:00"), "22 November 2026"),
+        (day("2026-11-21T23:30:00-02:00"), '<time datetime="2026-11-22">22 November 2026</time>'),
         (day("yesterday"), "yesterday"),
-        (minute("2026-11-21T09:05:00+00:00"), "21 Nov 2026, 09:05 UTC"),
+        (minute(MORNING), f'<time datetime="{MORNING}">21 Nov 2026, 09:05 UTC</time>'),
+        (minute("<b>"), "<b>"),
         (milliseconds(41.2), "41 ms"),
         (milliseconds(1234), "1.2 s"),
     ],

@@ -336,7 +336,7 @@ def test_an_audit_tells_how_many_are_right(web: FlaskClient, dataset: Dataset) -
         picture = re.search(r'name="picture" value="([0-9a-f]{64})"', page)[1]  # type: ignore[index]
         assert web.post("/datasets/pets/audit/cat", data={"picture": picture, "answer": given}).status_code == 303
     page = web.get("/datasets/pets/audit?class=cat").text
-    assert re.search(r"<dt>cat</dt><dd>\s*<strong>66.7 %</strong> right", page)
+    assert re.search(r"<dt>cat</dt><dd>\s*<strong>66.7\xa0%</strong> right", page)
     assert "Done with" in page
 
 

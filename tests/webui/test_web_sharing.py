@@ -44,7 +44,7 @@ def test_a_link_shows_the_result_alone(web: FlaskClient, share: Callable[..., st
     stranger = app.test_client()
     page = stranger.get(path)
     assert "<h1>red</h1>" in page.text
-    assert "99.2 %" in page.text
+    assert "99.2\xa0%" in page.text
     assert "my &lt;b&gt;cat.png" in page.text
     assert "<nav" not in page.text
     assert not re.findall(r'href="/(?!static)', page.text)

@@ -23,6 +23,7 @@ TEXT = [
     ("on-accent", "accent"),
     ("on-accent", "accent-strong"),
     ("warm", "surface"),
+    ("on-warm", "warm"),
 ]
 SHAPES = [("edge", "surface"), ("edge", "paper"), ("accent", "track"), ("warm", "warm-tint")]
 

@@ -24,7 +24,7 @@ def test_one_picture_leads_to_its_result(upload: Any, web: FlaskClient, make_pic
     # 256 of 258 shares are green's
     assert "<h1>green</h1>" in page
     assert 'value="0.992248"' in page
-    assert "99.2 %" in page
+    assert "99.2\xa0%" in page
     assert "leaf.png · 40 × 30 pixels" in page
     assert "colours:v1" in page
     assert "41 ms" in page
@@ -195,4 +195,4 @@ def test_unsure_answers_say_none_of_these(
     assert "<h1>None of these</h1>" in page
     assert "names none of its classes" in page
     assert "not how likely they are" in page
-    assert "99.2 %</strong> confident" not in page
+    assert "99.2\xa0%</strong> confident" not in page

@@ -3,9 +3,9 @@
 
 // What a classifier holds for likely; never certain.
 function confidence(value) {
-  if (value < 0.001) return "< 0.1 %";
-  if (value > 0.999) return "> 99.9 %";
-  return `${(value * 100).toFixed(1)} %`;
+  if (value < 0.001) return "<\u00a00.1\u00a0%";
+  if (value > 0.999) return ">\u00a099.9\u00a0%";
+  return `${(value * 100).toFixed(1)}\u00a0%`;
 }
 
 function headline(result) {

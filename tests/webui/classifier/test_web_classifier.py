@@ -28,7 +28,7 @@ NAMES = ("red", "green (dark)", "O'Hare & blue")
 def test_versions_stand_side_by_side(web: FlaskClient, save: Callable[[], str]) -> None:
     old, new = save(), save()
     page = web.get("/classifiers/colours").text
-    for shown in ("93.0 %", "88.0 % to 96.0 %", "on 150", "0.042", "ResNet18", "last layer trained"):
+    for shown in ("93.0\xa0%", "88.0\xa0% to 96.0\xa0%", "on 150", "4.2\xa0%", "ResNet18", "last layer trained"):
         assert page.count(shown) >= 2
     assert page.count(">answers<") == 1
     assert f"/classifiers/colours/promote?version={version(new)}" not in page
@@ -156,7 +156,15 @@ def test_the_card_says_what_it_is_for_and_where_it_fails(
 ) -> None:
     tag = save()
     page = web.get("/classifiers/colours/card").text
-    for shown in (tag, "93.0 %", "on 150 pictures", "CC BY &lt;4.0&gt;", "openverse", "87.5 %", "always answers one"):
+    for shown in (
+        tag,
+        "93.0\xa0%",
+        "on 150 pictures",
+        "CC BY &lt;4.0&gt;",
+        "openverse",
+        "87.5\xa0%",
+        "always answers one",
+    ):
         assert shown in page
     assert "O&#39;Hare &amp; blue" in page
     answer = web.get("/classifiers/colours/card.md")
@@ -237,7 +245,7 @@ def test_an_export_does_not_wait_long_for_another(
 
 def test_a_classifier_of_another_machine_offers_what_the_service_has(web: FlaskClient, isolated_home: Path) -> None:
     page = web.get("/classifiers/colours").text
-    assert "93.0 %" in page
+    assert "93.0\xa0%" in page
     assert "Take it with you" not in page
     for path in ("card", "card.md", "model.zip", "dataset.zip"):
         assert web.get(f"/classifiers/colours/{path}").status_code == 404
