@@ -5,9 +5,12 @@ calibration error, the selective answers, and the share of pictures of none of t
 out in turn, and the pictures of another folder of class folders. With --given N... each class is left out once more for
 each N, so many of its pictures (half of them at most) are given as strangers, and the share of its other pictures let
 through is printed: with half of them, that is what the features allow. --cache FOLDER keeps the features.
+The exit status is 1 where the calibration error or the share of classes left out that is let through misses its aim.
 """
 
 import argparse
+import math
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.aims import Aim, judge
 from benchmarks.machine import machine
 from curation.curate import curate
 from tellapart.folders import open_folder
@@ -25,12 +29,13 @@ from training.features import Features, FeatureSource
 from training.head import fit_head
 from training.honesty import gather_evidence
 from training.protocol import learn_and_judge
+from training.refits import Refits
 from training.strangers import learn_rejection
 from training.views import extract_views, preprocessings
 
 
-def main() -> None:
-    """Print one line a measure."""
+def main() -> int:
+    """Print one line a measure, and what of it was aimed at."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
     parser.add_argument("strangers", type=Path)
@@ -44,11 +49,11 @@ def main() -> None:
         source, _ = FeatureSource.of_weights(weights, torch.device("cpu"))
         names, known = read_features(asked.folder, weights, source, cache)
         _, others = read_features(asked.strangers, weights, source, cache)
-    measure(names, known, others, asked.given)
+    return judge(measure(names, known, others, asked.given))
 
 
-def measure(names: list[str], known: Features, others: Features, given: Sequence[int]) -> None:
-    """Learn from the known pictures in the view that does best, and print what it is worth."""
+def measure(names: list[str], known: Features, others: Features, given: Sequence[int]) -> list[Aim]:
+    """Learn from the known pictures in the view that does best, print what it is worth, return what it aimed at."""
     outcome = learn_and_judge(known, names, 0, silent)
     view = outcome.choice.view
     known, others = known.view(view), others.view(view)
@@ -57,7 +62,10 @@ def measure(names: list[str], known: Features, others: Features, given: Sequence
     found["calibration"].pop("bins")
     for name in ("calibration", "selective"):
         print(name, found[name])
-    for name, value in found["none_of_these"].items():
+    rejection = found["none_of_these"]
+    if rejection is None:
+        raise SystemExit("too few pictures to learn when to say none of these")
+    for name, value in rejection.items():
         print(f"  {name}", _by_class(value) if name == "false_accept_by_class" else value)
     none = outcome.head.none_of_these(others.values, outcome.head.probabilities(others.values))
     print(f"strangers of another kind let through: {np.mean(~none):.3f} of {len(none)}")
@@ -65,6 +73,11 @@ def measure(names: list[str], known: Features, others: Features, given: Sequence
         shares = [_with_strangers(known, i, count, outcome.choice.c) for i in range(len(names))]
         told = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
         print(f"a class left out, {count} of it given, let through: {np.mean(shares):.3f} ({told})", flush=True)
+    left_out = rejection["false_accept"]
+    return [
+        Aim("calibration error", found["calibration"]["after"], 0.03, at_most=True),
+        Aim("of a class left out, let through", left_out["share"] if left_out else math.nan, 0.35, at_most=True),
+    ]
 
 
 def _by_class(shares: dict[str, dict[str, float]]) -> str:
@@ -78,7 +91,9 @@ def _with_strangers(known: Features, left_out: int, given: int, c: float) -> flo
     rest = known.part(known.targets != left_out)
     targets = rest.targets - (rest.targets > left_out)
     n_classes = int(targets.max()) + 1
-    learned = learn_rejection(rest.values, targets, rest.groups, known.values[own[:given]], (n_classes, c, 1.0), 0)
+    learned = learn_rejection(
+        Refits(rest.values, targets, rest.groups, n_classes, c, 0), known.values[own[:given]], 1.0
+    )
     if learned is None:
         raise SystemExit("too few pictures to learn when to say none of these")
     head, others = fit_head(rest.values, targets, n_classes, c), known.values[own[given:]]
@@ -95,4 +110,4 @@ def read_features(folder: Path, weights: Weights, source: FeatureSource, cache: 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
