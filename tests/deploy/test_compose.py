@@ -1,6 +1,9 @@
 """compose.yaml and the Dockerfile: what they name exists, and nothing is more open than it must be."""
 
+import os
 import re
+import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import yaml
 from cli import cli
 from tellapart.openapi import describe
 from tellapart.settings import Settings
+from webui import worker
 from webui.app import create_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +56,7 @@ def test_a_container_is_limited_and_started_again(compose: Any, name: str) -> No
     assert service["restart"] == "unless-stopped"
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
     assert service["logging"]["options"]["max-size"]
-    assert ("healthcheck" in service) == (name != "worker")  # a worker has no port; its jobs are taken over
+    assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"])
 
 
 def test_only_loopback_is_published_and_data_is_on_an_internal_network(compose: Any) -> None:
@@ -76,6 +80,29 @@ def test_a_healthcheck_asks_a_route_that_there_is(compose: Any, tmp_path: Path) 
     pages = {rule.rule for rule in create_app(Settings(home=tmp_path)).url_map.iter_rules()}
     assert _probed(compose, "service", 3000) in describe()["paths"]
     assert _probed(compose, "web", 5000) in pages
+
+
+def test_a_worker_is_healthy_as_long_as_it_looks_for_jobs(
+    compose: Any, manifests: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how, command = compose["services"]["worker"]["healthcheck"]["test"]
+    assert how == "CMD-SHELL"
+    command = command.replace("$$", "$")  # as Compose does
+    (pod,) = (one for one in manifests if (one["kind"], one["metadata"]["name"]) == ("Deployment", "worker"))
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"]["exec"]["command"] == ["sh", "-c", command]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def healthy() -> bool:
+        done = subprocess.run(["sh", "-c", command.replace("/tmp", str(tmp_path))], check=False, timeout=60)
+        return done.returncode == 0
+
+    assert not healthy()
+    worker.beat()
+    assert healthy()
+    (file,) = tmp_path.iterdir()
+    os.utime(file, (time.time() - 600,) * 2)
+    assert not healthy()
 
 
 def _probed(compose: Any, name: str, port: int) -> str:
