@@ -21,6 +21,19 @@ from tellapart.bundle import BundleInfo, Head, write_bundle
 from tellapart.names import parse_class_names
 
 MakePicture = Callable[..., bytes]
+_AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+_AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_AXE_RUN = """
+const done = arguments[arguments.length - 1];
+const headings = document.querySelectorAll("h1").length;
+const frame = [[!document.title.trim(), "no title"], [headings !== 1, `${headings} main headings`],
+  [document.documentElement.scrollWidth > screen.width, "wider than the screen"],
+  [document.querySelector("nav") && document.querySelector("a").className !== "skip", "no way past the head"]];
+const rules = { "target-size": { enabled: true } };
+axe.run(document, { runOnly: { type: "tag", values: arguments[0] }, rules }).then((found) => done([
+  ...frame.filter(([wrong]) => wrong).map(([, what]) => what),
+  ...found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.failureSummary}`))]));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +145,25 @@ def _random_resnet18() -> bytes:
 
     torch.manual_seed(0)
     return serialize(build_module(BACKBONES["resnet18"]))
+
+
+def _accessibility_problems(browser: Any, scheme: str = "") -> list[str]:
+    """What axe-core finds wrong with the page that a browser shows; and its title, heading, skip link and width.
+
+    `scheme` is "light" or "dark", "" for the one that it shows now.
+    """
+    if scheme:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.execute_script(_AXE.read_text())
+    found: list[str] = browser.execute_async_script(_AXE_RUN, _AXE_RULES)
+    return found
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[..., list[str]]:
+    """`axe(browser, "dark")` tells what is wrong with the page that it shows."""
+    return _accessibility_problems
 
 
 @pytest.fixture(scope="session")

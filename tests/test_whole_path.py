@@ -6,6 +6,7 @@ from a folder, as it does the demo's.
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import random
@@ -15,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,12 +227,22 @@ def test_a_person_uploads_a_picture_and_sees_the_class(
 
 
 def test_the_report_is_there_for_people(
-    world: World, tag: str, running: subprocess.Popen[bytes], browser: webdriver.Chrome
+    world: World,
+    tag: str,
+    running: subprocess.Popen[bytes],
+    browser: webdriver.Chrome,
+    axe: Callable[..., list[str]],
 ) -> None:
     browser.get(f"http://127.0.0.1:{world.web_port}/classifiers/shapes/report")
     text = browser.find_element(By.TAG_NAME, "body").text
     assert all(name in text for name in CLASSES)
     assert "95 % interval" in text
+    for width, scheme in itertools.product((360, 1280), ("light", "dark")):
+        screen = {"width": width, "height": 800, "screenWidth": width, "screenHeight": 800, "deviceScaleFactor": 1}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": width < 500})
+        assert axe(browser, scheme) == [], (width, scheme)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_training_again_on_the_page_makes_a_version_that_answers(
