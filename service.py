@@ -28,7 +28,8 @@ from tellapart.catalogue import Catalogue
 from tellapart.explain import Seen, heat_png, sentence
 from tellapart.guard import Guard
 from tellapart.hardware import cpus, visible_gpus
-from tellapart.images import DEFAULT_LIMITS, ImageError, read
+from tellapart.images import DEFAULT_LIMITS, ImageError
+from tellapart.messages import Answer
 from tellapart.meters import Meters
 from tellapart.openapi import describe
 from tellapart.preprocess import Preprocessing
@@ -225,8 +226,7 @@ class Classifier:
             return ErrorBody(error=Problem(code=error.code, message=str(error)))
 
     async def _classify(self, data: bytes, model: StoredModel, top_k: int, started: float) -> Result:
-        size, pixels = await self._decode(data, model)
-        probabilities, none_of_these = await self._runners.answer(model, pixels)
+        size, (probabilities, none_of_these) = await self._answer(data, model)
         return make_result(
             model.tag,
             model.info.class_names,
@@ -237,6 +237,14 @@ class Classifier:
             none_of_these=none_of_these,
             time_ms=(time.perf_counter() - started) * 1000,
         )
+
+    async def _answer(self, data: bytes, model: StoredModel) -> tuple[Size, Answer]:
+        """From a Runner that decodes by itself; what it does not take is decoded here."""
+        found = await self._runners.read(model, data)
+        if found is None:
+            size, pixels = await self._decode(data, model)
+            found = size, await self._runners.answer(model, pixels)
+        return found
 
     async def _decode(self, data: bytes, model: StoredModel) -> tuple[Size, Pixels]:
         loop = asyncio.get_running_loop()
@@ -268,5 +276,4 @@ async def _deadline(what: str) -> AsyncIterator[None]:
 def _decode(data: bytes, preprocessing: Preprocessing) -> tuple[Size, Pixels, float]:
     """Size as shown (width, height), the network's input (H, W, 3) uint8, and the seconds it took."""
     started = time.perf_counter()
-    info, image = read(data, shorter_side=preprocessing.resize)
-    return (info.width, info.height), preprocessing.pixels(image), time.perf_counter() - started
+    return *preprocessing.read(data), time.perf_counter() - started

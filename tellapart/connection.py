@@ -46,6 +46,7 @@ class BoundedConnection(HttpToolsProtocol):
     _stopping = False
 
     def connection_made(self, transport: Any) -> None:
+        self.access_log = False  # `guard` writes one; uvicorn would put together a line that nobody sees
         super().connection_made(transport)
         self._limit_time(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 

@@ -83,13 +83,13 @@ class Engine:
         for row, folder in enumerate(folders):
             rows_of.setdefault(folder, []).append(row)
         for extractor, group in self._by_backbone(rows_of, answers).items():
-            rows = [row for _, mine in group for row in mine]
-            features = extractor(pixels[rows])
+            rows = sorted(row for _, mine in group for row in mine)
+            features = extractor(pixels if len(rows) == len(pixels) else pixels[rows])
             if self._forms:
                 self._forms.answered(group[0][0], len(rows))
+            place = {row: at for at, row in enumerate(rows)}
             for classifier, mine in group:
-                probabilities, none = classifier.judge(features[: len(mine)])
-                features = features[len(mine) :]
+                probabilities, none = classifier.judge(features[[place[row] for row in mine]])
                 for row, *answer in zip(mine, probabilities, none.tolist(), strict=True):
                     answers[row] = answer[0], answer[1]
         return answers

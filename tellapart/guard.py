@@ -8,9 +8,9 @@ import asyncio
 import hmac
 import logging
 import os
+import random
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -188,7 +188,7 @@ def _methods(path: str) -> frozenset[str] | None:
 
 def _request_id(headers: _Headers) -> bytes:
     given = headers.get(b"x-request-id", b"")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+    return given if _REQUEST_ID.fullmatch(given) else b"%032x" % random.getrandbits(128)
 
 
 def _failure(error: Exception, answer: _Answer) -> ServiceError:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import TellapartError
+from tellapart.images import Limits
 from tellapart.wire import ServiceError
 
 Head = dict[str, Any]
@@ -25,6 +26,8 @@ Answer = tuple[Floats, bool]  # probabilities (C,), and whether the picture show
 Look = tuple[Floats, bool, int, Floats]  # the same, the class index that was looked at, and its heat map (h, w)
 Piece = bytes | memoryview
 
+# of files that a Runner may decode itself, as they take well under a second
+ORDINARY = Limits(max_bytes=2 * 2**20, max_pixels=8_000_000, max_frames=1, max_scans=30)
 WATCH = "watch"  # tells the Runner whose end it is to notice; never answered
 GOODBYE = "goodbye"  # takes that back
 
@@ -72,8 +75,7 @@ def send_blocking(connection: socket.socket, pieces: Sequence[Piece]) -> None:
         Closed: nobody takes it any more.
     """
     try:
-        for piece in pieces:
-            connection.sendall(piece)
+        connection.sendall(b"".join(pieces))  # at once: the other side is woken for each part
     except OSError as error:
         raise Closed("the front ended") from error
 

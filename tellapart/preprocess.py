@@ -1,7 +1,8 @@
 """Picture to network input, once: training, evaluation, export and the service all come through here."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tellapart.errors import BundleError
-from tellapart.images import DEFAULT_LIMITS, Limits, decode
+from tellapart.images import DEFAULT_LIMITS, ImageError, Limits, read
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _FITS = ("crop", "whole")
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,30 @@ class Preprocessing:
         Raises:
             ImageError: the bytes are no usable picture.
         """
-        return self.pixels(decode(data, shorter_side=self.resize, limits=limits))
+        return self.read(data, limits)[1]
+
+    def read(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Size, NDArray[np.uint8]]:
+        """As `from_bytes`, with the picture's size as shown, (width, height)."""
+        info, image = read(data, shorter_side=self.resize, limits=limits)
+        return (info.width, info.height), self.pixels(image)
+
+    def read_all(self, files: Iterable[bytes], limits: Limits) -> tuple[list[Size | None], NDArray[np.uint8]]:
+        """Sizes of pictures, None for what is none or beyond the limits, and the pixels of the others (N, H, W, 3)."""
+        sizes: list[Size | None] = []
+        pixels = [np.empty((0, self.crop, self.crop, 3), np.uint8)]
+        for data in files:
+            try:
+                size, picture = self.read(data, limits)
+            except ImageError:
+                sizes.append(None)
+            else:
+                sizes.append(size)
+                pixels.append(picture[None])
+        return sizes, np.concatenate(pixels)
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in model.json."""
-        return asdict(self)
+        return dict(vars(self))
 
     @staticmethod
     def from_json(value: Any) -> "Preprocessing":

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,14 +32,28 @@ from tellapart.forms import Forms
 from tellapart.fronts import Fronts
 from tellapart.hardware import cpus, visible_gpus
 from tellapart.keeper import keep
-from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive_blocking, send_blocking, write_answers
+from tellapart.messages import (
+    GOODBYE,
+    ORDINARY,
+    WATCH,
+    Closed,
+    Head,
+    Piece,
+    pack,
+    receive_blocking,
+    send_blocking,
+    write_answers,
+)
 from tellapart.network import CPU_BATCH, pick_device
+from tellapart.preprocess import Preprocessing
 from tellapart.settings import load_settings
 from tellapart.tuning import Tuning, tune
 from tellapart.wire import ServiceError
 
 GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
 _ACCEPT_AGAIN_S = 0.1
+
+_BATCHES = ("answer", "read")
 
 _log = logging.getLogger(__name__)
 Reply = tuple[Head, list[Piece]]
@@ -97,7 +112,7 @@ class Runner:
 
     def _reply(self, head: Head, body: bytearray) -> Reply:
         try:
-            with self._streams if head["do"] == "answer" else contextlib.nullcontext():
+            with self._streams if head["do"] in _BATCHES else contextlib.nullcontext():
                 started = time.perf_counter()
                 reply, parts = getattr(self, f"_{head['do']}")(head, np.frombuffer(body, np.uint8))
                 return {**reply, "seconds": time.perf_counter() - started}, parts
@@ -116,7 +131,7 @@ class Runner:
             if head["folder"] and not self._tuned and (tuning := self._tune(head["folder"])):
                 self._tuning, self._tuned = tuning, True
                 self._streams = threading.Semaphore(tuning.streams)
-        return {"batch": self._tuning.batch, "streams": self._tuning.streams, "tuned": self._tuned}, []
+        return {**asdict(self._tuning), "tuned": self._tuned}, []
 
     def _load(self, head: Head, _: Any) -> Reply:
         self._engine.load(head["folder"])
@@ -125,6 +140,18 @@ class Runner:
     def _answer(self, head: Head, body: Any) -> Reply:
         torch.set_num_threads(self._tuning.threads)  # counts for the thread that says it
         return write_answers(self._engine.answer(body.reshape(head["shape"]), head["folders"]))
+
+    def _read(self, head: Head, body: Any) -> Reply:
+        """As `_answer` for files; what is not decoded here has no size and no answer."""
+        torch.set_num_threads(self._tuning.threads)
+        started = time.perf_counter()
+        ends = np.cumsum(head["lengths"])
+        files = (body[end - length : end].tobytes() for end, length in zip(ends, head["lengths"], strict=True))
+        sizes, pixels = Preprocessing.from_json(head["preprocessing"]).read_all(files, ORDINARY)
+        decoded = time.perf_counter() - started
+        folders = [folder for folder, size in zip(head["folders"], sizes, strict=True) if size]
+        reply, parts = write_answers(self._engine.answer(pixels, folders))
+        return {**reply, "sizes": sizes, "decoding": decoded}, parts
 
     def _look(self, head: Head, body: Any) -> Reply:
         probabilities, none, asked, heat = self._engine.look(

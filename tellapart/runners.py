@@ -5,13 +5,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.batcher import MicroBatcher
 from tellapart.hardware import cpus, visible_gpus
-from tellapart.messages import Answer, Head, Look, Piece, read_answers
+from tellapart.messages import ORDINARY, Answer, Head, Look, Piece, read_answers
 from tellapart.meters import Meters
 from tellapart.preprocess import Preprocessing
 from tellapart.runner_link import RunnerLink, starting
@@ -20,13 +21,14 @@ from tellapart.wire import ServiceError
 
 Pixels = NDArray[np.uint8]
 Neighbour = tuple[str, int, float]  # sha256, class index, similarity
-_Together = tuple[str, Preprocessing]  # pictures with equal ones may share a batch
+Size = tuple[int, int]
+_Together = tuple[str, str, Preprocessing]  # what is to be done, and by which backbone; equal ones may share a batch
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
 class _Item:
-    pixels: Pixels
+    data: Piece
     folder: str
     since: float
 
@@ -53,7 +55,8 @@ class Runners:
         self._loaded: dict[RunnerLink, set[str]] = {link: set() for link in self._links}
         self._tuned: dict[RunnerLink, bool] = dict.fromkeys(self._links, False)
         self._batch, self._streams = 1, 1  # as tuned
-        self._batcher: MicroBatcher[_Together, _Item, Answer] = MicroBatcher(
+        self._reads = False
+        self._batcher: MicroBatcher[_Together, _Item, Any] = MicroBatcher(
             self._compute,
             max_queue=max_queue,
             timeout_s=timeout_s,
@@ -121,9 +124,24 @@ class Runners:
         Raises:
             ServiceError: as the batcher and the Runner refuse.
         """
+        answer: Answer = await self._submit("answer", model, pixels.data.cast("B"))
+        return answer
+
+    async def read(self, model: StoredModel, data: bytes) -> tuple[Size, Answer] | None:
+        """Size and answer of a picture as a file; None where it is to be decoded first.
+
+        Raises:
+            ServiceError: as `answer`.
+        """
+        if not self._reads or len(data) > ORDINARY.max_bytes:
+            return None
+        found: tuple[Size, Answer] | None = await self._submit("read", model, data)
+        return found
+
+    async def _submit(self, do: str, model: StoredModel, data: Piece) -> Any:
         info = model.info
-        together = info.backbone_sha256, info.preprocessing
-        return await self._batcher.submit(together, _Item(pixels, str(model.path), time.perf_counter()))
+        together = do, info.backbone_sha256, info.preprocessing
+        return await self._batcher.submit(together, _Item(data, str(model.path), time.perf_counter()))
 
     async def look(self, model: StoredModel, pixels: Pixels, class_name: str) -> Look:
         """The answer for a picture (H, W, 3), and what speaks for a class, "" for the answer."""
@@ -157,6 +175,7 @@ class Runners:
         tuning, _ = await link.ask("load", {"do": "prepare", "folder": folder})
         self._tuned[link] = tuning["tuned"]
         self._batch, self._streams = tuning["batch"], tuning["streams"]
+        self._reads = not visible_gpus() and tuning["threads"] == 1  # else the front decodes meanwhile
         self._share_out()
 
     def _share_out(self) -> None:
@@ -167,20 +186,31 @@ class Runners:
     def _free(self) -> RunnerLink:
         return min(self._links, key=lambda link: (not link.ready, link.under_way))
 
-    async def _compute(self, _: _Together, batch: list[_Item]) -> Sequence[Answer | Exception]:
+    async def _compute(self, together: _Together, batch: list[_Item]) -> Sequence[Any]:
+        do, _, preprocessing = together
         now = time.perf_counter()
         self._meters.batch_size.observe(len(batch))
         for item in batch:
             self._meters.queue.observe(now - item.since)
-        head: Head = {
-            "do": "answer",
-            "shape": [len(batch), *batch[0].pixels.shape],
-            "folders": [item.folder for item in batch],
-        }
-        parts: list[Piece] = [item.pixels.data.cast("B") for item in batch]
-        answer, body = await self._free().ask("answer", head, *parts)
-        self._meters.model.observe(answer["seconds"])
-        return read_answers(answer, body)
+        head: Head = {"do": do, "folders": [item.folder for item in batch]}
+        if do == "read":
+            head |= {"lengths": [len(item.data) for item in batch], "preprocessing": preprocessing.to_json()}
+        else:
+            head["shape"] = [len(batch), preprocessing.crop, preprocessing.crop, 3]
+        answer, body = await self._free().ask("answer", head, *(item.data for item in batch))
+        decoding = answer.get("decoding", 0.0)
+        self._meters.model.observe(answer["seconds"] - decoding)
+        answers = read_answers(answer, body)
+        if do == "answer":
+            return answers
+        for _ in batch:
+            self._meters.decode.observe(decoding / len(batch))
+        rest = iter(answers)
+        return [None if size is None else _with_size(size, next(rest)) for size in answer["sizes"]]
+
+
+def _with_size(size: list[int], answer: Answer | Exception) -> tuple[Size, Answer] | Exception:
+    return answer if isinstance(answer, Exception) else ((size[0], size[1]), answer)
 
 
 def _stamp(folder: Path) -> _Stamp:

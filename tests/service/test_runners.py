@@ -34,7 +34,7 @@ class Link:
 
     async def ask(self, _lane: str, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         self.asked.append((head["do"], head["folder"]))
-        return {"batch": 8, "streams": 2, "tuned": bool(head["folder"])}, b""
+        return {"batch": 8, "streams": 2, "threads": 1, "tuned": bool(head["folder"])}, b""
 
 
 async def _no_default() -> StoredModel | None:
@@ -120,7 +120,7 @@ class DyingRunner:
 
     def _reply(self, do: str) -> Any:
         if do == "prepare":
-            return pack({"batch": 1, "streams": 1, "tuned": True})
+            return pack({"batch": 1, "streams": 1, "threads": 2, "tuned": True})
         head, parts = write_answers([(np.array([0.25, 0.75], np.float32), False)])
         return pack({**head, "seconds": 0.1}, *parts)
 
