@@ -1,12 +1,14 @@
 """Why a download failed, in the manifest's words."""
 
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+import httpx
 
 from tellapart.addresses import RefusedAddress
 from tellapart.errors import TellapartError
@@ -29,6 +31,14 @@ _BY_STATUS = {
     410: Reason.NOT_FOUND,
     429: Reason.RATE_LIMITED,
     451: Reason.FORBIDDEN,
+}
+_IN_WORDS: Mapping[type[BaseException], str] = {
+    socket.gaierror: "its name cannot be looked up, as where there is no network",
+    ConnectionRefusedError: "nobody answers there",
+    ConnectionResetError: "it broke the connection off",
+    TimeoutError: "it took too long",
+    httpx.TimeoutException: "it took too long",
+    httpx.InvalidURL: "the address cannot be read",
 }
 _RETRIED = {408, 429, 500, 502, 503, 504}
 
@@ -106,9 +116,20 @@ def _unconnected(error: aiohttp.ClientConnectorError) -> FetchFailed:
     return FetchFailed(Reason.UNREACHABLE, _named(error.os_error))
 
 
+def in_words(error: BaseException) -> str:
+    """Why nothing was to be reached, as people say it: what lies under an exception decides, not its name."""
+    below: BaseException | None = error
+    while below is not None:
+        for kind, words in _IN_WORDS.items():
+            if isinstance(below, kind):
+                return words
+        below = below.__cause__ or below.__context__
+    return "the connection failed"
+
+
 def _named(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not to be trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"no safe connection: {error.reason or 'TLS failed'}"
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)

@@ -12,6 +12,7 @@ MIN_CLASSES = 2
 MAX_CLASSES = 1000
 MAX_NAME_LENGTH = 80
 
+_TAKEN = {"none", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _FORBIDDEN = set('/\\<>|"*?:`')
 _SAFE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 
@@ -66,11 +67,12 @@ def slugify(name: str) -> str:
     """A lower-case ASCII slug of letters, digits and hyphens.
 
     Names with no ASCII letters or digits get a slug from their digest, so that every
-    script works: the slug is for paths, the name is what people see. Folders and pages
+    script works: the slug is for paths, the name is what people see. So do those whose slug
+    means something else as a folder: to us ("none"), or to Windows ("con"). Folders and pages
     may have names that are no whole text (lone surrogates); those have one too.
     """
     slug = _latin(name)
-    if has_readable_slug(name):
+    if has_readable_slug(name) and slug not in _TAKEN:
         return slug
     digest = hashlib.sha256(name.casefold().encode(errors="surrogatepass")).hexdigest()[:10]
     return f"{slug}-{digest}" if slug else f"class-{digest}"

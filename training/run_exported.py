@@ -1,11 +1,14 @@
 """Says what pictures show: python run.py PICTURE...
 
-Needs torch, torchvision, Pillow and, for EfficientNet-Lite0, timm; and the files it was exported with.
+Needs torch, torchvision, Pillow and, for EfficientNet-Lite0, timm; and the files it was exported with. What cannot be
+classified is a line on the standard error, and the exit status is 3.
 """
 
 import json
 import math
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ def prepare(image: Image.Image, how: dict[str, Any]) -> Image.Image:
     """Upright RGB, transparency on white, and the square that the network sees: see `fit`."""
     resize = how["resize"]
     if image.mode[0] in "IF":
-        raise SystemExit("pictures of more than 8 bits a channel: use tellapart predict")
+        raise ValueError("more than 8 bits a channel; use tellapart predict")
     scale = resize / min(image.size)
     if image.format in ("JPEG", "MPO") and scale < 1 and image.mode in ("L", "RGB"):
         image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
@@ -66,15 +69,40 @@ def probabilities(network: torch.nn.Module, info: dict[str, Any], image: Image.I
     return torch.softmax(logits / info["temperature"], dim=0).tolist()
 
 
-def main() -> None:
-    """One line a picture: its path, the class, and the probability of every class as JSON."""
-    network, info = load(Path(__file__).resolve().parent)
-    names = [c["name"] for c in info["classes"]]
-    for path in sys.argv[1:]:
-        with Image.open(path) as image:
-            found = dict(zip(names, probabilities(network, info, image), strict=True))
-        print(path, max(found, key=found.__getitem__), json.dumps(found, ensure_ascii=False), sep="\t")
+def main(paths: list[str]) -> int:
+    """One line a picture: its path, the class, and the probability of every class as JSON; returns the exit status."""
+    if not paths:
+        return _say("which pictures? python run.py PICTURE...", 2)
+    try:
+        network, info = load(Path(__file__).resolve().parent)
+    except (OSError, ImportError, ValueError, KeyError, RuntimeError) as error:
+        return _say(f"the files beside run.py cannot be used: {_one_line(error)}", 1)
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    names, status = [c["name"] for c in info["classes"]], 0
+    for path in paths:
+        shown = "".join(c if c.isprintable() else "?" for c in path)
+        try:
+            with Image.open(path) as image:
+                found = dict(zip(names, probabilities(network, info, image), strict=True))
+        except Exception as error:  # what a broken picture may raise is not one kind
+            status = _say(f"{shown}: {_one_line(error)}", 3)
+        else:
+            print(shown, max(found, key=found.__getitem__), json.dumps(found, ensure_ascii=False), sep="\t", flush=True)
+    return status
+
+
+def _say(text: str, status: int) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:  # nobody reads any more
+        os._exit(1)

@@ -1,6 +1,7 @@
 """The Openverse source against a stand-in that answers in the API's recorded shapes."""
 
 import json
+import socket
 from dataclasses import replace
 
 import pytest
@@ -143,8 +144,21 @@ def test_refusals_are_one_line(site, settings, status, headers, body, error, wor
 
 def test_unreachable(site, settings):
     source = OpenverseSource(replace(settings, openverse_url="http://127.0.0.1:1/v1"))
-    with pytest.raises(Unavailable, match=r"openverse cannot be reached at http://127\.0\.0\.1:1/v1"):
+    with pytest.raises(Unavailable, match=r"openverse cannot be reached at http://127\.0\.0\.1:1/v1") as caught:
         list(source.search(CAT, "cat"))
+    assert "nobody answers there. Check the connection, or use a source that needs none: gallery" in str(caught.value)
+    source.close()
+
+
+def test_without_a_network_no_number_of_an_error_is_shown(settings, monkeypatch):
+    def offline(*_args, **_options):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    source = OpenverseSource(replace(settings, openverse_url="http://nowhere.test/v1"))
+    with pytest.raises(Unavailable, match=r"its name cannot be looked up, as where there is no network\.") as caught:
+        list(source.search(CAT, "cat"))
+    assert "Errno" not in str(caught.value)
     source.close()
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tellapart.errors import UsageError
@@ -40,6 +42,12 @@ def test_every_script_gets_slugs_of_its_own(pair):
 def test_a_slug_without_letters_does_not_depend_on_the_run():
     assert slugify("猫") == "class-a810bf845a"
     assert slugify("猫") == parse_class_name("  猫 ").slug
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "Lpt1", "none"])
+def test_folders_that_mean_something_else_are_not_taken(name):
+    assert re.fullmatch(f"{name.lower()}-[0-9a-f]{{10}}", slugify(name))
+    assert slugify(name) == slugify(name.upper())
 
 
 def test_half_a_character_has_a_slug_of_its_own():
