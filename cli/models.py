@@ -32,7 +32,7 @@ def list_command(name: str | None, json_out: str | None) -> None:
     if json_out:
         write_json(json_out, [{"tag": m.tag, "promoted": m.promoted, **m.info.to_json()} for m in found])
     else:
-        show(tables.models(found) if found else _NONE_YET)
+        show(tables.models(found) if found else f"No classifier is called {name}." if name else _NONE_YET)
 
 
 @models.command("show")

@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 import cli
@@ -128,6 +131,9 @@ NO_DATA = [
     (("collect", "x", "cat", "dog", "--source", "site:nowhere"), ["cannot read", "nowhere"]),
     (("create", "x", "cat", "dog", "--source", "folder:nowhere", "--yes"), ["there is no folder", "nowhere"]),
     (("users", "remove", "nobody"), ["there is no user 'nobody'", "tellapart users list"]),
+    (("evaluate", "pets", "nowhere"), ["there is no folder nowhere", "one folder a class"]),
+    (("evaluate", "pets", "."), [". has no folder named like a class of this classifier (cat, dog)", "It has: "]),
+    (("predict", "pets", "nowhere", "missing.zip"), ["there is no file or folder nowhere, missing.zip"]),
 ]
 MISSING = [
     (("models", "show", "nobody"), ["there is no classifier 'nobody'", "There are: none yet"]),
@@ -147,7 +153,7 @@ def test_wrong_usage_is_2(tell: Tell, isolated_home: Path, words: tuple[str, ...
     assert not (isolated_home / "home").exists()
 
 
-@pytest.mark.usefixtures("pets")
+@pytest.mark.usefixtures("pets", "classifier")
 @pytest.mark.parametrize(("words", "parts"), NO_DATA)
 def test_data_that_is_not_there_is_3(tell: Tell, words: tuple[str, ...], parts: list[str]) -> None:
     refused(tell(*words), 3, *parts)
@@ -231,6 +237,88 @@ NO_PLACE = [
     (("models", "show", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
     (("audit", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
 ]
+
+
+def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, after the words that lead to it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*before, name))
+        else:
+            yield (*before, name), command
+
+
+COMMANDS = dict(commands(cli.cli))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_option_that_there_is_not_is_2_everywhere(tell: Tell, words: tuple[str, ...]) -> None:
+    refused(tell(*words, "--nosuch"), 2, "No such option", "--nosuch", f"See: tellapart {' '.join(words)} --help")
+
+
+@pytest.mark.parametrize(
+    ("cases", "named"),
+    [
+        (NO_DATA, {"dataset", "folder", "paths"}),
+        (MISSING, {"tag"}),
+        (NO_PLACE, {"json_out", "csv_out", "out"}),
+    ],
+)
+def test_the_table_of_exit_codes_is_tried_on_every_command_that_it_holds_for(
+    cases: list[tuple[tuple[str, ...], list[str]]], named: set[str]
+) -> None:
+    concerned = [words for words, command in COMMANDS.items() if named & {p.name for p in command.params}]
+    tried = [words for words in concerned if any(case[: len(words)] == words for case, _ in cases)]
+    assert (tried, len(tried) >= 3) == (concerned, True)
+
+
+def test_the_documented_exit_codes_are_those_of_the_errors() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "programs.md").read_text(), re.MULTILINE)
+    kinds = [TellapartError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert [int(row) for row in rows] == [0, *sorted({kind.exit_code for kind in kinds}), 130]
+
+
+@pytest.mark.usefixtures("pets")
+def test_whom_nobody_can_ask_is_told_what_to_give(tell: Tell, classifier: str) -> None:
+    refused(tell("users", "add", "ann"), 2, "there is no terminal to ask for the password", "--password-file FILE")
+    refused(tell("users", "add", "Ann B"), 2, "'Ann B' cannot be a user's name")
+    refused(tell("models", "delete", classifier), 2, f"whether {classifier} is to be deleted", "--yes")
+    refused(tell("models", "delete", "pets"), 2, "'pets' names no version", "NAME:VERSION")
+    assert tell("models", "delete", classifier, "--yes").code == 0
+
+
+def test_where_nobody_reads_nothing_is_said(isolated_home: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody:
+        told = subprocess.run(
+            [sys.executable, "-m", "cli", "models", "list"], cwd=ROOT, stdout=nobody, stderr=subprocess.PIPE, text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+    assert (told.returncode, told.stderr.strip()) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_under_the_output_is_one_line(isolated_home: Path) -> None:
+    with open("/dev/full", "w") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "cli", "models", "list", "--json", "-"], cwd=ROOT, stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[0].startswith("error: No space left on device: the standard output")
+
+
+def test_a_pipe_is_written_into_and_stays_one(tell: Tell, classifier: str, isolated_home: Path) -> None:
+    pipe = isolated_home / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.read_text)
+        assert tell("models", "list", "--json", str(pipe)).code == 0
+        assert json.loads(written.result(60))[0]["tag"] == classifier
+    assert pipe.is_fifo()
 
 
 @pytest.mark.usefixtures("pets", "classifier")
