@@ -23,12 +23,11 @@ from starlette.types import ASGIApp
 
 from tellapart import connection, store
 from tellapart.admission import Admission
-from tellapart.bodies import BodyLimits
 from tellapart.catalogue import Catalogue
 from tellapart.explain import Seen, heat_png, sentence
 from tellapart.guard import Guard
 from tellapart.hardware import cpus, visible_gpus
-from tellapart.images import DEFAULT_LIMITS, ImageError
+from tellapart.images import ImageError
 from tellapart.messages import Answer
 from tellapart.meters import Meters
 from tellapart.openapi import describe
@@ -56,13 +55,6 @@ from tellapart.wire import (
 TIMEOUT_S = 30.0
 MAX_EXPLANATIONS = 16
 MAX_FRONTS = 16  # one answers about 900 requests a second, more than a processor classifies
-LIMITS = BodyLimits(
-    {
-        **dict.fromkeys(("/classify", "/explain", "/nearest"), DEFAULT_LIMITS.max_bytes + 2**20),
-        "/classify_batch": 128 * 2**20,
-    },
-    held=512 * 2**20,
-)
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -85,7 +77,7 @@ class _OurService(Service):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         connection.install()
-        return Guard(build_app(get_current_service, describe()), super().to_asgi(is_main=is_main), LIMITS)
+        return Guard(build_app(get_current_service, describe()), super().to_asgi(is_main=is_main))
 
 
 @bentoml.service(

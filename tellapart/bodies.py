@@ -1,8 +1,7 @@
 """How many bytes of request bodies are taken, and how slowly they may come."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from starlette.types import Message, Receive
 
@@ -10,19 +9,6 @@ from tellapart.wire import ServiceError
 
 PATIENCE_S = 20.0
 LEAST_RATE = 32 * 1024
-
-
-@dataclass
-class BodyLimits:
-    """How many bytes of request bodies are taken.
-
-    Attributes:
-        per_path: most bytes of one body; other paths take none.
-        held: most bytes of all bodies that are being worked on.
-    """
-
-    per_path: Mapping[str, int]
-    held: int
 
 
 class CountedBody:

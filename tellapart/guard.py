@@ -18,26 +18,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tellapart.bodies import BodyLimits, CountedBody, too_large
+from tellapart.bodies import CountedBody, too_large
 from tellapart.meters import RequestMeters
+from tellapart.routes import ROUTES, Route, find_route
 from tellapart.wire import HTTP_STATUS, ServiceError
 
 TOKEN_VARIABLE = "TELLAPART_TOKEN"
 RETRY_AFTER_S = 1
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+HELD_BYTES = 512 * 2**20  # of all bodies that are being worked on
 
 _MOST_S = 300.0  # of any request; every wait has a shorter limit of its own
 _CLIENT_GONE = 499  # what the log and the counters see of a client that hung up
-_READ = frozenset({"GET", "HEAD"})
-_WRITE = frozenset({"POST"})
-_METRICS = "/metrics"
-_UNLOGGED = frozenset({_METRICS, *OPEN_PATHS})
-_PATHS: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("/classify", "/classify_batch", "/explain", "/nearest"), _WRITE),
-    **dict.fromkeys(("/models", "/docs.json", *_UNLOGGED), _READ),
-}
-_FOLDERS = {"/reports": _READ}
-_UNKNOWN = "/unknown"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 _log = logging.getLogger(__name__)
@@ -51,14 +42,20 @@ class Guard:
     Args:
         own: answers our paths; may raise ServiceError, also in place of an answer.
         bentoml: answers `/metrics`, and whatever is no HTTP request.
-        limits: of bodies.
+        routes: what there is.
+        most_held: bytes of all bodies that are being worked on.
     """
 
     def __init__(
-        self, own: ASGIApp, bentoml: ASGIApp, limits: BodyLimits, environ: Mapping[str, str] = os.environ
+        self,
+        own: ASGIApp,
+        bentoml: ASGIApp,
+        environ: Mapping[str, str] = os.environ,
+        routes: Mapping[str, Route] = ROUTES,
+        most_held: int = HELD_BYTES,
     ) -> None:
         self._own, self._bentoml = own, bentoml
-        self._limits = limits
+        self._routes, self._most_held = routes, most_held
         self._token = environ.get(TOKEN_VARIABLE, "").encode()
         self._held = 0
 
@@ -75,43 +72,42 @@ class Guard:
             await self._bentoml(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, path, headers = time.perf_counter(), scope["path"], dict(scope["headers"])
-        limit = self._limits.per_path.get(path, 0)
-        body = CountedBody(receive, limit, self._take)
-        answer = _Answer(scope, send, _request_id(headers))
+        began, headers = time.perf_counter(), dict(scope["headers"])
+        label, route = find_route(scope["path"], self._routes)
+        body = CountedBody(receive, route.most_bytes if route else 0, self._take)
+        answer = _Answer(scope, send, _request_id(headers), route)
         try:
-            self._check(scope, headers, limit)
+            app = self._own if self._check(scope, headers, route).handler else self._bentoml
             async with asyncio.timeout(_MOST_S):
-                await (self._bentoml if path == _METRICS else self._own)(scope, body.receive, answer.send)
+                await app(scope, body.receive, answer.send)
         except ClientDisconnect:
             answer.status = _CLIENT_GONE
         except Exception as error:
             await answer.fail(_failure(error, answer))
         finally:
             self._held -= body.taken
-            if path not in _UNLOGGED:
-                self._tell(scope, answer, time.perf_counter() - began)
+            if not (route and (route.for_probes or route.handler is None)):
+                self._tell(label.rstrip("/"), scope["method"], answer, time.perf_counter() - began)
 
-    def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+    def _tell(self, label: str, method: str, answer: "_Answer", seconds: float) -> None:
         """Count the request, and write one line: its id, what was asked, the status, milliseconds.
 
         Never a header or a query, and the path only where it is out of a fixed set.
         """
-        label = _label(scope["path"])
         self._meters.count(label, answer.status, seconds)
-        _access.info("%s %s %s %d %.1f ms", answer.request_id, scope["method"], label, answer.status, 1000 * seconds)
+        _access.info("%s %s %s %d %.1f ms", answer.request_id, method, label, answer.status, 1000 * seconds)
 
-    def _check(self, scope: Scope, headers: _Headers, limit: int) -> None:
-        path, methods = scope["path"], _methods(scope["path"])
-        if self._token and path not in OPEN_PATHS:
+    def _check(self, scope: Scope, headers: _Headers, route: Route | None) -> Route:
+        if self._token and not (route and route.for_probes):
             self._check_token(headers)
-        if methods is None:
-            raise ServiceError("not_found", f"there is nothing at {path[:120]!r}. See: /docs.json")
-        if scope["method"] not in methods:
-            raise ServiceError("method_not_allowed", f"use {' or '.join(sorted(methods))} here")
+        if route is None:
+            raise ServiceError("not_found", f"there is nothing at {scope['path'][:120]!r}. See: /docs.json")
+        if scope["method"] not in route.methods:
+            raise ServiceError("method_not_allowed", f"use {' or '.join(sorted(route.methods))} here")
         length = headers.get(b"content-length", b"")
-        if limit and length.isdigit() and int(length) > limit:
-            raise too_large(limit)
+        if route.most_bytes and length.isdigit() and int(length) > route.most_bytes:
+            raise too_large(route.most_bytes)
+        return route
 
     def _check_token(self, headers: _Headers) -> None:
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
@@ -119,7 +115,7 @@ class Guard:
             raise ServiceError("unauthorized", "a token is needed. Send the header: Authorization: Bearer TOKEN")
 
     def _take(self, size: int) -> None:
-        if self._held + size > self._limits.held:
+        if self._held + size > self._most_held:
             raise ServiceError("overloaded", "too many uploads at once. Try again in a moment")
         self._held += size
 
@@ -127,8 +123,8 @@ class Guard:
 class _Answer:
     """One answer on its way out: adds the request id, and replaces an error that is not in our shape."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: bytes) -> None:
-        self._scope, self._send, self._id = scope, send, request_id
+    def __init__(self, scope: Scope, send: Send, request_id: bytes, route: Route | None) -> None:
+        self._scope, self._send, self._id, self._route = scope, send, request_id, route
         self.status = 0
         self._replaced = False
 
@@ -149,7 +145,7 @@ class _Answer:
         if self.status:
             return
         self._replaced = True
-        response = JSONResponse(error.body(), error.status, _headers(error, self._scope["path"]))
+        response = JSONResponse(error.body(), error.status, _headers(error, self._route))
         await response(self._scope, _nothing, self._forward)
 
     async def _forward(self, message: Message) -> None:
@@ -163,27 +159,15 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _headers(error: ServiceError, path: str) -> dict[str, str]:
+def _headers(error: ServiceError, route: Route | None) -> dict[str, str]:
     if error.status == HTTP_STATUS["overloaded"]:
         return {"Retry-After": str(RETRY_AFTER_S)}
     more = {
         "unauthorized": {"WWW-Authenticate": "Bearer"},
-        "method_not_allowed": {"Allow": ", ".join(sorted(_methods(path) or ()))},
+        "method_not_allowed": {"Allow": ", ".join(sorted(route.methods if route else ()))},
         "too_slow": {"Connection": "close"},
     }
     return more.get(error.code, {})
-
-
-def _label(path: str) -> str:
-    """The path as the counters and the log may see it: one out of a fixed set."""
-    if path in _PATHS:
-        return path
-    return next((folder for folder in _FOLDERS if path.startswith(f"{folder}/")), _UNKNOWN)
-
-
-def _methods(path: str) -> frozenset[str] | None:
-    label = _label(path)
-    return _PATHS.get(label) or _FOLDERS.get(label)
 
 
 def _request_id(headers: _Headers) -> bytes:

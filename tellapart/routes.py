@@ -1,4 +1,4 @@
-"""The service's own HTTP routes.
+"""The service's own HTTP routes: every path there is, in one table.
 
 Not written as BentoML endpoints: those choose a parser by content type before our code runs, answer a request that
 does not fit with errors of their own shape, fetch addresses given for pictures, and stand behind layers that cost more
@@ -7,7 +7,8 @@ than all the rest. Here each request is read by `uploads` and nothing else. `gua
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -16,10 +17,16 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tellapart.catalogue import Catalogue
+from tellapart.images import DEFAULT_LIMITS
 from tellapart.uploads import Upload, read_upload
 from tellapart.wire import MAX_BATCH_IMAGES, BatchResult, Explanation, NeighbourList, Result, ServiceError
 
 T = TypeVar("T")
+UNKNOWN = "/unknown"
+_READ = frozenset({"GET", "HEAD"})
+_WRITE = frozenset({"POST"})
+_ONE_PICTURE = DEFAULT_LIMITS.max_bytes + 2**20  # and the form around it
+_MANY_PICTURES = 128 * 2**20
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -63,20 +70,12 @@ def build_app(front: Callable[[], Front | None], description: dict[str, Any]) ->
         ClientDisconnect: nobody waits for one.
     """
     routes = _Routes(front, description)
-    handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
-        "/classify": routes.classify,
-        "/classify_batch": routes.classify_batch,
-        "/explain": routes.explain,
-        "/nearest": routes.nearest,
-        "/models": routes.models,
-        "/docs.json": routes.docs,
-        "/livez": routes.live,
-        "/healthz": routes.live,
-        "/readyz": routes.ready,
-    }
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await handlers.get(scope["path"], routes.report)(Request(scope, receive))
+        _, route = find_route(scope["path"])
+        if route is None or route.handler is None:
+            raise _nothing_here()
+        answer = await route.handler(routes, Request(scope, receive))
         await answer(scope, receive, send)
 
     return app
@@ -120,9 +119,9 @@ class _Routes:
 
     async def report(self, request: Request) -> Response:
         """`/reports/TAG`, the one path with something in it."""
-        folder, _, tag = request.scope["path"].removeprefix("/").partition("/")
-        if folder != "reports" or not tag:
-            raise ServiceError("not_found", "there is nothing here. See: /docs.json")
+        tag = request.scope["path"].removeprefix("/reports/")
+        if not tag:
+            raise _nothing_here()
         model = await asyncio.to_thread(self._front.catalogue.find, tag)
         page = model.path / "report" / "index.html"
         if not page.is_file():
@@ -139,6 +138,51 @@ class _Routes:
         if not self._front.ready:
             raise ServiceError("not_ready", "the service is not ready")
         return PlainTextResponse("\n")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path there is.
+
+    Attributes:
+        handler: answers requests for it; None where BentoML does.
+        methods: that may be used.
+        most_bytes: of a body; 0 where none is taken.
+        for_probes: health checks ask it: it needs no token, and is neither logged nor counted.
+    """
+
+    handler: Callable[[_Routes, Request], Awaitable[Response]] | None
+    methods: frozenset[str] = _READ
+    most_bytes: int = 0
+    for_probes: bool = False
+
+
+ROUTES: Mapping[str, Route] = {
+    "/classify": Route(_Routes.classify, _WRITE, _ONE_PICTURE),
+    "/classify_batch": Route(_Routes.classify_batch, _WRITE, _MANY_PICTURES),
+    "/explain": Route(_Routes.explain, _WRITE, _ONE_PICTURE),
+    "/nearest": Route(_Routes.nearest, _WRITE, _ONE_PICTURE),
+    "/models": Route(_Routes.models),
+    "/reports/": Route(_Routes.report),
+    "/docs.json": Route(_Routes.docs),
+    "/livez": Route(_Routes.live, for_probes=True),
+    "/healthz": Route(_Routes.live, for_probes=True),
+    "/readyz": Route(_Routes.ready, for_probes=True),
+    "/metrics": Route(None),
+}
+"""A path that ends with a slash stands for all below it."""
+
+
+def find_route(path: str, routes: Mapping[str, Route] = ROUTES) -> tuple[str, Route | None]:
+    """The path as counters and log may see it, which is one of a fixed set, and its route if there is one."""
+    if route := routes.get(path):
+        return path, route
+    folder = f"/{path[1:].partition('/')[0]}/"
+    return (folder, routes[folder]) if path.startswith(folder) and folder in routes else (UNKNOWN, None)
+
+
+def _nothing_here() -> ServiceError:
+    return ServiceError("not_found", "there is nothing here. See: /docs.json")
 
 
 def _json(answer: BaseModel) -> Response:

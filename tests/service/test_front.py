@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 
 import service
-from tellapart import guard
 from tellapart.meters import Meters
-from tellapart.routes import build_app
+from tellapart.openapi import describe
+from tellapart.routes import ROUTES, build_app
 from tellapart.uploads import Upload
 from tellapart.wire import ServiceError
 
@@ -149,22 +150,13 @@ def test_nothing_but_a_tag_names_a_report(front: Any, path: str) -> None:
     assert refused.value.code == "not_found"
 
 
-def test_what_the_guard_lets_through_has_a_route_and_what_is_sent_a_limit() -> None:
-    async def send(_: Any) -> None:
-        pass
-
-    async def answered(path: str) -> bool:
-        try:
-            await build_app(lambda: None, {})(
-                {"type": "http", "path": path, "method": "GET", "headers": []}, send, send
-            )
-        except ServiceError as error:
-            return error.code == "not_ready"
-        return True
-
-    paths = {path for path in guard._PATHS if path != "/metrics"}
-    assert {path for path in paths if asyncio.run(answered(path))} == paths
-    assert set(service.LIMITS.per_path) == {path for path in paths if "POST" in guard._PATHS[path]}
+def test_every_route_is_described_and_takes_a_body_where_it_is_sent_one() -> None:
+    described = {re.sub(r"{\w+}", "", path): set(one) for path, one in describe()["paths"].items()}
+    assert set(described) <= set(ROUTES) <= {*described, "/docs.json", "/healthz"}
+    for path, route in ROUTES.items():
+        (method,) = {"GET", "POST"} & route.methods
+        assert described.get(path, {method.lower()}) == {method.lower()}
+        assert (route.most_bytes > 0) == (method == "POST")
 
 
 async def ask_unread(front: Any, path: str) -> None:

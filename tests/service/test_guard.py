@@ -1,6 +1,7 @@
 """Token, limits, request ids and the shape of foreign errors, without a server process."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,11 +10,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
 from tellapart import guard
-from tellapart.bodies import BodyLimits
 from tellapart.guard import Guard
+from tellapart.routes import ROUTES
 from tellapart.wire import ServiceError
 
-LIMITS = BodyLimits({"/classify": 100, "/classify_batch": 1000}, held=1500)
+SMALL = {
+    **ROUTES,
+    "/classify": replace(ROUTES["/classify"], most_bytes=100),
+    "/classify_batch": replace(ROUTES["/classify_batch"], most_bytes=1000),
+}
 FAILURES = {
     "/models": RuntimeError("secret detail"),
     "/readyz": ServiceError("not_ready", "the service is not ready"),
@@ -34,7 +39,7 @@ async def late(scope: Any, receive: Any, send: Any) -> None:
 
 
 def guarded(token: str = "") -> Guard:
-    return Guard(own, late, LIMITS, {"TELLAPART_TOKEN": token})
+    return Guard(own, late, {"TELLAPART_TOKEN": token}, SMALL, most_held=1500)
 
 
 def ask(method: str, path: str, token: str = "", **options: Any) -> httpx.Response:
@@ -156,7 +161,7 @@ def test_a_request_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPat
         await asyncio.Event().wait()
 
     async def body() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Guard(wait, late, LIMITS, {}))
+        transport = httpx.ASGITransport(app=Guard(wait, late, {}))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(60):
             return await client.get("/models")
 
