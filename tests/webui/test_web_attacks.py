@@ -463,6 +463,8 @@ def redirects(site: Site) -> set[str]:
             headers = {"X-Forwarded-Host": "evil.example", "Referer": "https://evil.example/"}
             with site.person(name).get(site.address(endpoint), query_string=query, headers=headers) as answer:
                 found.append(answer.location or "/")
+    with site.person("bob").get("/results//evil.example") as answer:
+        found.append(answer.location or "/")
     for target in names:
         fresh = site.app.test_client()
         site.people["fresh"] = fresh
