@@ -1,4 +1,4 @@
-"""Progress on a terminal: bars where somebody watches, one line a stage where nobody does."""
+"""Progress on a terminal: a line for each stage that is done, and bars for what goes on where somebody watches."""
 
 import os
 import sys
@@ -68,10 +68,13 @@ class Terminal:
 
     def report(self, progress: Progress) -> None:
         """Show how far a stage is."""
-        if self._live:
-            self._draw(progress)
-        elif progress.finished:
+        if progress.finished:
+            if (task := self._tasks.pop(progress.stage, None)) is not None:
+                self._bars.remove_task(task)
+                self._bars.refresh()
             self._console.print(_line(progress), markup=False, soft_wrap=True)
+        elif self._live:
+            self._draw(progress)
 
     def result(self, values: Mapping[str, Any], *shown: RenderableType) -> None:  # noqa: ARG002
         """Say what came out of the work, for people; `values` are for programs."""
@@ -81,8 +84,8 @@ class Terminal:
         self._bars.start()  # only now, so that a question asked before stays readable
         if progress.stage not in self._tasks:
             self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, detail="")
-        total = progress.done if progress.finished else progress.total
-        self._bars.update(self._tasks[progress.stage], completed=progress.done, total=total, detail=_detail(progress))
+        task = self._tasks[progress.stage]
+        self._bars.update(task, completed=progress.done, total=progress.total, detail=_detail(progress))
 
 
 def _line(progress: Progress) -> str:
