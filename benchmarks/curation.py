@@ -221,7 +221,7 @@ class Bench:
 
 
 def plant(bench: Bench, seed: int) -> Planted:
-    """Write the noisy folder."""
+    """Write the noisy folder, all of which learns: what would be split off to judge, --apply would leave as it is."""
     rng = np.random.default_rng(seed)
     train, held = bench.parts(seed)
     names, strange_files = sorted(train), bench.strangers
@@ -244,8 +244,8 @@ def plant(bench: Bench, seed: int) -> Planted:
     rows += [(strange_files[i].read_bytes(), "", str(rng.choice(names))) for i in chosen]
     folder = bench.scratch / f"noisy{seed}"
     for data, _, label in rows:
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        (folder / label / sha256(data)).write_bytes(data)
+        (folder / "train" / label).mkdir(parents=True, exist_ok=True)
+        (folder / "train" / label / sha256(data)).write_bytes(data)
     return Planted(folder, tuple(names), {sha256(data): name for data, name, _ in rows}, copies, held)
 
 
