@@ -60,11 +60,13 @@ class CurationSummary:
     def text(self) -> str:
         """One line for people."""
         kept = sum(self.splits.values())
-        sizes = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
+        sizes = [f"{count} {name}" for name, count in self.splits.items() if count]
+        split = f" ({', '.join(sizes)})" if len(sizes) > 1 else ""
+        groups = self.duplicate_groups
+        near = f"{counted(groups, 'group')} of near-copies" if groups else "no near-copies"
         out = "; ".join(f"{count} because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items())
         return (
-            f"{counted(kept, 'picture')} in {len(self.classes)} classes ({sizes or 'none'}); "
-            f"near-duplicate groups: {self.duplicate_groups}; taken out: {out or 'none'}"
+            f"{counted(kept, 'picture')} in {len(self.classes)} classes{split}; {near}; taken out: {out or 'none'}"
             + (f"; {self.large_origins} {_LARGE}" if self.large_origins else "")
         )
 

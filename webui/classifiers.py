@@ -18,6 +18,7 @@ from flask import (
     send_file,
     url_for,
 )
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.dataset_zip import write_zip
@@ -57,7 +58,8 @@ def show(name: str) -> str:
 @blueprint.get("/<name>/report")
 def report(name: str) -> Response:
     """The training report of a version (`?version=`, else the one that answers), which may run nothing."""
-    html = parts().client.report(_tag(name))
+    back = Markup('<main><p><a href="{}">{}</a></p>').format(url_for(".show", name=name), f"Back to {name}")
+    html = parts().client.report(_tag(name)).replace("<main>", back, 1)  # it is a file of its own, without our head
     response = make_response(html)
     response.headers["Content-Security-Policy"] = report_policy(html)
     return response

@@ -58,7 +58,7 @@ _NAMED = """return [...document.querySelectorAll("button, a")].find(
   (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.trim() === arguments[0]) ?? null"""
 REPORT = (
     '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
-    "<p>A report</p><script>alert(1)</script>"
+    "<main><p>A report</p><script>alert(1)</script>"
 )
 
 

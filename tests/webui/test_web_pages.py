@@ -77,6 +77,7 @@ def test_a_classifier_shows_its_versions(web: FlaskClient, service: Any) -> None
 
 def test_a_report_may_run_nothing(web: FlaskClient) -> None:
     answer = web.get("/classifiers/colours/report")
+    assert '<main><p><a href="/classifiers/colours">Back to colours</a></p><p>A report' in answer.text
     policy = answer.headers["Content-Security-Policy"]
     assert "colours:v1" in answer.text
     # base64 of the sha256 of "p{color:red}"
