@@ -1,14 +1,17 @@
 """What this machine lets us use, found out without loading torch."""
 
+import ctypes
 import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _DEVICES = Path("/dev")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers for mallopt
 
 
 def cpus() -> int:
@@ -59,9 +62,22 @@ def processor() -> str:
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
     """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them.
 
-    CUDA counts those it finds from 0 on, while a container may have only /dev/nvidia3.
+    CUDA counts those it finds from 0 on, while a container may have only /dev/nvidia3. Of what is named it sees
+    those before the first that is none, such as -1.
     """
     chosen = environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+        return list(takewhile(lambda name: name not in ("", "-1"), map(str.strip, chosen.split(","))))
     return [str(number) for number, _ in enumerate(_DEVICES.glob("nvidia[0-9]*"))]
+
+
+def keep_freed_memory() -> None:
+    """Let memory that is freed stay with this process for its next use, where the C library is glibc.
+
+    Else pictures and feature maps come from fresh pages each time, and a third of decoding and a tenth of
+    a network's time is spent on having those zeroed.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_TRIM_THRESHOLD, 2**30)
+        library.mallopt(_MMAP_THRESHOLD, 2**25)  # the most there may be

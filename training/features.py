@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier
 from tellapart.dataset import Sample
-from tellapart.hardware import cpus
+from tellapart.hardware import cpus, keep_freed_memory
 from tellapart.images import DEFAULT_LIMITS, ImageError, sha256
 from tellapart.network import CPU_BATCH, FeatureExtractor, digest, serialize
 from tellapart.preprocess import Preprocessing
@@ -217,6 +217,7 @@ def _read(sample: Sample) -> bytes:
 
 def _in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`, computed by threads a bounded way ahead."""
+    keep_freed_memory()
     workers = min(_MAX_WORKERS, cpus())
     waiting = iter(items)
     with torch_threads(1), ThreadPoolExecutor(workers, "features", torch.set_num_threads, (1,)) as pool:

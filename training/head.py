@@ -4,10 +4,9 @@ One BLAS thread fits: on two cores the solver's small matrix products lose more 
 for one another than they gain (0.05 s a fit beside 0.6 s, at 600 x 1280 features and 10 classes).
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +16,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from tellapart.bundle import Head
 from tellapart.folds import Fold
-from tellapart.logistic import fit_path, rotate, standardise
+from tellapart.logistic import Linear, fit_path, rotate, standardise
 from training.calibrate import fit_temperature, negative_log_likelihood
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -35,22 +34,45 @@ class Choice:
         c: inverse strength of the L2 penalty, as scikit-learn's C.
         temperature: fitted on out-of-fold logits at that C.
         folds: how many folds chose; 0 where there were too few pictures and defaults were taken.
-        loss: mean negative log-likelihood of those logits at that temperature; infinite where nothing chose.
         view: index of the view of the pictures that was chosen, see `Features`.
     """
 
     c: float
     temperature: float
     folds: int
-    loss: float = math.inf
     view: int = 0
 
 
+class Learner:
+    """Pictures (N, D) that heads learn from, made ready for it once."""
+
+    def __init__(self, features: Floats) -> None:
+        with one_thread():
+            standard, self._mean, self._std = standardise(features)
+            self._coordinates, self._span = rotate(standard)
+
+    def fit(self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None) -> Iterator[Head]:
+        """A head for each C of a rising grid, from class indices (N,); standardisation is folded into it.
+
+        Args:
+            start: where the solver begins; it ends where it would from anywhere, sooner.
+        """
+        with one_thread():
+            begin = None if start is None else self._inside(start)
+            for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin):
+                weight = self._span.outside(found.weight) / self._std
+                bias = found.bias - weight @ self._mean
+                yield Head(weight.astype(np.float32), bias.astype(np.float32))
+
+    def _inside(self, head: Head) -> Linear:
+        bias = head.bias + head.weight @ self._mean
+        return Linear(self._span.within(head.weight * self._std), bias)
+
+
 def fit_head(features: Floats, targets: Targets, n_classes: int, c: float, temperature: float = 1.0) -> Head:
-    """Fit on features (N, D) and class indices (N,); standardisation is folded into weight and bias."""
-    with _one_thread():
-        path = _fit_path(features, targets, n_classes, (c,))
-    return Head(path[0].weight, path[0].bias, temperature)
+    """Fit on features (N, D) and class indices (N,)."""
+    (head,) = Learner(features).fit(targets, n_classes, (c,))
+    return replace(head, temperature=temperature)
 
 
 def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold], tick: Callable[[], None]) -> Choice:
@@ -62,7 +84,7 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
     Args:
         tick: called after each fold.
     """
-    with _one_thread():
+    with one_thread():
         logits = _out_of_fold(features, targets, n_classes, folds, tick)
     seen = np.isfinite(logits[0]).all(axis=1)
     if not seen.any():
@@ -73,7 +95,7 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
         for row, t in zip(logits, temperatures, strict=True)
     ]
     best = int(np.argmin(losses))
-    return Choice(GRID[best], temperatures[best], len(folds), losses[best])
+    return Choice(GRID[best], temperatures[best], len(folds))
 
 
 @cache
@@ -82,7 +104,8 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_thread() -> AbstractContextManager[Any]:
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep linear algebra on one core; what needs no more than milliseconds loses by sharing."""
     limits: AbstractContextManager[Any] = _libraries().limit(limits=1)
     return limits
 
@@ -94,18 +117,7 @@ def _out_of_fold(
     logits = np.full((len(GRID), len(targets), n_classes), np.nan, dtype=np.float32)
     for train, held in folds:
         known = held[np.isin(targets[held], targets[train])]
-        for row, head in zip(logits, _fit_path(features[train], targets[train], n_classes, GRID), strict=True):
+        for row, head in zip(logits, Learner(features[train]).fit(targets[train], n_classes, GRID), strict=True):
             row[known] = features[known] @ head.weight.T + head.bias
         tick()
     return logits
-
-
-def _fit_path(features: Floats, targets: Targets, n_classes: int, grid: tuple[float, ...]) -> list[Head]:
-    """A head on features as they are for each C of a rising grid."""
-    standard, mean, std = standardise(features)
-    rotated, basis = rotate(standard)
-    heads = []
-    for found in fit_path(rotated, targets, n_classes, grid):
-        weight = (found.weight if basis is None else found.weight @ basis.T) / std
-        heads.append(Head(weight.astype(np.float32), (found.bias - weight @ mean).astype(np.float32)))
-    return heads

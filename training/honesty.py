@@ -19,9 +19,10 @@ from tellapart.dataset import Role
 from tellapart.intervals import wilson
 from tellapart.progress import Report, Stage
 from training.features import Features
+from training.head import one_thread
 from training.protocol import Outcome
 from training.protocol_names import Protocol
-from training.refits import learning_curves, random_split
+from training.refits import Refits, learning_curves, random_split
 from training.reliability import calibration_evidence
 from training.selective import selective_table
 from training.stranger_evidence import FALSE_REJECT, RejectionEvidence, Share
@@ -49,23 +50,27 @@ def gather_evidence(
     known, unseen = outcome.frozen or outcome.learning, outcome.unseen or outcome.learning
     if known is None or unseen is None:
         return outcome, found
-    with Stage(report, "evidence", unit="checks") as stage:
-        outcome, found["none_of_these"] = _reject(outcome, unseen, strangers, class_names, seed)
+    with Stage(report, "evidence", unit="checks") as stage, one_thread():
+        refits = _refits(known, outcome, len(class_names), seed)
+        to_reject = refits if unseen is known else _refits(unseen, outcome, len(class_names), seed)
+        outcome, found["none_of_these"] = _reject(outcome, to_reject, strangers, class_names)
         stage.advance()
-        settings = (known.values, known.targets, known.groups, len(class_names), outcome.choice.c, seed)
-        found["random_split"] = random_split(*settings)
+        found["random_split"] = random_split(refits)
         stage.advance()
-        found["learning_curve"] = dict(zip(class_names, learning_curves(*settings), strict=True))
+        found["learning_curve"] = dict(zip(class_names, learning_curves(refits), strict=True))
         stage.advance()
     return outcome, found
 
 
+def _refits(features: Features, outcome: Outcome, n_classes: int, seed: int) -> Refits:
+    return Refits(features.values, features.targets, features.groups, n_classes, outcome.choice.c, seed)
+
+
 def _reject(
-    outcome: Outcome, known: Features, strangers: NDArray[np.float32], class_names: Sequence[str], seed: int
+    outcome: Outcome, refits: Refits, strangers: NDArray[np.float32], class_names: Sequence[str]
 ) -> tuple[Outcome, dict[str, Any] | None]:
-    head_settings = (len(class_names), outcome.choice.c, outcome.choice.temperature)
-    answers = None if outcome.unseen is None else outcome.head.probabilities(known.values)
-    learned = learn_rejection(known.values, known.targets, known.groups, strangers, head_settings, seed, answers)
+    answers = None if outcome.unseen is None else outcome.head.probabilities(refits.features)
+    learned = learn_rejection(refits, strangers, outcome.choice.temperature, answers)
     if learned is None:
         return outcome, None
     rejection, evidence = learned

@@ -26,12 +26,14 @@ from tellapart.errors import DataError
 from tellapart.folds import FOLDS, grouped_folds
 from tellapart.progress import Report, Stage
 from training.features import Features
-from training.head import Choice, choose, fit_head
+from training.head import Choice, choose, fit_head, one_thread
 from training.protocol_names import Protocol
+from training.telling_apart import leave_one_out_loss
 
 MIN_PICTURES = 2
 _JUDGES = {Protocol.TEST: "test", Protocol.VALIDATION: "val", Protocol.CROSS_VALIDATION: None}  # splits
 _CLEARLY = 1.05  # times the loss of a view that sees less
+_ENOUGH = 1000  # pictures that choose the view
 _MANY = 1500  # pictures from which three folds choose as well as five
 
 
@@ -74,7 +76,7 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
     judging = np.array([s.split == _JUDGES[protocol] for s in features.samples], dtype=np.bool_)
     learning = features.part(~judging & _may(features, Role.LEARN))
     _check_enough(learning, class_names)
-    with Stage(report, "head", unit="folds") as stage:
+    with Stage(report, "head", unit="folds") as stage, one_thread():
         head, choice = learn(learning, len(class_names), seed, stage.advance)
         if protocol is Protocol.CROSS_VALIDATION:
             judged, probabilities, plain = _cross_validate(features, len(class_names), seed, stage.advance)
@@ -144,18 +146,25 @@ def learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None
 
 
 def choose_view(features: Features, n_classes: int, seed: int, tick: Callable[[], None] = lambda: None) -> Choice:
-    """What cross-validation chooses in the view where that does best, the first where nothing can choose.
-
-    The last view sees most of a picture and usually tells more; folds of few pictures cannot tell small
-    differences apart, so another one must do better by 5 %.
-    """
+    """C and temperature by cross-validation in the best view, the first where nothing can choose."""
     targets = features.targets
     folds = grouped_folds(targets, features.groups, seed, FOLDS if len(targets) < _MANY else 3)
-    choices = [choose(values, targets, n_classes, folds, tick) for values in features.views]
-    *others, last = [choice.loss for choice in choices]
-    losses = [*(loss * _CLEARLY for loss in others), last]
-    best = int(np.argmin(losses))
-    return replace(choices[best], view=best)
+    view = best_view(features, seed) if folds else 0
+    return replace(choose(features.views[view], targets, n_classes, folds, tick), view=view)
+
+
+def best_view(features: Features, seed: int) -> int:
+    """Index of the view in which classes are told apart best, by one picture of each group.
+
+    The last view sees most of a picture and usually tells more; few pictures cannot tell small differences
+    apart, so another one must do better by 5 %.
+    """
+    if not features.others:
+        return 0
+    first = np.unique(features.groups, return_index=True)[1]
+    chosen = np.sort(np.random.default_rng(seed).permutation(first)[:_ENOUGH])
+    *others, last = [leave_one_out_loss(view[chosen], features.targets[chosen]) for view in features.views]
+    return int(np.argmin([*(loss * _CLEARLY for loss in others), last]))
 
 
 def _cross_validate(

@@ -4,14 +4,17 @@ Works on cached features, N pictures (N, D).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.bundle import Head
 from tellapart.folds import Fold, few_folds
 from tellapart.intervals import wilson
-from training.head import Floats, Targets, fit_head
+from training.head import Floats, Learner, Targets
 
 MORE = 100  # pictures of a class
 _FRACTIONS = (0.25, 0.5, 1.0)
@@ -22,27 +25,66 @@ _LEAST_GAIN = 0.002
 Flags = NDArray[np.bool_]
 
 
-def random_split(
-    features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes: int, c: float, seed: int
-) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Refits:
+    """Pictures (N, D) with class indices and groups (N,), and what refits of the head on parts of them share."""
+
+    features: Floats
+    targets: Targets
+    groups: NDArray[np.str_]
+    n_classes: int
+    c: float
+    seed: int
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """Indices, see `few_folds`."""
+        return few_folds(self.targets, self.groups, self.seed)
+
+    @cached_property
+    def heads(self) -> list[Head]:
+        """One of the training part of each fold."""
+        return [self.head(train) for train, _ in self.folds]
+
+    @cached_property
+    def judged(self) -> tuple[Flags, Flags]:
+        """Which pictures (N,) were answered rightly by the head that had not seen them, and which were held out."""
+        judged = np.zeros(len(self.targets), dtype=np.bool_)
+        for _, held in self.folds:
+            judged[held] = True
+        return self._right(self.heads), judged
+
+    def right_of_share(self, share: float) -> Flags:
+        """Which held-out pictures (N,) were answered rightly by heads of a share of the training pictures."""
+        parts = (_part(train, self.targets, share, self.seed) for train, _ in self.folds)
+        return self._right([self.head(part) for part in parts])
+
+    def head(self, part: NDArray[np.int64], start: Head | None = None) -> Head:
+        """A head of the pictures of these indices; see `Learner.fit`."""
+        (head,) = Learner(self.features[part]).fit(self.targets[part], self.n_classes, (self.c,), start)
+        return head
+
+    def _right(self, heads: Sequence[Head]) -> Flags:
+        right = np.zeros(len(self.targets), dtype=np.bool_)
+        for (_, held), head in zip(self.folds, heads, strict=True):
+            right[held] = head.probabilities(self.features[held]).argmax(axis=1) == self.targets[held]
+        return right
+
+
+def random_split(refits: Refits) -> dict[str, Any] | None:
     """Accuracy of a split that tears near-copies apart beside one that keeps them together.
 
     Returns:
         grouped and random, each with accuracy, accuracy_low, accuracy_high and n; None where no
         two pictures are near-copies.
     """
-    if len(np.unique(groups)) == len(groups):
+    if len(np.unique(refits.groups)) == len(refits.groups):
         return None
-    alone = np.arange(len(groups)).astype(np.str_)
-    return {
-        name: _accuracy(*_judge(features, targets, few_folds(targets, units, seed), n_classes, c, seed))
-        for name, units in (("grouped", groups), ("random", alone))
-    }
+    alone = replace(refits, groups=np.arange(len(refits.groups)).astype(np.str_))
+    return {name: _accuracy(*found.judged) for name, found in (("grouped", refits), ("random", alone))}
 
 
-def learning_curves(
-    features: Floats, targets: Targets, groups: NDArray[np.str_], n_classes: int, c: float, seed: int
-) -> list[dict[str, Any]]:
+def learning_curves(refits: Refits) -> list[dict[str, Any]]:
     """What 100 more pictures of each class would add to how many of it are found.
 
     Heads learn from a quarter, a half and all of the training part; misses fall with a power of the
@@ -52,31 +94,12 @@ def learning_curves(
         a row a class, in class index order: n (pictures now), gain, gain_low, gain_high (shares of the
         class's pictures, 95 %), and told, False where the interval holds 0 or there is too little to fit.
     """
-    folds = few_folds(targets, groups, seed)
-    rows = [_judge(features, targets, folds, n_classes, c, seed, fraction) for fraction in _FRACTIONS]
-    right, judged = np.stack([r for r, _ in rows]), rows[0][1]
-    counts = np.bincount(targets, minlength=n_classes)
+    targets, folds = refits.targets, refits.folds
+    all_of_it, judged = refits.judged
+    right = np.stack([*(refits.right_of_share(share) for share in _FRACTIONS[:-1]), all_of_it])
+    counts = np.bincount(targets, minlength=refits.n_classes)
     share = float(np.mean([len(train) / len(targets) for train, _ in folds])) if folds else 0.0
-    return [_gain(right[:, judged & (targets == i)], int(counts[i]), share, seed) for i in range(n_classes)]
-
-
-def _judge(
-    features: Floats,
-    targets: Targets,
-    folds: Sequence[Fold],
-    n_classes: int,
-    c: float,
-    seed: int,
-    fraction: float = 1.0,
-) -> tuple[Flags, Flags]:
-    """Which held-out pictures (N,) were answered rightly, and which were held out."""
-    right, judged = np.zeros((2, len(targets)), dtype=np.bool_)
-    for train, held in folds:
-        part = _part(train, targets, fraction, seed)
-        head = fit_head(features[part], targets[part], n_classes, c)
-        right[held] = head.probabilities(features[held]).argmax(axis=1) == targets[held]
-        judged[held] = True
-    return right, judged
+    return [_gain(right[:, judged & (targets == i)], int(n), share, refits.seed) for i, n in enumerate(counts)]
 
 
 def _part(train: NDArray[np.int64], targets: Targets, fraction: float, seed: int) -> NDArray[np.int64]:

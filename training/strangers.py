@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.bundle import Head
-from tellapart.folds import Fold, few_folds
 from tellapart.rejection import NEAREST, Rejection, log_odds, unit
 from training.head import fit_head
+from training.refits import Refits
 from training.stranger_evidence import (
     COLUMNS,
     Columns,
@@ -59,31 +59,25 @@ class _Settings:
 
 
 def learn_rejection(
-    features: Floats,
-    targets: Targets,
-    groups: NDArray[np.str_],
-    given: Floats,
-    head_settings: tuple[int, float, float],
-    seed: int,
-    answers: Floats | None = None,
+    refits: Refits, given: Floats, temperature: float, answers: Floats | None = None
 ) -> tuple[Rejection, RejectionEvidence] | None:
-    """Fit the rule on learning pictures (N, D) and measure it; None where there are too few.
+    """Fit the rule on learning pictures and measure it; None where there are too few.
 
     Args:
         given: (M, D) of pictures that show none of the classes, M may be 0.
-        head_settings: number of classes, C and temperature.
         answers: probabilities (N, C) by the head that is shipped, where it has not learned from these pictures;
             the threshold is for it then, else for heads fitted without each fold.
     """
-    folds = few_folds(targets, groups, seed)
+    folds, targets = refits.folds, refits.targets
     if len(targets) < LEAST_PICTURES or not folds:
         return None
-    pictures, settings = _Pictures(features, targets, given), _Settings(*head_settings)
+    pictures = _Pictures(refits.features, targets, given)
+    settings = _Settings(refits.n_classes, refits.c, temperature)
     part = np.arange(len(given)) % (len(folds) if len(folds) > 1 else _PARTS)
     rounds = []
-    for i, fold in enumerate(folds):
-        for left_out in (None, *_pick_classes(targets, seed)):
-            rounds.append(_round(pictures, fold, part == i, left_out, settings))
+    for i in range(len(folds)):
+        for left_out in (None, *_pick_classes(targets, refits.seed)):
+            rounds.append(_round(pictures, refits, i, part == i, left_out, settings))
     columns = np.concatenate([r.known for r in rounds if r.left_out is None])
     if answers is not None:
         columns[:, 0] = log_odds(answers[np.concatenate([held for _, held in folds])])
@@ -103,13 +97,21 @@ def _pick_classes(targets: Targets, seed: int) -> list[int]:
 
 
 def _round(
-    pictures: _Pictures, fold: Fold, held_given: NDArray[np.bool_], left_out: int | None, settings: _Settings
+    pictures: _Pictures,
+    refits: Refits,
+    fold: int,
+    held_given: NDArray[np.bool_],
+    left_out: int | None,
+    settings: _Settings,
 ) -> Round:
     """Learn from a fold's training part without a class and without a part of the strangers; look at the rest."""
-    train, held = (part[pictures.targets[part] != left_out] for part in fold)
-    left = fold[1][pictures.targets[fold[1]] == left_out]
+    train, held = (part[pictures.targets[part] != left_out] for part in refits.folds[fold])
+    left = refits.folds[fold][1][pictures.targets[refits.folds[fold][1]] == left_out]
     learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[~held_given])
-    head = fit_head(learned.features, learned.targets, settings.n_classes, settings.c, settings.temperature)
+    head = refits.heads[fold]
+    if left_out is not None:
+        head = refits.head(train, start=head)
+    head = replace(head, temperature=settings.temperature)
     space = _describe(learned, settings, Rule(np.ones(3), 0.0, 0.0))
     strangers = pictures.strangers[held_given] if left_out is None else pictures.features[left]
     return Round(left_out, _columns(head, space, pictures.features[held]), _columns(head, space, strangers))

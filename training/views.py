@@ -18,9 +18,9 @@ from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report
 from tellapart.weights import Weights
 from training.features import Features, FeatureSource, extract
-from training.protocol import choose_view
+from training.protocol import best_view
 
-SAMPLE = 300  # learning pictures that choose the view of more, where a split judges
+SAMPLE = 200  # learning pictures that choose the view of more, where a split judges
 SAMPLE_OF_CLASS = 12  # of each class at least
 
 
@@ -83,7 +83,7 @@ def _best(
     sources: Sequence[FeatureSource], samples: Sequence[Sample], cache: Path, seed: int, report: Report
 ) -> FeatureSource:
     features = _see(samples, sources, cache, report, "sample")
-    return sources[choose_view(features, int(features.targets.max(initial=0)) + 1, seed).view]
+    return sources[best_view(features, seed)]
 
 
 def _see(

@@ -165,7 +165,8 @@ def test_onnx_takes_any_number_of_pictures_and_carries_its_labels(
     assert capfd.readouterr() == ("", "")
     session = onnxruntime.InferenceSession(made.files[0], providers=["CPUExecutionProvider"])
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
-    assert (taken.name, taken.type, taken.shape[1:]) == ("pixels", "tensor(uint8)", [224, 224, 3])
+    side = shapes.info.preprocessing.crop
+    assert (taken.name, taken.type, taken.shape[1:]) == ("pixels", "tensor(uint8)", [side, side, 3])
     assert given.name == "probabilities"
     assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == shapes.info.class_names
     files = [make_shape(kind, 500) for kind in range(3)]

@@ -17,7 +17,7 @@ from training.honesty import gather_evidence
 from training.metrics import balanced_accuracy_interval, expected_calibration_error, summarize
 from training.protocol import Outcome, learn_and_judge
 from training.protocol_names import Protocol
-from training.refits import learning_curves, random_split
+from training.refits import Refits, learning_curves, random_split
 from training.reliability import calibration_evidence, calibration_words, debiased_error, reliability_bins
 from training.selective import selective_table, threshold_for
 from training.stranger_evidence import learn_rule
@@ -51,7 +51,7 @@ def test_a_leaking_duplicate_flatters_the_random_split_only() -> None:
     values, targets = planted(60, 3, spread=0.0)
     rng = np.random.default_rng(1)
     copies = np.repeat(values, 3, axis=0) + rng.normal(size=(180, WIDTH)).astype(np.float32) * 0.05
-    found = random_split(copies, targets.repeat(3), alone(60).repeat(3), 3, 0.1, 0)
+    found = random_split(Refits(copies, targets.repeat(3), alone(60).repeat(3), 3, 0.1, 0))
     assert found is not None
     assert found["random"]["accuracy"] > 0.7
     assert found["grouped"]["accuracy"] < 0.5
@@ -61,7 +61,7 @@ def test_a_leaking_duplicate_flatters_the_random_split_only() -> None:
 
 def test_without_near_copies_there_is_nothing_to_compare() -> None:
     values, targets = planted(30, 3, spread=1.0)
-    assert random_split(values, targets, alone(30), 3, 0.1, 0) is None
+    assert random_split(Refits(values, targets, alone(30), 3, 0.1, 0)) is None
     assert split_words(None) == ""
 
 
@@ -167,7 +167,7 @@ def test_a_lucky_threshold_is_not_believed() -> None:
 @pytest.fixture(scope="module")
 def strange() -> tuple[Any, Any, np.ndarray]:
     values, targets = planted(240, 4, spread=1.5)
-    learned = learn_rejection(values, targets, alone(240), values[:0], (4, 0.01, 1.0), 0)
+    learned = learn_rejection(Refits(values, targets, alone(240), 4, 0.01, 0), values[:0], 1.0)
     rng = np.random.default_rng(5)
     strangers = rng.normal(size=(200, WIDTH)).astype(np.float32) + np.float32(3) * rng.normal(size=WIDTH)
     return learned, values, strangers.astype(np.float32)
@@ -188,7 +188,7 @@ def test_of_many_pictures_some_of_every_class_are_kept(monkeypatch: pytest.Monke
     monkeypatch.setattr("training.strangers.EXEMPLARS", 40)
     values, targets = planted(240, 4, spread=1.5)
     rare = (targets != 3) | (np.arange(240) < 40)  # ten pictures of the last class
-    learned = learn_rejection(values[rare], targets[rare], alone(int(rare.sum())), values[:0], (4, 0.01, 1.0), 0)
+    learned = learn_rejection(Refits(values[rare], targets[rare], alone(int(rare.sum())), 4, 0.01, 0), values[:0], 1.0)
     assert learned is not None
     cosines = learned[0].exemplars @ unit(values[rare]).T
     kept = targets[rare][cosines.argmax(axis=1)]
@@ -228,7 +228,7 @@ def test_score_and_familiarity_turn_away_equal_shares_and_together_what_is_state
 
 def test_strangers_that_look_like_a_class_are_reported_as_let_through() -> None:
     values, targets = planted(240, 4, spread=0.05)
-    learned = learn_rejection(values, targets, alone(240), values[:0], (4, 0.001, 1.0), 0)
+    learned = learn_rejection(Refits(values, targets, alone(240), 4, 0.001, 0), values[:0], 1.0)
     assert learned is not None
     shares = learned[1].left_out.values()
     assert sum(s.count for s in shares) > 0.8 * sum(s.n for s in shares)
@@ -236,7 +236,7 @@ def test_strangers_that_look_like_a_class_are_reported_as_let_through() -> None:
 
 def test_given_strangers_teach_and_are_judged_by_heads_that_had_not_seen_them(strange: Any) -> None:
     _, values, strangers = strange
-    learned = learn_rejection(values, np.arange(240) % 4, alone(240), strangers[:50], (4, 0.01, 1.0), 0)
+    learned = learn_rejection(Refits(values, np.arange(240) % 4, alone(240), 4, 0.01, 0), strangers[:50], 1.0)
     assert learned is not None
     assert learned[1].given is not None
     assert (learned[1].given.n, learned[1].given.count < 5) == (50, True)
@@ -244,7 +244,7 @@ def test_given_strangers_teach_and_are_judged_by_heads_that_had_not_seen_them(st
 
 def test_strangers_too_few_to_set_a_threshold_on_teach_nothing(strange: Any) -> None:
     _, values, strangers = strange
-    learned = learn_rejection(values, np.arange(240) % 4, alone(240), strangers[:4], (4, 0.01, 1.0), 0)
+    learned = learn_rejection(Refits(values, np.arange(240) % 4, alone(240), 4, 0.01, 0), strangers[:4], 1.0)
     assert learned is not None
     assert (learned[0].versus_weight, learned[0].familiar) == (None, 0)
 
@@ -269,7 +269,7 @@ def test_a_head_that_has_not_seen_the_pictures_turns_away_no_more_known_ones_tha
 def test_too_few_pictures_set_no_threshold() -> None:
     n = LEAST_PICTURES - 1
     values, targets = planted(n, 3, spread=2.0)
-    assert learn_rejection(values, targets, alone(n), values[:0], (3, 0.01, 1.0), 0) is None
+    assert learn_rejection(Refits(values, targets, alone(n), 3, 0.01, 0), values[:0], 1.0) is None
     assert "too few pictures" in rejection_words(None)[0]
 
 
@@ -290,7 +290,7 @@ def test_a_class_that_still_improves_is_told_from_one_that_is_learned() -> None:
     centres[3] = centres[2] + rng.normal(size=WIDTH) * 0.35
     targets = np.arange(480) % 4
     values = (centres[targets] + rng.normal(size=(480, WIDTH))).astype(np.float32)
-    rows = learning_curves(values, targets, alone(480), 4, 0.01, 0)
+    rows = learning_curves(Refits(values, targets, alone(480), 4, 0.01, 0))
     assert not rows[0]["told"]
     assert rows[0]["gain"] < 0.01
     assert max(row["gain"] for row in rows[2:]) > 0.02
@@ -300,7 +300,7 @@ def test_a_class_that_still_improves_is_told_from_one_that_is_learned() -> None:
 
 def test_a_handful_of_pictures_predicts_nothing() -> None:
     values, targets = planted(12, 3, spread=1.0)
-    rows = learning_curves(values, targets, alone(12), 3, 0.01, 0)
+    rows = learning_curves(Refits(values, targets, alone(12), 3, 0.01, 0))
     assert [row["told"] for row in rows] == [False] * 3
     assert more_pictures({"a": rows[0]}) == [("a", "cannot be told from so few pictures")]
 
@@ -340,7 +340,7 @@ def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen
     head = fit_head(values, targets, 4, 0.01)
     shares = {}
     for n in (0, 10):
-        learned = learn_rejection(values, targets, alone(240), others[:n], (4, 0.01, 1.0), 0)
+        learned = learn_rejection(Refits(values, targets, alone(240), 4, 0.01, 0), others[:n], 1.0)
         assert learned is not None
         rejection = learned[0]
         shares[n] = float((~rejection.none_of_these(others[10:], head.probabilities(others[10:]))).mean())
