@@ -9,7 +9,7 @@ server, so that a busy machine is busy for all of them, and ratios are medians o
 process (`benchmarks.loading`) on the same machine and take their share of it: "of ceiling" has it in, "clients out" is
 what the server does of the ceiling in the processor time that clients leave. With --rivals LitServe, a plain FastAPI
 application and BentoML's dispatcher are installed into a private environment and measured too, in the same form.
-Exits with 1 if any answer below the queue's bound was not 200.
+Judges its aims at the end, and exits with 1 where one is missed.
 """
 
 import argparse
@@ -28,15 +28,14 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
+from benchmarks.aims import Aim, judge
 from benchmarks.loading import ROOT, Load, load
 from benchmarks.machine import machine
 from benchmarks.served import Served, alone, memory_mb, ours, rivals
-from tellapart.hardware import cpus
+from benchmarks.turns import Turns, client_ms, judged, print_table
 
 CLIENTS = (1, 8, 32, 128)
 MIXED = (1, 2, 10, 100)
-CORES = cpus()
-_Turn = tuple[Load, float]  # what clients saw, and the ceiling just before
 
 
 def make_pictures(folder: Path, count: int = 32) -> list[Path]:
@@ -89,10 +88,11 @@ def make_classifiers(backbone_name: str, count: int) -> list[Path]:
     return [models[tag] for tag in tags]
 
 
-def ceiling(folder: Path, pictures: list[Path], seconds: float, form: str) -> float:
-    """Pictures a second in one process, see `benchmarks.ceiling`."""
+def ceiling(folder: Path, pictures: list[Path], seconds: float, form: str) -> tuple[float, float]:
+    """Pictures a second in one process, and milliseconds of the model alone, see `benchmarks.ceiling`."""
     command = [sys.executable, "-m", "benchmarks.ceiling", str(folder), str(seconds), form, *map(str, pictures)]
-    return float(json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout))
+    rate, model_ms = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    return rate, model_ms
 
 
 def faster_form(home: Path, folder: Path, pictures: list[Path]) -> str:
@@ -100,7 +100,7 @@ def faster_form(home: Path, folder: Path, pictures: list[Path]) -> str:
     compiled = [str(path) for path in (home / "tellapart" / "cache" / "compiled").glob("*.pt2")]
     if not compiled:
         return "eager"
-    return max(["eager", *compiled], key=lambda form: ceiling(folder, pictures, 3.0, form))
+    return max(["eager", *compiled], key=lambda form: ceiling(folder, pictures, 3.0, form)[0])
 
 
 def ask(served: Served, clients: int, seconds: float, pictures: list[Path], path: str = "/classify") -> Load:
@@ -108,56 +108,31 @@ def ask(served: Served, clients: int, seconds: float, pictures: list[Path], path
     return asyncio.run(load(served.url, clients, seconds, pictures, path))
 
 
-def compare(everyone: list[Served], folder: Path, pictures: list[Path], options: argparse.Namespace, form: str) -> int:
-    """Ceiling and servers in turns; prints a table, returns how many answers of ours were not 200."""
-    us, found, processor = everyone[0], dict[tuple[str, int], list[_Turn]](), list[float]()
+def compare(
+    everyone: list[Served], folder: Path, pictures: list[Path], options: argparse.Namespace, form: str
+) -> list[Aim]:
+    """Ceiling and servers in turns; prints a table."""
+    us, found, beside = everyone[0], Turns(), list[float]()
     for _ in range(options.rounds):
         for served in everyone:
             for clients in options.clients if served is us else [32]:
                 with alone(None, everyone):
-                    top = ceiling(folder, pictures, options.seconds, form)
+                    top, model_ms = ceiling(folder, pictures, options.seconds, form)
                 with alone(served, everyone):
                     before = served.processor_seconds()
                     loaded = ask(served, clients, options.seconds, pictures)
                     spent = served.processor_seconds() - before
                 found.setdefault((served.name, clients), []).append((loaded, top))
                 if served is us:
-                    processor.append(1000 * spent / max(1, len(loaded.latencies)))
+                    beside.append(1000 * spent / max(1, len(loaded.latencies)) - model_ms)
     print_table(found)
-    clients = median(1000 * one.processor / max(1, one.answers) for turns in found.values() for one, _ in turns)
-    print(f"processor time a request: {median(processor):.1f} ms beside the model, {clients:.2f} ms of the clients")
-    return sum(
-        len(loaded.refused) for clients in options.clients if clients < 128 for loaded, _ in found[us.name, clients]
+    print(
+        f"processor time a request: {median(beside):.1f} ms beside the model, {client_ms(found):.2f} ms of the clients"
     )
+    return [*judged(found, us.name), Aim("ms of a core a request beside the model", median(beside), 5.0, True, 1)]
 
 
-def print_table(found: dict[tuple[str, int], list[_Turn]]) -> None:
-    """Medians over the rounds; "of 32" is p99 in units of what 32 pictures take in process."""
-    head = (
-        "server                 ",
-        "clients",
-        "pictures/s",
-        "of ceiling",
-        "clients out",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-    )
-    print("  ".join((*head, "of 32", "answers", "non-200")))
-    for (name, clients), turns in found.items():
-        rate, share = median(one.rate for one, _ in turns), median(one.rate / top for one, top in turns)
-        without = median(one.rate / top / (1 - one.processor / one.seconds / CORES) for one, top in turns)
-        p50, p95, p99 = (median(one.percentile_ms(p) for one, _ in turns) for p in (50, 95, 99))
-        slow = median(one.percentile_ms(99) / (32_000 / top) for one, top in turns)
-        answers, failed = sum(len(one.latencies) for one, _ in turns), sum(len(one.refused) for one, _ in turns)
-        print(
-            f"{name:23}  {clients:7d}  {rate:10.1f}  {share:10.2f}  {without:11.2f}  "
-            f"{p50:6.0f}  {p95:6.0f}  {p99:6.0f}  {slow:5.1f}  {answers:7d}  {failed:7d}"
-        )
-    print(f"in process: {median(top for turns in found.values() for _, top in turns):.1f} pictures/s")
-
-
-def mixed(served: Served, folders: list[Path], pictures: list[Path], options: argparse.Namespace) -> None:
+def mixed(served: Served, folders: list[Path], pictures: list[Path], options: argparse.Namespace) -> list[Aim]:
     """Requests for several classifiers of one backbone, against requests for one."""
     rates: dict[int, list[float]] = {}
     for _ in range(options.rounds):
@@ -165,41 +140,53 @@ def mixed(served: Served, folders: list[Path], pictures: list[Path], options: ar
             paths = ",".join(f"/classify?model={folder.parent.name}" for folder in folders[:count])
             asyncio.run(load(served.url, 1, 600, pictures[:1], paths, most=count))  # so that all are in memory
             rates.setdefault(count, []).append(ask(served, 32, options.seconds, pictures, paths).rate)
-    for count in MIXED[1:]:
-        share = median(many / one for many, one in zip(rates[count], rates[1], strict=True))
-        print(f"{count} classifiers mixed, 32 clients: {share:.2f} of one classifier's rate")
+    shares = {count: [many / one for many, one in zip(rates[count], rates[1], strict=True)] for count in MIXED[1:]}
+    return [
+        Aim(f"of one classifier's rate, {count} mixed", median(each), 0.85, False, 2) for count, each in shares.items()
+    ]
 
 
-def burst(served: Served, pictures: list[Path], options: argparse.Namespace) -> None:
+def burst(served: Served, pictures: list[Path], options: argparse.Namespace) -> list[Aim]:
     """A lone client before and after many."""
     before = ask(served, 1, options.seconds, pictures).percentile_ms(50)
     ask(served, 128, 2.0, pictures)
     after = ask(served, 1, options.seconds, pictures).percentile_ms(50)
-    print(f"a lone request's p50: {before:.0f} ms, after a burst {after:.0f} ms ({after / before:.2f})")
+    print(f"a lone request's p50: {before:.0f} ms, after a burst {after:.0f} ms")
+    return [Aim("a lone request's p50 after a burst, by that before", after / before, 1.2, True, 2)]
 
 
-def overload(served: Served, pictures: list[Path], options: argparse.Namespace) -> None:
+def overload(served: Served, pictures: list[Path], options: argparse.Namespace) -> list[Aim]:
     """Requests begun at four times the rate that can be answered, against a queue that is just full."""
     full = ask(served, 128, options.seconds, pictures)
     over = asyncio.run(load(served.url, 0, options.seconds, pictures, "/classify", rate=4 * full.rate))
+    refused = over.percentile_ms(50, refused=True)
     print(
-        f"overload, 4 x {full.rate:.0f} a second: {over.rate:.0f} answered, p99 {over.percentile_ms(99):.0f} ms "
-        f"({over.percentile_ms(99) / full.percentile_ms(99):.2f} of 128 clients'); {len(over.refused)} refused, "
-        f"p50 {over.percentile_ms(50, refused=True):.0f} ms, p99 {over.percentile_ms(99, refused=True):.0f} ms"
+        f"overload, 4 x {full.rate:.0f} a second: {over.rate:.0f} answered, p99 {over.percentile_ms(99):.0f} ms; "
+        f"{len(over.refused)} refused, p50 {refused:.0f} ms, p99 {over.percentile_ms(99, refused=True):.0f} ms"
     )
+    return [
+        Aim(
+            "p99 at 4 times the load, by that of 128 clients",
+            over.percentile_ms(99) / full.percentile_ms(99),
+            2,
+            True,
+            2,
+        ),
+        Aim("ms that a refusal takes at the median", refused, 50.0, True, 0),
+    ]
 
 
-def many(served: Served, pictures: list[Path], requests: int) -> int:
-    """So many requests from 32 clients; prints and returns how many were not answered with 200."""
+def many(served: Served, pictures: list[Path], requests: int) -> list[Aim]:
+    """So many requests from 32 clients."""
     print(machine())
     found = asyncio.run(load(served.url, 32, 86_400, pictures, "/classify", most=requests))
     failed = requests - len(found.latencies)
-    print(f"{requests} requests at 32 clients in {found.seconds:.0f} s: {failed} not answered with 200")
-    return failed
+    print(f"{requests} requests at 32 clients in {found.seconds:.0f} s")
+    return [Aim(f"not 200 of {requests} requests", float(failed), 0.0, True, 0)]
 
 
-def run(options: argparse.Namespace, home: Path) -> int:
-    """Measure and print; returns the number of answers that were not 200 and should have been."""
+def run(options: argparse.Namespace, home: Path) -> list[Aim]:
+    """Measure and print."""
     pictures = make_pictures(home)
     folders = make_classifiers(options.backbone, max(MIXED) if options.mixed else 1)
     with ExitStack() as stack:
@@ -212,14 +199,12 @@ def run(options: argparse.Namespace, home: Path) -> int:
             everyone += rivals(stack, home / "rivals")
         print(f"{machine()}; {options.backbone}, {'eager' if form == 'eager' else 'compiled'}")
         print(f"ready after {everyone[0].started:.1f} s; memory, MB: {memory_mb(everyone[0])}")
-        failed = compare(everyone, folders[0], pictures, options, form)
+        aims = compare(everyone, folders[0], pictures, options, form)
         with alone(everyone[0], everyone):
-            burst(everyone[0], pictures, options)
-            overload(everyone[0], pictures, options)
-            if options.mixed:
-                mixed(everyone[0], folders, pictures, options)
+            aims += burst(everyone[0], pictures, options) + overload(everyone[0], pictures, options)
+            aims += mixed(everyone[0], folders, pictures, options) if options.mixed else []
         print(f"memory, MB: {memory_mb(everyone[0])}")
-    return failed
+    return aims
 
 
 def main() -> None:
@@ -244,8 +229,8 @@ def main() -> None:
             TELLAPART_COMPILE="on" if options.compile else "off",
             TELLAPART_TOKEN="",
         )
-        failed = run(options, home)
-    sys.exit(1 if failed else 0)
+        status = judge(run(options, home))
+    sys.exit(status)
 
 
 if __name__ == "__main__":

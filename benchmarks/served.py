@@ -32,8 +32,8 @@ class Served:
         return [self.process, *self.process.children(recursive=True)]
 
     def processor_seconds(self) -> float:
-        """Processor time of everything but Runners, whose time is the model's."""
-        return sum(sum(p.cpu_times()[:2]) for p in self.family() if "tellapart.runner" not in p.cmdline())
+        """Processor time of all of it."""
+        return sum(sum(p.cpu_times()[:2]) for p in self.family())
 
 
 @contextmanager
