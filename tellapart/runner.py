@@ -199,9 +199,15 @@ def _tuned(engine: Engine, forms: Forms, folder: str, cache: Path, beside: Path)
         tuning = tune(extractor, side, cpus(), cache, key, beside)
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch
-    extractor(np.zeros((tuning.batch, side, side, 3), np.uint8))  # so that the first request finds it warm
+    for count in _warm_up_sizes(tuning.batch):  # so that the first request finds it warm
+        extractor(np.zeros((count, side, side, 3), np.uint8))
     _log.warning("works with %s", tuning)
     return tuning
+
+
+def _warm_up_sizes(batch: int) -> list[int]:
+    """Powers of two up to the largest batch: a GPU loads other kernels for other sizes when they first come."""
+    return [2**power for power in range(batch.bit_length()) if 2**power < batch] + [batch]
 
 
 def main(path: Path) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tellapart import fronts, runner_link
+from tellapart import fronts, runner, runner_link
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -91,6 +91,12 @@ def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: P
         codes = [ask(connection, folder) for folder in ("good", "broken", "large", "bad", "good")]
         send_blocking(watch, pack({"do": GOODBYE}))
     assert codes == ["", "internal", "overloaded", "unusable_model", ""]
+
+
+def test_a_runner_is_warmed_up_for_small_and_large_batches() -> None:
+    assert runner._warm_up_sizes(1) == [1]
+    assert runner._warm_up_sizes(6) == [1, 2, 4, 6]
+    assert runner._warm_up_sizes(64) == [1, 2, 4, 8, 16, 32, 64]
 
 
 def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> None:

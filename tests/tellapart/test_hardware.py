@@ -65,6 +65,7 @@ def test_gpus_are_counted_as_cuda_counts_them(tmp_path: Path, monkeypatch: pytes
         (tmp_path / name).touch()
     assert hardware.visible_gpus({}) == ["0", "1"]
     assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "3, 5"}) == ["3", "5"]
+    assert hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-8932f937,-1,1"}) == ["GPU-8932f937"]
     assert (
         hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": ""})
         == hardware.visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"})

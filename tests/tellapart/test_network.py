@@ -79,6 +79,8 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto").type == pick_device("cpu").type == "cpu"
     assert pick_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert pick_dtype(torch.device("cuda")) == torch.float32  # a GPU that only plays at bfloat16
     with pytest.raises(UsageError, match=r"no GPU that this PyTorch can use\. Use --device cpu"):
         pick_device("cuda")
     with pytest.raises(UsageError, match="unknown device 'tpu'"):
