@@ -1,6 +1,7 @@
 """Head or whole network: who chooses, what is said, and that a tuned classifier answers everywhere alike."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +213,8 @@ def test_a_budget_too_short_keeps_the_head_and_says_so(
     sentence = "a budget of 0 s is too short to fine-tune, so a head learned"
     assert (info.training["mode"], info.training["fine_tuning"]["sentence"]) == ("head", sentence)
     assert sentence in [p.note for p in seen]
+    overrun = r"training took \d+ s, more than the 0 s of --budget: it bounds fine-tuning, while features, head .*"
+    assert [p.stage for p in seen if re.fullmatch(overrun, p.note)] == ["budget"]
 
     def diverge(*_: object) -> None:
         raise DivergedError("fine-tuning diverged in epoch 1")
@@ -219,6 +222,7 @@ def test_a_budget_too_short_keeps_the_head_and_says_so(
     monkeypatch.setattr(training.candidates, "lead", diverge)
     info = train(dataset, TUNED, tmp_path / "bundle", seen.append)
     assert info.training["fine_tuning"] == {"kept": False, "sentence": "fine-tuning diverged in epoch 1"}
+    assert len([p for p in seen if p.stage == "budget"]) == 1  # without a budget nothing is over it
 
 
 @pytest.mark.parametrize(("accuracies", "kept"), [((0.9, 0.8), True), ((0.8, 0.8), False), ((0.7, 0.8), False)])
