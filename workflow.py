@@ -214,6 +214,7 @@ def train(
     """
     check_name(name)
     check(options)
+    check_weights_file(options.weights)
     curate(dataset, options.seed, report)
     there = trained_already(dataset, name, options)
     if there is not None:

@@ -40,6 +40,7 @@ _IN_WORDS: Mapping[type[BaseException], str] = {
     httpx.TimeoutException: "it took too long",
     httpx.InvalidURL: "the address cannot be read",
 }
+OFFLINE = "Check the connection, or use a source that needs none: gallery (the demo) or folder:PATH"
 _RETRIED = {408, 429, 500, 502, 503, 504}
 
 

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from scraping.failures import FetchFailed, told_by_aiohttp
+from scraping.failures import OFFLINE, FetchFailed, told_by_aiohttp
 from scraping.fetch import Fetcher, parse_address
 from scraping.source import Blocked, LedAstray, Unavailable
 from tellapart.addresses import Network, look_up
@@ -66,4 +66,5 @@ def _told(failure: FetchFailed, address: str) -> Unavailable:
                 f"the page {address[:200]!r} is not opened: {failure.what}",
                 "Use another source; a site on this machine needs local = true in its recipe",
             )
-    return Unavailable(f"{where.netloc} cannot be asked: {failure.what}", "Try again later")
+    fix = OFFLINE if failure.reason is Reason.UNREACHABLE else "Try again later"
+    return Unavailable(f"{where.netloc} cannot be asked: {failure.what}", fix)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from scraping.failures import in_words, seconds_to_wait
+from scraping.failures import OFFLINE, in_words, seconds_to_wait
 from scraping.fetch import user_agent
 from scraping.source import Blocked, LayoutChanged, Unavailable
 from tellapart.settings import Settings
@@ -19,7 +19,6 @@ LONGEST_WAIT = 20.0
 MOST_BYTES = 20 * 2**20
 _TIMEOUT = 20.0
 _LONGEST_ANSWER = 60.0
-_OFFLINE = "Check the connection, or use a source that needs none: gallery (the demo) or folder:PATH"
 _PASSING = {429, 500, 502, 503, 504}
 
 Sleep = Callable[[float], None]
@@ -97,7 +96,7 @@ class JsonApi:
                 return _Answer(answer.status_code, answer.headers, self._read(answer))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             where = url.partition("?")[0]
-            raise Unavailable(f"{self._name} cannot be reached at {where}: {in_words(error)}", _OFFLINE) from error
+            raise Unavailable(f"{self._name} cannot be reached at {where}: {in_words(error)}", OFFLINE) from error
 
     def _read(self, answer: httpx.Response) -> bytes:
         data, ends = bytearray(), time.monotonic() + _LONGEST_ANSWER
