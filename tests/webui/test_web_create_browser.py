@@ -27,8 +27,15 @@ def ask_for(browser: webdriver.Chrome, page: Any, url: str, classes: str) -> Non
 
 
 def test_the_same_classes_again_join_their_data_set_or_get_another(
-    browser: webdriver.Chrome, page: Any, url: str, settings: Settings, jobs: Jobs, fill: Callable[..., Any]
+    browser: webdriver.Chrome,
+    page: Any,
+    url: str,
+    settings: Settings,
+    jobs: Jobs,
+    fill: Callable[..., Any],
+    console: Any,
 ) -> None:
+    console.expect("/events")  # more pages of jobs one after the other than there may be streams
     fill(settings.datasets / "cat-dog", {"cat": 2, "dog": 1})
     ask_for(browser, page, url, "cat, dog")
     page.shown("[role=alert]", "There are 3 pictures of these classes in 'cat-dog' already.")
