@@ -225,9 +225,9 @@ def _check_classes(dataset: Dataset, attempts: Iterable[Attempt]) -> None:
     worst = short[0]
     found = dataset.manifest.counts().get(worst.slug, Counter())
     why = ", ".join(f"{count} {REASON_TEXT[reason]}" for reason, count in found.most_common()) or "none was found"
-    others = f"; {len(short) - 1} more classes are short too" if len(short) > 1 else ""
+    others = f"; {counted(len(short) - 1, 'more class is', 'more classes are')} short too" if len(short) > 1 else ""
     raise DataError(
-        f"class {worst.name!r} has {usable[worst.slug]} usable pictures for training, "
+        f"class {worst.name!r} has {counted(usable[worst.slug], 'usable picture')} for training, "
         f"at least {MIN_TRAINING_PICTURES} are needed (its pictures: {why}){others}",
         "Add pictures or collect more of it, or leave the class out",
     )
