@@ -2,7 +2,7 @@
 
     bentoml serve service:Classifier
 
-The Classifier decodes pictures in threads, gathers what waits into batches and sends each batch to a Runner
+The Classifier gathers what waits into batches and sends each batch to a Runner
 (`tellapart.runner`), a process of our own behind a unix socket and the only kind that imports torch.
 """
 

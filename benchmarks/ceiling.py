@@ -18,7 +18,7 @@ import torch
 
 from tellapart.classifier import Classifier, Loader
 from tellapart.compiled import load_package
-from tellapart.hardware import cpus
+from tellapart.hardware import cpus, keep_freed_memory
 
 BATCHES = (4, 8, 16)
 ROUNDS = 5
@@ -69,6 +69,7 @@ def model_ms(classifier: Classifier, pictures: list[bytes]) -> float:
 def main(folder: str, seconds: float, form: str, files: list[str]) -> None:
     """Measure and print."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     classifier = loaded(Path(folder), form)
     pictures = [Path(name).read_bytes() for name in files]
     rate(classifier, pictures, BATCHES[0], 0.5)

@@ -30,7 +30,7 @@ from tellapart.classifier import Loader
 from tellapart.engine import Engine
 from tellapart.forms import Forms
 from tellapart.fronts import Fronts
-from tellapart.hardware import cpus, visible_gpus
+from tellapart.hardware import cpus, keep_freed_memory, visible_gpus
 from tellapart.keeper import keep
 from tellapart.messages import (
     GOODBYE,
@@ -167,6 +167,7 @@ class Runner:
 
 def work(path: Path) -> None:
     """Listen on a socket at that path until the fronts have gone, then take away what was made beside it."""
+    keep_freed_memory()
     settings = load_settings()
     device = pick_device("auto")
     forms = Forms(settings.compiled, settings.cache)
