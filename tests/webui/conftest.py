@@ -1,50 +1,36 @@
-"""A stand-in for the service that answers by a picture's colour, and the web page over it."""
+"""The web page over a stand-in for the service, in Chromium too; jobs and data sets for it."""
 
-import base64
 import io
 import re
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from flask import Flask, Response, jsonify, request
+from flask import Flask
 from flask.testing import FlaskClient
-from PIL import Image
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.serving import make_server
 from werkzeug.test import encode_multipart
 
 from tellapart.dataset import Dataset
-from tellapart.images import ImageError, decode
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
 from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
-from tellapart.wire import (
-    Explanation,
-    ModelList,
-    ModelSummary,
-    NeighbourList,
-    NeighbourPicture,
-    ServiceError,
-    image_error,
-    make_result,
-)
+from tests.webui.chromium import Console, Page
+from tests.webui.fake_service import FakeService
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.database import Base, Database
 from webui.jobs import Job, Jobs
 
-CLASSES = ["red", "green", "blue"]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
 ARGUMENTS = (
@@ -52,111 +38,6 @@ ARGUMENTS = (
     "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100 "
     "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
-_SHOWN = """return [...document.querySelectorAll(arguments[0])].find(
-  (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.includes(arguments[1])) ?? null"""
-_NAMED = """return [...document.querySelectorAll("button, a")].find(
-  (e) => e.checkVisibility({ visibilityProperty: true }) && e.innerText.trim() === arguments[0]) ?? null"""
-REPORT = (
-    '<!doctype html><meta name="viewport" content="width=device-width"><style>p{color:red}</style>'
-    "<main><p>A report</p><script>alert(1)</script>"
-)
-
-
-def model(name: str, version: str, promoted: bool = True, **values: Any) -> ModelSummary:
-    """A classifier version as the service lists it."""
-    known = {"classes": CLASSES, "created": "2026-11-21T10:00:00+00:00", "backbone": "resnet50"} | values
-    return ModelSummary(model=f"{name}:{version}", name=name, version=version, promoted=promoted, **known)
-
-
-@dataclass
-class FakeService:
-    """What the stand-in answers with, and what it was asked."""
-
-    models: list[ModelSummary] = field(default_factory=lambda: [model("colours", "v1", accuracy=0.93)])
-    calls: list[str] = field(default_factory=list)
-    tokens: list[str | None] = field(default_factory=list)
-    pictures: int = 0
-    broken: Callable[[], Any] | None = None
-    neighbours: list[NeighbourPicture] | None = None
-
-    def asked(self, path: str) -> int:
-        """How often a path was asked for."""
-        return self.calls.count(path)
-
-    def refuse_pictures(self, status: int) -> None:
-        """Answer so to all but who asks which classifiers there are."""
-        self.broken = lambda: None if request.path == "/models" else ("", status)
-
-    def app(self) -> Flask:
-        """The stand-in as a WSGI app."""
-        app = Flask("fake-service")
-        app.before_request(self._note)
-        app.register_error_handler(ServiceError, lambda error: (error.body(), error.status))
-        app.get("/models")(self._models)
-        app.get("/readyz")(self._ready)
-        app.get("/reports/<tag>")(self._report)
-        app.post("/classify")(self._classify)
-        app.post("/classify_batch")(self._classify_batch)
-        app.post("/explain")(self._explain)
-        app.post("/nearest")(self._nearest)
-        return app
-
-    def _note(self) -> Any:
-        self.calls.append(request.path)
-        self.tokens.append(request.headers.get("Authorization"))
-        return self.broken() if self.broken else None
-
-    def _models(self) -> Any:
-        default = self.models[0].model if self.models else None
-        return ModelList(default=default, models=self.models).model_dump()
-
-    def _ready(self) -> str:
-        return "ready"
-
-    def _report(self, tag: str) -> Response:
-        return Response(f"{REPORT}<p>{tag}</p>", mimetype="text/html")
-
-    def _classify(self) -> Any:
-        return self._answer(request.files["image"].read())
-
-    def _classify_batch(self) -> Any:
-        results = []
-        for file in request.files.getlist("images"):
-            try:
-                results.append(self._answer(file.read()))
-            except ServiceError as error:
-                results.append(error.body())
-        return jsonify({"model": request.form["model"], "results": results})
-
-    def _explain(self) -> Any:
-        wanted = request.form["class"]
-        red = io.BytesIO()
-        Image.new("RGBA", (8, 6), (220, 30, 20, 180)).save(red, "PNG")
-        sentence = f"It looked at the middle, and found {wanted} there."
-        heat_map = base64.b64encode(red.getvalue()).decode()
-        return Explanation.model_validate(
-            {"model": request.form["model"], "class": wanted, "confidence": 0.9, "sentence": sentence}
-            | {"heat_map": heat_map}
-        ).model_dump()
-
-    def _nearest(self) -> Any:
-        if self.neighbours is None:
-            raise ServiceError("no_neighbours", "this version keeps no pictures to compare with")
-        return NeighbourList(model=request.form["model"], neighbours=self.neighbours).model_dump()
-
-    def _answer(self, data: bytes) -> dict[str, Any]:
-        self.pictures += 1
-        try:
-            image = decode(data)
-        except ImageError as error:
-            raise image_error(error) from error
-        wanted = request.form["model"]
-        chosen = next(m for m in self.models if wanted in (m.model, m.name))
-        colour = image.resize((1, 1)).getpixel((0, 0))
-        shares = [value + 1 for value in (*colour, *[0] * len(chosen.classes))][: len(chosen.classes)]
-        weights = [share / sum(shares) for share in shares]
-        top_k = int(request.form.get("top_k", "5"))
-        return make_result(chosen.model, chosen.classes, weights, image.size, top_k=top_k, time_ms=41.2).model_dump()
 
 
 class Clock:
@@ -266,28 +147,6 @@ def chromium() -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
-class Console:
-    """What the browser complains about during a test; the browser itself tells each complaint only once."""
-
-    def __init__(self, browser: webdriver.Chrome) -> None:
-        self._browser = browser
-        self._said: list[str] = []
-        self._expected = {"400 (BAD REQUEST)"}  # the answer to bad input
-
-    def expect(self, *words: str) -> None:
-        """Complaints with one of these words are part of the test."""
-        self._expected.update(words)
-
-    def said(self) -> list[str]:
-        """All complaints so far, those that were expected too."""
-        self._said += [entry["message"] for entry in self._browser.get_log("browser")]
-        return self._said
-
-    def unexpected(self) -> list[str]:
-        """All others."""
-        return [message for message in self.said() if not any(words in message for words in self._expected)]
-
-
 @pytest.fixture
 def console(chromium: webdriver.Chrome) -> Iterator[Console]:
     """The browser's console; at the end of the test nothing may stand in it that was not expected."""
@@ -309,56 +168,6 @@ def browser(
     chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     chromium.get("about:blank")
     chromium.delete_all_cookies()
-
-
-class Page:
-    """Waits for what a page is to show, however often the page exchanges its parts or is loaded anew meanwhile.
-
-    A part that was found may be gone before it is read or pressed, which the browser says in many ways: all of them
-    mean to look again. What is still wrong in the end is told.
-    """
-
-    def __init__(self, browser: webdriver.Chrome) -> None:
-        self._browser = browser
-
-    def until(self, true: Callable[[webdriver.Chrome], Any], what: str = "", seconds: float = 90) -> Any:
-        """The first value that counts as true."""
-        deadline, error = time.monotonic() + seconds, None
-        while time.monotonic() < deadline:
-            try:
-                if value := true(self._browser):
-                    return value
-                error = None
-            except WebDriverException as trouble:
-                error = trouble
-            time.sleep(0.05)
-        pytest.fail(f"not within {seconds:.0f} s: {what or true}; {error or ''} the page says: {self._words()}")
-
-    def shown(self, selector: str, text: str = "", seconds: float = 90) -> Any:
-        """The first element that can be seen and has this text, as soon as there is one."""
-        return self.until(lambda b: b.execute_script(_SHOWN, selector, text), f"{selector} with {text!r}", seconds)
-
-    def press(self, words: str) -> None:
-        """Press the button or link with these words."""
-        tried = False
-
-        def pressed(browser: webdriver.Chrome) -> bool:
-            nonlocal tried
-            button = browser.execute_script(_NAMED, words)
-            if button is None:
-                return tried  # what it leads to is there already
-            tried = True
-            button.click()
-            return True
-
-        self.until(pressed, f"a button {words!r}")
-
-    def fits(self) -> bool:
-        """Whether nothing is wider than the screen."""
-        return bool(self._browser.execute_script("return document.documentElement.scrollWidth <= screen.width"))
-
-    def _words(self) -> str:
-        return str(self._browser.execute_script("return document.body.innerText"))[:2000]
 
 
 @pytest.fixture
