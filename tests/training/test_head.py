@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tellapart.folds import grouped_folds
 from training.calibrate import fit_temperature, negative_log_likelihood
-from training.head import GRID, choose, fit_head
+from training.head import GRID, Learner, choose, fit_head
 
 
 def blobs(n: int, dim: int, classes: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +25,17 @@ def test_equals_scikit_learn_on_standardised_features(n: int, dim: int, classes:
     plain = LogisticRegression(C=0.01, tol=1e-7, max_iter=2000).fit(scaler.transform(features), targets)
     found = fit_head(features, targets, classes, 0.01).probabilities(features)
     np.testing.assert_allclose(found, plain.predict_proba(scaler.transform(features)), atol=2e-3)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(60, 200), (300, 20)])
+def test_where_the_solver_begins_changes_nothing(n: int, dim: int) -> None:
+    """Begun from a head that knew one class more, it answers as if begun from nothing."""
+    features, targets = blobs(n, dim, 4)
+    three = targets != 3
+    learner = Learner(features[three])
+    (cold,) = learner.fit(targets[three], 4, (0.01,))
+    (warm,) = learner.fit(targets[three], 4, (0.01,), start=fit_head(features, targets, 4, 0.01))
+    np.testing.assert_allclose(warm.probabilities(features), cold.probabilities(features), atol=2e-3)
 
 
 def test_a_class_without_pictures_is_never_answered() -> None:
