@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -314,10 +313,10 @@ def test_a_full_disk_under_the_output_is_one_line(isolated_home: Path) -> None:
 def test_a_pipe_is_written_into_and_stays_one(tell: Tell, classifier: str, isolated_home: Path) -> None:
     pipe = isolated_home / "pipe"
     os.mkfifo(pipe)
-    with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(pipe.read_text)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(reading) as written:
         assert tell("models", "list", "--json", str(pipe)).code == 0
-        assert json.loads(written.result(60))[0]["tag"] == classifier
+        assert json.loads(written.read())[0]["tag"] == classifier
     assert pipe.is_fifo()
 
 

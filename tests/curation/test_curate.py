@@ -192,7 +192,7 @@ def test_a_class_with_too_few_pictures_is_named_with_the_reasons(make_dataset, p
 
 
 def test_an_empty_data_set_says_so(make_dataset):
-    with pytest.raises(DataError, match=r"class 'cat' has 0 usable .*none was found.*1 more classes"):
+    with pytest.raises(DataError, match=r"class 'cat' has 0 usable .*none was found.*1 more class is short"):
         curate(make_dataset([]))
 
 
