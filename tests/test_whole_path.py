@@ -268,18 +268,18 @@ def test_training_again_on_the_page_makes_a_version_that_answers(
     assert "answers" in rows[0]
     newer = f"shapes:{rows[0].split()[0]}"
     assert newer != tag
-    assert classified(world, picture)["model"] == newer
+    until_it_answers(world, browser, picture, newer)
     assert "crosses" in upload(world, browser, picture)
 
     browser.get(f"{page}/classifiers/shapes")
     shown(browser, "a", "Roll back").click()
     shown(browser, "button", "Roll back").click()
     shown(browser, "[role=status]", f"{tag} answers again.")
-    assert classified(world, picture)["model"] == tag
+    until_it_answers(world, browser, picture, tag)
     shown(browser, "a", "Let it answer").click()
     shown(browser, "button", "Let it answer").click()
     shown(browser, "[role=status]", f"{newer} answers now.")
-    assert classified(world, picture)["model"] == newer
+    until_it_answers(world, browser, picture, newer)
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,11 @@ def shown(browser: webdriver.Chrome, selector: str, words: str = "", seconds: fl
     patient = WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException])
     found: WebElement = patient.until(lambda b: b.execute_script(script, selector, words), f"{selector}: {words}")
     return found
+
+
+def until_it_answers(world: World, browser: webdriver.Chrome, picture: Path, version: str) -> None:
+    """Wait until the service has changed over to this version; the one before answers until then."""
+    WebDriverWait(browser, 120).until(lambda _: classified(world, picture)["model"] == version, version)
 
 
 def classified(world: World, picture: Path) -> dict[str, Any]:
