@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
         TellapartError: the home folder cannot be used, or a setting is wrong.
     """
     settings = settings or load_settings()
-    app = Flask(__name__, template_folder=str(_TEMPLATES))
+    app = Flask(__name__, static_folder=None, template_folder=str(_TEMPLATES))
     app.url_map.merge_slashes = False  # it would send people on to a whole address, made of what they asked for
     app.config.update(SECRET_KEY=secret_key(settings.home), SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.config.update(security.CONFIG | cache_config(settings) | overrides)

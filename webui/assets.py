@@ -1,51 +1,69 @@
 """The page's styles and scripts: sent packed, and kept by browsers for as long as their content is the same.
 
+They are read once, at the start, so that what a request asks for is never looked up among the files of the machine.
 Only these files are packed, never a page: how small a page with a secret gets would tell what is in it.
 """
 
 import gzip
 import hashlib
+import mimetypes
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, abort, request, url_for
 
 _FOLDER = Path(__file__).parent / "static"
 _PACKED = {".css", ".js", ".svg"}
 
 
+@dataclass(frozen=True)
+class _Asset:
+    """A file's bytes as they are and packed, `b""` for one that is never packed; `digest` stands for its content."""
+
+    data: bytes
+    packed: bytes
+    digest: str
+    mimetype: str
+
+
 def register(app: Flask) -> None:
-    """Serve an app's static files this way, and let templates write their addresses with `asset(name)`."""
+    """Serve the static files of an app made without any, and let templates write their addresses with `asset(name)`."""
+    _assets()
+    app.add_url_rule("/static/<path:filename>", "static", _send)
     app.jinja_env.globals["asset"] = address
-    app.after_request(_as_asset)
 
 
 def address(name: str) -> str:
     """URL of a static file that changes with its content, so that no browser shows an old one."""
-    return url_for("static", filename=name, v=_digest(name))
+    return url_for("static", filename=name, v=_assets()[name].digest)
 
 
-def _as_asset(response: Response) -> Response:
-    name = (request.view_args or {}).get("filename", "")
-    if request.endpoint != "static" or response.status_code != 200:
-        return response
-    if request.args.get("v") == _digest(name):
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    if Path(name).suffix in _PACKED:
+def _send(filename: str) -> Response:
+    asset = _assets().get(filename) or abort(404)
+    packed = bool(asset.packed and request.accept_encodings["gzip"])
+    response = Response(asset.packed if packed else asset.data, mimetype=asset.mimetype)
+    response.set_etag(f"{asset.digest}-gzip" if packed else asset.digest)
+    kept = "31536000, immutable" if request.args.get("v") == asset.digest else "3600"
+    response.headers["Cache-Control"] = f"public, max-age={kept}"
+    if asset.packed:
         response.vary.add("Accept-Encoding")
-        if request.accept_encodings["gzip"]:
-            response.close()
-            response.direct_passthrough = False
-            response.set_data(_packed(name))
-            response.content_encoding = "gzip"
+    if packed:
+        response.content_encoding = "gzip"
+    response.make_conditional(request)
     return response
 
 
 @lru_cache
-def _digest(name: str) -> str:
-    return hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()[:10]
+def _assets() -> dict[str, _Asset]:
+    return {path.relative_to(_FOLDER).as_posix(): _read(path) for path in _FOLDER.rglob("*") if path.is_file()}
 
 
-@lru_cache
-def _packed(name: str) -> bytes:
-    return gzip.compress((_FOLDER / name).read_bytes(), mtime=0)
+def _read(path: Path) -> _Asset:
+    data = path.read_bytes()
+    return _Asset(
+        data=data,
+        packed=gzip.compress(data, mtime=0) if path.suffix in _PACKED else b"",
+        digest=hashlib.sha256(data).hexdigest()[:10],
+        mimetype=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+    )

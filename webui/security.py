@@ -127,6 +127,5 @@ def _add_headers(response: Response) -> Response:
     response.headers["Permissions-Policy"] = f"camera={camera}, microphone=(), geolocation=()"
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    if request.endpoint != "static":  # others that may be kept say so themselves
-        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Cache-Control", "no-store")  # what may be kept says so itself
     return response

@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from flask.testing import FlaskClient
 
 from tellapart.errors import TellapartError, UsageError
 from tellapart.settings import Settings
+from tests.webui.stack import LONG, Stack
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.secret import secret_key
@@ -81,18 +81,32 @@ def test_cookies_are_out_of_reach(guarded: FlaskClient) -> None:
 def test_a_style_is_kept_for_good_and_comes_packed_to_who_can_unpack_it(guarded: FlaskClient) -> None:
     style = re.search(r'href="(/static/app\.css\?v=[0-9a-f]{10})"', guarded.get("/").text)
     assert style
+    plain = guarded.get(style[1])
     packed = guarded.get(style[1], headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
-    with guarded.get(style[1]) as plain:
-        assert gzip.decompress(packed.data) == plain.data
-        for answer in (plain, packed):
-            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert answer.headers["Vary"] == "Accept-Encoding"
-    with guarded.get("/static/app.css?v=0123456789") as other:  # as an older version of the page asked for it
-        assert other.headers["Cache-Control"] == "public, max-age=3600"
-    seen = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
-    with guarded.get(style[1], headers=seen) as again:
-        assert again.status_code == 304
+    assert gzip.decompress(packed.data) == plain.data
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    again = guarded.get(style[1], headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", packed.headers["ETag"])
+    for answer in (plain, packed, again):
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert "Accept-Ranges" not in answer.headers
+    older = guarded.get("/static/app.css?v=0123456789")  # as an older version of the page asked for it
+    assert older.headers["Cache-Control"] == "public, max-age=3600"
+
+
+def test_a_part_of_a_style_is_never_taken_for_another_form_of_it(guarded: FlaskClient) -> None:
+    whole = guarded.get("/static/app.css")
+    packed = guarded.get("/static/app.css", headers={"Accept-Encoding": "gzip"}).headers["ETag"]
+    part = guarded.get("/static/app.css", headers={"Range": "bytes=10-", "If-Range": packed})
+    assert (part.status_code, part.data) == (200, whole.data)
+
+
+def test_where_there_is_no_style_nothing_is_kept(guarded: FlaskClient) -> None:
+    missing = guarded.get("/static/nothing.css?v=0123456789")
+    assert missing.status_code == 404
+    assert missing.headers["Cache-Control"] == "no-store"
 
 
 def test_only_who_came_over_https_is_told_to_stay_there(guarded: FlaskClient) -> None:
@@ -155,26 +169,16 @@ def test_a_busy_port_is_one_clear_line(tmp_path: Path, taken: int) -> None:
     assert re.fullmatch(r"error: port \d+ for the web page cannot be used .*\n", done.stderr)
 
 
+@pytest.mark.timeout(4 * LONG)
 def test_gunicorn_serves_it_and_stops(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(home=tmp_path, web_port=port)
-    assert "gthread" in command(settings)
-    environment = {
-        **os.environ,
-        "TELLAPART_HOME": str(tmp_path),
-        "TELLAPART_WEB_PORT": str(port),
-        "TELLAPART_SERVICE_URL": "http://127.0.0.1:9",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "webui"], cwd=ROOT, env=environment)
+    assert "gthread" in command(Settings(home=tmp_path))
+    stack = Stack(TELLAPART_HOME=tmp_path, TELLAPART_SERVICE_URL="http://127.0.0.1:9")
     try:
-        transport = httpx.HTTPTransport(retries=8)  # waits longer from try to try, about 30 s in all
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=30) as http:
+        stack.start("webui")
+        with httpx.Client(base_url=stack.url, timeout=LONG) as http:
             assert http.get("/static/favicon.svg").status_code == 200
             page = http.get("/classify")
         assert page.status_code == 503
         assert "The classifier is resting" in page.text
     finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        stack.stop()

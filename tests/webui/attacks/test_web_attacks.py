@@ -27,6 +27,7 @@ from tellapart.errors import UsageError
 from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status, inspect
 from tests.webui.attacks.addresses import OWNED, foreign, missing
+from tests.webui.attacks.methods import files_outside, surprising
 from tests.webui.attacks.site import (
     FILE_NAMES,
     JSON,
@@ -58,7 +59,7 @@ class Attack:
 ITEMS = (
     "a forged change", "a script in a page", "cookies", "the secret", "another name of the host", "rate limits",
     "uploads", "archives", "pixels", "stored files", "addresses to fetch", "formulas", "redirects", "ids of others",
-    "a page on a network", "passwords", "the camera's data",
+    "a page on a network", "passwords", "the camera's data", "files of this machine", "other methods",
 )  # fmt: skip
 
 
@@ -430,6 +431,9 @@ ATTACKS = [
     ),
     Attack(ITEMS[16], "looking for it in what is shown and shared", camera_data, set()),
     Attack(ITEMS[16], "looking for it in the pictures that can be taken along", taken_along, set()),
+    Attack(ITEMS[17], "ways out of any address, by every method, without a login", files_outside, set()),
+    Attack(ITEMS[18], "every address by every method, without a login", lambda s: surprising(s, ""), set()),
+    Attack(ITEMS[18], "the same of who is logged in, without a token", lambda s: surprising(s, "bob"), set()),
 ]  # fmt: skip
 
 
