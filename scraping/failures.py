@@ -125,7 +125,8 @@ def in_words(error: BaseException) -> str:
             if isinstance(below, kind):
                 return words
         below = below.__cause__ or below.__context__
-    return "the connection failed"
+    said = error.strerror if isinstance(error, OSError) else None
+    return f"the connection failed ({said.lower()})" if said else "the connection failed"
 
 
 def _named(error: BaseException) -> str:

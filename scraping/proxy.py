@@ -12,7 +12,7 @@ import socket
 from contextlib import closing, suppress
 from enum import IntEnum
 from ipaddress import ip_address
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 
 from tellapart.addresses import Network, look_up
@@ -20,6 +20,7 @@ from tellapart.addresses import Network, look_up
 _VERSION, _NO_LOGIN, _CONNECT = 5, 0, 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _PATIENCE = 10.0
+_PATIENCE_OF_ONE = 3.0  # of one of a host's addresses
 _CHUNK = 2**16
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -46,22 +47,24 @@ class Proxy:
         self._network, self._local = network, local
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._run, name="proxy", daemon=True)
+        self._running = Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._run()), name="proxy", daemon=True)
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
+        self._running.wait()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            server = runner.run(asyncio.start_server(self._serve, sock=self._socket))
-            self._loop.run_forever()
-            server.close()
+    async def _run(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        self._running.set()
+        server = await asyncio.start_server(self._serve, sock=self._socket)
+        await self._ended.wait()
+        server.close()  # and what it still serves ends with the loop
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer), suppress(OSError, EOFError, asyncio.CancelledError):
@@ -81,8 +84,9 @@ class Proxy:
                 if not all(self._network.admits(address, self._local) for address in addresses):
                     return _Reply.FORBIDDEN, None
                 for address in addresses:
-                    with suppress(ConnectionError):
-                        return _Reply.CONNECTED, await asyncio.open_connection(str(address), port)
+                    with suppress(OSError):
+                        async with asyncio.timeout(_PATIENCE_OF_ONE):
+                            return _Reply.CONNECTED, await asyncio.open_connection(str(address), port)
         except (OSError, ValueError):  # the latter of what can be no name
             pass
         return _Reply.UNREACHABLE, None

@@ -2,8 +2,10 @@
 
 import socket
 from collections.abc import Generator
+from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from scraping.proxy import Proxy
 from tellapart.addresses import Network
@@ -81,8 +83,31 @@ def test_what_does_not_answer_is_unreachable(proxy):
         (HELLO + b"\x05\x01\x00\x09", b"\x05\x00\x05\x07\x00\x01" + bytes(6)),
     ],
 )
-def test_what_is_no_such_request_bytesis_left(proxy, request_bytes, answer):
+def test_what_is_no_such_request_is_left(proxy, request_bytes, answer):
     assert ask(proxy, request_bytes) == answer
+
+
+def test_the_next_address_of_a_host_is_tried(site):
+    class Names(AbstractResolver):
+        async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+            return [
+                ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+                for address in ("2001:db8::1", "240.0.0.1", "127.0.0.1")
+            ]
+
+        async def close(self) -> None:
+            """Nothing is held."""
+
+    site.serve("/", b"hello")
+    with Proxy(Network(Names, lambda *_: True), local=False) as proxy:
+        answer = ask(proxy, connect(b"\x03\x01x", int(site.url.rpartition(":")[2])), b"GET / HTTP/1.0\r\n\r\n")
+    assert replied(answer)[1].endswith(b"hello")
+
+
+def test_it_may_end_as_soon_as_it_began():
+    for _ in range(300):
+        with Proxy(Network(), local=False) as proxy:
+            assert proxy.port
 
 
 def test_it_ends_with_what_is_still_open():
