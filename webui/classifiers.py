@@ -100,7 +100,7 @@ def model_zip(name: str) -> Response:
 def export(name: str) -> Response:
     """A version as files for other programs, checked to answer the same.
 
-    As JSON only that they are made, or with 202 after how many seconds to ask again, as another export comes first.
+    As JSON only the address of what is made, or with 202 after how many seconds to ask again, as another comes first.
     """
     model, kind = _stored(name), request.form.get("kind", "")
     if kind not in KINDS:
@@ -112,8 +112,16 @@ def export(name: str) -> Response:
             raise
         return make_response({"again": first.retry_after}, 202)
     if wants_json():
-        return jsonify({"made": f"{_file_name(model)}-{kind}.zip"})
-    return zip_response(partial(_write_folder, folder), f"{_file_name(model)}-{kind}.zip")
+        return jsonify({"made": url_for(".exported", name=name, kind=kind, version=model.version)})
+    return _send_export(folder, model, kind)
+
+
+@blueprint.get("/<name>/export/<kind>.zip")
+def exported(name: str, kind: str) -> Response:
+    """The same, once they are made."""
+    model = _stored(name)
+    folder = (parts().exports.made(model.tag, kind) if kind in KINDS else None) or abort(404)
+    return _send_export(folder, model, kind)
 
 
 @blueprint.get("/<name>/learned/<version>/<sha256>.jpg")
@@ -180,6 +188,10 @@ def _tag(name: str) -> str:
 
 def _stored(name: str) -> StoredModel:
     return versions.stored_version(_tag(name)) or abort(404)
+
+
+def _send_export(folder: Path, model: StoredModel, kind: str) -> Response:
+    return zip_response(partial(_write_folder, folder), f"{_file_name(model)}-{kind}.zip")
 
 
 def _file_name(model: StoredModel) -> str:

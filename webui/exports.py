@@ -48,6 +48,11 @@ class Exports:
         except Timeout:
             raise AnotherIsMade("another export is still being made", retry_after=5) from None
 
+    def made(self, tag: str, kind: str) -> Path | None:
+        """The folder with the files of an export, None where it was not made yet."""
+        place = self._place(tag, kind)
+        return place if place.is_dir() else None
+
     def forget(self, tag: str) -> None:
         """Delete the exports of a version."""
         for kind in KINDS:

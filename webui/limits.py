@@ -27,6 +27,7 @@ LIMITS = {
     "review_changes.train": "60 per hour",
     "review_changes.apply_staged": "600 per hour",
     "classifiers.export": "60 per hour",
+    "classifiers.exported": "60 per hour",
     "classifiers.dataset_zip": "60 per hour",
     "classifiers.model_zip": "60 per hour",
     "uploads.classify": "1200 per minute",
@@ -42,6 +43,7 @@ LIMITS = {
 """By endpoint, for each client address; an archive is an upload that also counts as the start of a batch."""
 _ALWAYS = "login.enter"
 _UPLOAD, _BATCH = "uploads.classify", "batches.start"
+_QUEUED = "classifiers.export"  # who has to wait asks again and again
 
 
 class Counter(Base):
@@ -122,7 +124,8 @@ def register(app: Flask, settings: Settings, database: Database, users: Users) -
 
     def hold(endpoint: str, limit: str, free: Callable[[], bool] | None) -> None:
         view: Any = app.view_functions[endpoint]
-        limited: Any = limiter.limit(limit, exempt_when=free)(view)
+        counts = _is_no_wait if endpoint == _QUEUED else None
+        limited: Any = limiter.limit(limit, exempt_when=free, deduct_when=counts)(view)
         app.view_functions[endpoint] = limited
 
     for endpoint, limit in LIMITS.items():
@@ -138,6 +141,10 @@ def _client() -> str:
         if isinstance(address, IPv6Address) and not address.ipv4_mapped:
             return str(IPv6Network((address, 64), strict=False))
     return text
+
+
+def _is_no_wait(response: Response) -> bool:
+    return response.status_code != 202
 
 
 def _too_often(limit: RequestLimit) -> Response:

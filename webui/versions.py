@@ -49,7 +49,7 @@ def previous(name: str) -> str | None:
 
 
 def promote(tag: str) -> None:
-    """Let a version answer; servers on this machine follow with their next request."""
+    """Let a version answer; servers on this machine follow within two seconds."""
     store.promote(tag)
     parts().catalog.forget()
 

@@ -116,7 +116,7 @@ def fill(site: Site, dataset: Dataset, version: str) -> None:
     site.post("bob", f"/results/{record_id}/feedback", right="no", keep="yes", **{"class": CLASS_NAMES[0]})
     site.values |= {
         "name": "colours", "version": version, "action": "delete", "filename": "app.css", "told": sha256(site.picture),
-        "class_slug": first.class_slug,
+        "class_slug": first.class_slug, "kind": "onnx",
         "sha256": first.sha256, "digest": first.sha256, "job_id": job.id, "sample_id": sample.id,
         "record_id": record_id, "share_id": int(share_id), "token": re.search(r"/shared/([\w-]+)", page)[1],  # type: ignore[index]
         "batch_id": site.upload(archive({"a.png": site.picture}), "holiday.zip").json["batch"].split("/")[2],

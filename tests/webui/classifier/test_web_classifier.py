@@ -18,6 +18,8 @@ from tellapart.catalogue import Catalogue
 from tellapart.dataset import Dataset
 from tellapart.settings import Settings
 from tellapart.wire import NeighbourPicture
+from webui.app import create_app
+from webui.limits import LIMITS
 from webui.model_card import plain
 from webui.streams import streamed
 
@@ -208,7 +210,13 @@ def test_an_export_is_made_once_and_sent(
             assert archive.read("model.onnx").decode() == f"export {tag} --format onnx"
         exporter("sys.exit('it is made again')")
     asked = web.post("/classifiers/colours/export", data={"kind": "onnx"}, headers={"Accept": "application/json"})
-    assert asked.json == {"made": f"colours-{version(tag)}-onnx.zip"}
+    assert asked.json == {"made": f"/classifiers/colours/export/onnx.zip?version={version(tag)}"}
+    again = web.get(asked.json["made"])
+    assert again.headers["Content-Disposition"] == answer.headers["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(again.data)) as archive:
+        assert archive.namelist() == ["model.onnx"]
+    for kind in ("pt", "x", ".."):
+        assert web.get(asked.json["made"].replace("onnx", kind)).status_code == 404
 
 
 def test_an_export_that_fails_or_takes_too_long_says_so(
@@ -241,6 +249,28 @@ def test_an_export_does_not_wait_long_for_another(
     assert answer.status_code == 503
     assert "nother export is still being made" in answer.text
     assert (asked.status_code, asked.json) == (202, {"again": 5})  # for the script, which waits for its turn
+
+
+def test_waiting_for_another_export_uses_up_nothing(
+    settings: Settings, service_client: Any, save: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save()
+    monkeypatch.setattr("webui.exports.WAIT", 0.01)
+    monkeypatch.setitem(LIMITS, "classifiers.export", "2 per hour")
+    app = create_app(settings, client=service_client, WTF_CSRF_ENABLED=False)
+    users, web = app.extensions["tellapart"].users, app.test_client()
+    users.add("ann", "a long enough one")
+    users._seen = None
+    web.post("/login", data={"name": "ann", "password": "a long enough one"})
+
+    def ask(kind: str) -> int:
+        headers = {"Accept": "application/json"}
+        return web.post("/classifiers/colours/export", data={"kind": kind}, headers=headers).status_code
+
+    (settings.cache / "exports").mkdir(parents=True)
+    with FileLock(settings.cache / "exports" / "lock"):
+        assert [ask("pt") for _ in range(4)] == [202] * 4
+    assert [ask("none such") for _ in range(3)] == [404, 404, 429]
 
 
 def test_a_classifier_of_another_machine_offers_what_the_service_has(web: FlaskClient, isolated_home: Path) -> None:

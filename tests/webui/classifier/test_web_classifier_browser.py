@@ -1,5 +1,6 @@
 """The page of a classifier in real Chromium: versions, exports, what people called wrong, what it mixes up."""
 
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,8 @@ from tellapart import store
 from tellapart.dataset import Dataset
 from tellapart.settings import Settings
 from webui.app import create_app
+from webui.exports import KINDS
+from webui.streams import zip_response
 
 pytestmark = pytest.mark.browser
 EXPORT = "out.mkdir(); (out / 'model').write_text(' '.join(sys.argv[1:5]))"
@@ -113,6 +116,31 @@ def test_exports_are_made_one_after_the_other_and_saved(
     words = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".export-state")]
     assert words == ["Made; it is being downloaded."] * 2 + [""]
     assert onnx.is_enabled()
+
+
+def test_exports_that_are_there_already_are_all_saved_when_pressed_at_once(
+    browser: webdriver.Chrome,
+    page: Any,
+    app: Flask,
+    url: str,
+    save: Callable[[], str],
+    exporter: Callable[[str], None],
+    downloads: Callable[[], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tag, all_asked = save(), threading.Barrier(3)
+    exporter(EXPORT)
+    for kind in KINDS:
+        app.extensions["tellapart"].exports.folder(tag, kind)
+
+    def send(*args: Any) -> Any:
+        all_asked.wait(60)  # so that no download begins before the others are asked for
+        return zip_response(*args)
+
+    monkeypatch.setattr("webui.classifiers.zip_response", send)
+    browser.get(f"{url}/classifiers/colours")
+    browser.execute_script("document.querySelectorAll('form.slow button').forEach((b) => b.click())")
+    page.until(lambda _: len(downloads()) == len(KINDS), "all exports")
 
 
 def test_an_export_waits_for_one_that_somebody_else_asked_for(
