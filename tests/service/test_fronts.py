@@ -30,8 +30,9 @@ def supervisor(start: Start) -> "subprocess.Popen[bytes]":
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The signals that were sent."""
+    """The signals that were sent; a process may take its time to end."""
     found: list[tuple[int, int]] = []
+    monkeypatch.setattr(fronts, "_ENDING_S", 60.0)
     monkeypatch.setattr(fronts.os, "kill", lambda *which: found.append(which))
     for name in ("BENTOML_CONTAINERIZED", "BENTOCLOUD_DEPLOYMENT_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -109,10 +110,11 @@ def test_nobody_is_asked_for_one_that_lives_or_of_who_is_no_supervisor(
     asked: list[tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fronts, "_ENDING_S", 0.2)
     some = Fronts()
     some.came(supervisor.pid)
-    some.gone(start().pid, killed=True)  # it has only closed its connection
+    with monkeypatch.context() as patch:
+        patch.setattr(fronts, "_ENDING_S", 0.2)
+        some.gone(start().pid, killed=True)  # it has only closed its connection
     some.came(start().pid)
     some.gone(end(start()), killed=True)
     assert asked == []

@@ -181,11 +181,11 @@ def test_a_picture_that_was_cut_off_is_refused(make_photo, kind, share):
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (2**31 - 1, 2**31 - 1), (8_000, 8_000), (20_001, 1), (1, 20_001)])
 def test_bombs_are_refused_by_their_header_at_once(size):
-    start = time.perf_counter()
+    start = time.process_time()
     assert fault(png_header(*size)) == ImageFault.TOO_LARGE
     with pytest.raises(ImageError):
         probe(png_header(*size))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_limits_of_bytes_pixels_and_sides(make_picture):
