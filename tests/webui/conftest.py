@@ -26,6 +26,7 @@ from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tests.webui.chromium import Console, Page
 from tests.webui.fake_service import FakeService
+from tests.webui.inbox import Inbox
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.database import Base, Database
@@ -38,16 +39,27 @@ ARGUMENTS = (
     "--disable-quic --disable-dev-shm-usage --no-sandbox --window-size=1400,1100 "
     "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
+UNTOUCHED: dict[str, dict[str, Any]] = {  # what undoes everything that a test may change in the browser
+    "Network.clearBrowserCookies": {},
+    "Browser.resetPermissions": {},
+    "Browser.setDownloadBehavior": {"behavior": "default"},
+    "Emulation.setEmulatedMedia": {"media": "", "features": []},
+    "Emulation.setScriptExecutionDisabled": {"value": False},
+    "Emulation.setTimezoneOverride": {"timezoneId": ""},
+}
 
 
 class Clock:
-    """Time that passes when told to."""
+    """Time that passes when told to, or while it is slept."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
@@ -127,14 +139,23 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
 
 @pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """A mail server on loopback that keeps what comes."""
+    inbox = Inbox()
+    inbox.start()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture
 def token_in() -> Callable[[str], str]:
     """Find the form's token in a page."""
     return lambda html: re.search(r'name="csrf_token" value="([^"]+)"', html)[1]  # type: ignore[index]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[webdriver.Chrome]:
-    """One Chromium for the whole run; a test that uses it is marked `browser`."""
+def whole_run_chromium() -> Iterator[webdriver.Chrome]:
+    """The one Chromium behind `chromium`, which tests use."""
     if not (CHROMIUM and DRIVER):
         pytest.skip("Chromium is missing (Debian packages chromium and chromium-driver)")
     options = webdriver.ChromeOptions()
@@ -148,6 +169,25 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
+def chromium(whole_run_chromium: webdriver.Chrome, serve: Any) -> Iterator[webdriver.Chrome]:
+    """Chromium as a desktop, whatever tests before changed in it; a test that uses it is marked `browser`.
+
+    Its page is left before the server ends (so it needs `serve`): one that goes on asking would complain later.
+    """
+    for command, arguments in UNTOUCHED.items():
+        whole_run_chromium.execute_cdp_cmd(command, arguments)
+    resize(whole_run_chromium, "desktop")
+    yield whole_run_chromium
+    whole_run_chromium.get("about:blank")
+
+
+def resize(browser: webdriver.Chrome, size: str) -> None:
+    width, height = SIZES[size]
+    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": size == "phone"})
+
+
+@pytest.fixture
 def console(chromium: webdriver.Chrome) -> Iterator[Console]:
     """The browser's console; at the end of the test nothing may stand in it that was not expected."""
     chromium.get_log("browser")  # of tests before
@@ -157,17 +197,10 @@ def console(chromium: webdriver.Chrome) -> Iterator[Console]:
 
 
 @pytest.fixture(params=SIZES)
-def browser(
-    request: pytest.FixtureRequest, chromium: webdriver.Chrome, console: Console, serve: Any
-) -> Iterator[webdriver.Chrome]:
+def browser(request: pytest.FixtureRequest, chromium: webdriver.Chrome, console: Console) -> webdriver.Chrome:
     """Chromium as a phone and as a desktop, which has nothing to complain about that a test does not expect."""
-    width, height = SIZES[request.param]
-    screen = {"width": width, "height": height, "screenWidth": width, "screenHeight": height, "deviceScaleFactor": 1}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"mobile": request.param == "phone"})
-    yield chromium
-    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    chromium.get("about:blank")
-    chromium.delete_all_cookies()
+    resize(chromium, request.param)
+    return chromium
 
 
 @pytest.fixture

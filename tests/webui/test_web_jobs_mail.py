@@ -1,20 +1,16 @@
 """The mail at the end of a job, against a real SMTP server on loopback."""
 
 import re
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from email import message_from_bytes
-from email.message import Message
-from email.policy import default
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from tellapart.errors import TellapartError, UsageError
 from tellapart.settings import Settings
+from tests.webui.inbox import Inbox
 from webui import mail
 from webui.claims import Claims, this_process
 from webui.database import Database
@@ -25,42 +21,9 @@ from webui.worker import Worker
 OPTIONS = {"classes": ["cat", "dog"], "sources": ["gallery"], "per_class": 5}
 
 
-class Inbox:
-    """Keeps what comes; refuses a recipient who is told to be refused."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, list[str], Message]] = []
-
-    async def handle_RCPT(self, _1: Any, _2: Any, envelope: Any, address: str, _3: Any) -> str:  # noqa: N802
-        if address.startswith("nobody"):
-            return "550 no such user"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _1: Any, _2: Any, envelope: Any) -> str:  # noqa: N802
-        self.got.append((envelope.mail_from, envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default)))
-        return "250 OK"
-
-
 @pytest.fixture
-def inbox(free_port: int) -> Iterator[Inbox]:
-    inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=free_port)
-    controller.start()
-    yield inbox
-    controller.stop()
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def mailing(settings: Settings, free_port: int) -> Settings:
-    return replace(settings, smtp_url=f"smtp://127.0.0.1:{free_port}", web_url="https://pets.example")
+def mailing(settings: Settings, inbox: Inbox) -> Settings:
+    return replace(settings, smtp_url=f"smtp://127.0.0.1:{inbox.port}", web_url="https://pets.example")
 
 
 def ended(settings: Settings, state: State, email: str, **values: Any) -> tuple[Database, Claims, Job]:

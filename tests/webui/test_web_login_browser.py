@@ -113,7 +113,6 @@ def test_a_result_whose_session_ended_asks_to_log_in_and_comes_back(
     page.shown("h1", "Log in")
     log_in(chromium, page)
     page.until(lambda b: b.current_url == result)
-    chromium.delete_all_cookies()
 
 
 def test_a_job_whose_session_ended_asks_to_log_in_and_comes_back(
@@ -141,4 +140,3 @@ def test_a_job_whose_session_ended_asks_to_log_in_and_comes_back(
     chromium.refresh()  # for a token of its own, where its cookie went too
     log_in(chromium, page)
     page.shown(".state", "Waiting")
-    chromium.delete_all_cookies()
