@@ -1,6 +1,7 @@
 """The page of a job without a browser: what it shows, its buttons, its words."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,12 +28,19 @@ def database(app: Flask) -> Database:
     return found
 
 
+@pytest.fixture
+def worker(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Claims:
+    """A worker that is not missed soon, however slow the machine is."""
+    monkeypatch.setattr("webui.jobs._PRESENT", timedelta(days=1))
+    return Claims(database, settings.home / "web" / "locks", this_process())
+
+
 def test_the_page_shows_phases_classes_and_pictures(
-    web: FlaskClient, jobs: Jobs, database: Database, settings: Settings, fill: Any, change: Any, stage: Any
+    web: FlaskClient, jobs: Jobs, worker: Claims, settings: Settings, fill: Any, change: Any, stage: Any
 ) -> None:
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     assert "No worker is running" in web.get(f"/jobs/{job.id}").text
-    Claims(database, settings.home / "web" / "locks", this_process()).say_here()
+    worker.say_here()
     assert "It starts in a moment." in web.get(f"/jobs/{job.id}").text
     digests = fill(settings.datasets / "pets", {"cat": 3})
     stages = [stage("collect cat", 10, counts={"kept": 10, "rejected": 4}), stage("collect dog", 5)]
@@ -136,17 +144,14 @@ def test_stop_and_resume_are_buttons(
     assert jobs.find(job.id).state == State.QUEUED  # type: ignore[union-attr]
 
 
-def test_what_waits_says_so_where_no_worker_is(
-    web: FlaskClient, jobs: Jobs, database: Database, settings: Settings
-) -> None:
+def test_what_waits_says_so_where_no_worker_is(web: FlaskClient, jobs: Jobs, worker: Claims) -> None:
     first, second = (jobs.enqueue(Kind.CREATE, name, OPTIONS) for name in ("pets", "cars"))
     sample = jobs.enqueue(Kind.SAMPLE, "", {**OPTIONS, "form": FORM})
     paths = ("/", "/jobs", f"/jobs/{first.id}", f"/create/{sample.id}")
     note = "No worker is running, so nothing is done. Start one with <code>tellapart worker</code>"
     assert [note in web.get(path).text for path in paths] == [True] * 4
-    claims = Claims(database, settings.home / "web" / "locks", this_process())
     seen = web.get(f"/jobs/{second.id}/live").headers["ETag"]
-    claims.say_here()
+    worker.say_here()
     assert [note in web.get(path).text for path in paths] == [False] * 4
     asked = web.get(f"/jobs/{second.id}/live", headers={"If-None-Match": seen})
     assert "After 1 other job." in asked.text

@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from tellapart.settings import Settings
 from tellapart.wire import ModelSummary
 from webui.app import create_app
+from webui.catalog import Catalog
 from webui.client import ServiceClient, Unavailable
 from webui.formats import day, milliseconds, minute, percent
 from webui.snippets import snippets
@@ -277,8 +278,8 @@ def test_importing_the_web_page_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_list_may_be_asked_for_by_many_threads(app: Flask, service: Any) -> None:
-    catalog = app.extensions["tellapart"].catalog
+def test_the_list_may_be_asked_for_by_many_threads(service_client: Any, service: Any, clock: Any) -> None:
+    catalog = Catalog(service_client, clock)
     threads = [threading.Thread(target=catalog.models) for _ in range(8)]
     for thread in threads:
         thread.start()

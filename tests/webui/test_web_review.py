@@ -318,8 +318,8 @@ def test_nasty_class_names_are_only_text(
 ) -> None:
     nasty = parse_class_names(["a&b 'c' {{7-7}}", "=cmd()"])
     dataset = Dataset.create(settings.datasets / "nasty", "nasty", nasty, [])
-    for c in nasty:
-        data = make_photo(hash(c.name) % 1000)
+    for number, c in enumerate(nasty):
+        data = make_photo(number)
         picture = inspect(data)
         dataset.store(c.slug, picture, data)
         dataset.manifest.add([Attempt(c.slug, c.slug, Status.KEPT, Reason.OK).with_picture(picture)])
