@@ -11,14 +11,22 @@ function newRow(name, file) {
 }
 
 function showFile(thumb, file) {
-  thumb.addEventListener("error", () => { thumb.removeAttribute("src"); thumb.hidden = true; }, { once: true }); // such as HEIC
+  thumb.addEventListener("error", () => exchange(thumb), { once: true }); // such as HEIC, often not before one scrolls there
   thumb.addEventListener("load", () => URL.revokeObjectURL(thumb.src), { once: true });
   thumb.src = URL.createObjectURL(file);
+}
+
+function exchange(thumb) {
+  URL.revokeObjectURL(thumb.src);
+  thumb.hidden = !thumb.dataset.kept;
+  if (thumb.dataset.kept) thumb.src = thumb.dataset.kept;
+  else thumb.removeAttribute("src");
 }
 
 // The page's own copy, where the browser cannot show the file itself.
 function showKept(place, picture) {
   const thumb = place.querySelector(".thumb");
+  thumb.dataset.kept = picture;
   if (!thumb.hasAttribute("src")) thumb.src = picture;
   thumb.hidden = false;
 }
