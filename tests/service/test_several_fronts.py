@@ -5,18 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tellapart import store
+from tests.service.processes import FRONT, RUNNER, Asking, Processes, until
 
 pytestmark = pytest.mark.service
-
-FRONT, RUNNER = "_bentoml_impl.worker.service", "tellapart.runner"
-Asking = Callable[..., AbstractContextManager[Any]]
-Processes = Callable[..., list[psutil.Process]]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +32,6 @@ def url(
         add_model("pets")
     with serve(home, TELLAPART_FRONTS="2") as address:
         yield address
-
-
-def until(holds: Callable[[], bool]) -> float:
-    """Seconds until something holds."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < 90  # some seconds where the machine is not busy
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def test_where_one_is_killed_the_other_answers_on_and_only_the_missing_one_is_started(
