@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 ABSENT = -50.0  # logit, below all others, of a class without pictures
 _ITERATIONS = 200
-_RIDGE = 1e-5  # of a picture's squared length: the inner products in float32 are that exact
+_RIDGE = 1e-5  # of a picture's squared length: far above float64's rounding, far below what tells pictures apart
 
 Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -74,7 +74,8 @@ def rotate(standard: Floats) -> tuple[Floats, Span]:
     """
     if len(standard) >= standard.shape[1]:
         return standard, Span(standard, None)
-    products = (standard @ standard.T).astype(np.float64)
+    wide = standard.astype(np.float64)  # errors of float32 grow with the largest cluster, and outgrow the ridge
+    products = wide @ wide.T
     products[np.diag_indices_from(products)] += _RIDGE * max(1.0, float(np.trace(products)) / len(products))
     factor = cholesky(products, lower=True, overwrite_a=True, check_finite=False)
     return np.ascontiguousarray(factor, dtype=np.float32), Span(standard, factor)

@@ -51,6 +51,17 @@ def test_a_constant_feature_does_no_harm() -> None:
     assert np.isfinite(fit_head(features, targets, 2, 0.01).weight).all()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_copies_of_a_few_pictures_are_fitted(seed: int) -> None:
+    """Two pictures, each many times over and not equally often: their inner products have rank 1."""
+    rng = np.random.default_rng(seed)
+    for first in range(5, 50, 5):
+        targets = (np.arange(100) >= first).astype(int)
+        features = np.abs(rng.normal(size=(2, 1280)))[targets].astype(np.float32)
+        found = fit_head(features, targets, 2, 0.01).probabilities(features)
+        np.testing.assert_array_equal(found.argmax(axis=1), targets)
+
+
 def test_noise_asks_for_more_regularisation_than_signal() -> None:
     groups = np.arange(120).astype(str)
     chosen = {}
