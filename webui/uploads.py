@@ -15,6 +15,7 @@ from webui.intake import Upload, as_file, read_top_k, read_uploads, sent_archive
 from webui.login import current_user
 from webui.parts import parts
 from webui.records import Entry, Record, new_id
+from webui.security import MAX_UPLOAD_BYTES
 
 blueprint = Blueprint("uploads", __name__)
 
@@ -94,4 +95,5 @@ def _form(model: str, problem: str = "") -> str:
         address=request.form.get("url", ""),
         max_images=MAX_BATCH_IMAGES,
         max_bytes=DEFAULT_LIMITS.max_bytes,
+        max_upload_bytes=MAX_UPLOAD_BYTES,
     )

@@ -87,6 +87,14 @@ def test_what_is_kept_for_a_day_or_a_week_goes(app: Flask, everything: str, sett
         assert session.scalar(select(Share)) is None
 
 
+def test_how_long_what_came_is_kept_is_said_before_it_is_sent(web: FlaskClient) -> None:
+    words = "as they came, with the camera’s data, for a day at most; an archive until all of it is answered"
+    form, footer = web.get("/classify").text.split("<footer", 1)
+    assert words in form
+    assert words in footer
+    assert "up to 20 MB each; or a zip archive of pictures, up to 100 MB." in form
+
+
 def test_nobody_pushes_out_the_results_of_others(
     app: Flask, monkeypatch: pytest.MonkeyPatch, upload: Any, telling: Callable[[str], bytes]
 ) -> None:
