@@ -12,7 +12,7 @@ from tellapart.wire import ModelList, ModelSummary, ServiceError
 from webui.client import ServiceClient
 
 FRESH_SECONDS = 1.5
-STALE_SECONDS = 60.0  # after which it is waited for, however long that takes
+STALE_SECONDS = 60.0  # after which a list is not told any more, and the answer waited for, however long that takes
 PATIENCE = 0.5
 
 
@@ -44,12 +44,12 @@ class Catalog:
             when, known = self._seen or (-inf, None)
             age = self._clock() - when
             if known and age < FRESH_SECONDS:
-                return known.result()
+                return _told(known)
             asking = self._asking or self._ask()
-        if known and age < STALE_SECONDS:
+        if known and age < STALE_SECONDS and not known.exception():
             wait([asking], PATIENCE)
-            return (asking if asking.done() else known).result()
-        return asking.result()
+            return _told(asking if asking.done() else known)
+        return _told(asking)
 
     def forget(self) -> None:
         """Ask again next time, and keep nothing of what is being asked: something was changed here."""
@@ -57,8 +57,9 @@ class Catalog:
             self._seen = self._asking = None
 
     def _ask(self) -> "Future[ModelList]":
-        self._asking = asking = Future[ModelList]()
+        asking = Future[ModelList]()
         threading.Thread(target=self._answer, args=(asking,), name="models", daemon=True).start()
+        self._asking = asking  # not before: one that cannot start would be waited for for ever
         return asking
 
     def _answer(self, asking: "Future[ModelList]") -> None:
@@ -100,3 +101,10 @@ class Catalog:
             if model.model == wanted:
                 return model
         return self.classifier(wanted).current
+
+
+def _told(asked: "Future[ModelList]") -> ModelList:
+    """What was answered; an error that many are told does not gather the traceback of each."""
+    if error := asked.exception():
+        raise error.with_traceback(None)
+    return asked.result()

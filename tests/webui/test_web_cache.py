@@ -4,7 +4,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -93,6 +93,37 @@ def test_that_the_service_is_away_is_remembered_for_a_moment_only(
             catalog.models()
         assert service.asked("/models") == asked
     service.broken, clock.now = None, 3.0
+    assert catalog.models().default == "colours:v1"
+
+
+def test_who_asks_after_a_failure_waits_for_the_answer(
+    service: Any, service_client: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.catalog.PATIENCE", 0.0)
+    catalog = Catalog(service_client, clock)
+    service.broken = lambda: ("", 503)
+    depths = set()
+    for _ in range(3):
+        with pytest.raises(Unavailable) as raised:
+            catalog.models()
+        depths.add(len(raised.traceback))
+    assert len(depths) == 1  # it is the same error, which keeps nothing of those who were told
+    service.broken, clock.now = lambda: Event().wait(0.3) or None, 30.0  # it answers, after a while
+    assert catalog.models().default == "colours:v1"
+
+
+def test_a_machine_without_threads_left_is_not_waited_for(
+    service_client: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(service_client, clock)
+
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            catalog.models()
     assert catalog.models().default == "colours:v1"
 
 
