@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tellapart.settings import Settings
 from webui.jobs import Job, Jobs, Kind, State, utc_now
@@ -55,6 +56,17 @@ def test_the_same_classes_again_join_their_data_set_or_get_another(
     page.press("Start right away")
     page.shown("[role=status]", "This is being made already; here it is.")
     assert sorted(job.name for job in jobs.list()) == ["cat-dog", "cat-dog-2"]
+
+
+def test_a_class_becomes_a_chip_after_something_was_dragged(browser: webdriver.Chrome, page: Any, url: str) -> None:
+    browser.get(url)
+    field = page.shown("#classes")
+    for kind in ("mousedown", "dragend"):  # no mouseup comes where something is dragged
+        browser.execute_script(
+            "document.querySelector('.brand').dispatchEvent(new MouseEvent(arguments[0], { bubbles: true }))", kind
+        )
+    field.send_keys("cat", Keys.TAB)
+    page.shown("#chosen", "cat")
 
 
 def test_classes_in_other_letters_are_given_a_name(browser: webdriver.Chrome, page: Any, url: str) -> None:

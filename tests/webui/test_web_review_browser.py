@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
@@ -74,14 +74,36 @@ def test_only_a_window_of_thousands_is_in_the_page(url: str, browser: webdriver.
 def test_pictures_that_cannot_be_loaded_are_asked_for_again(
     url: str, app: Flask, browser: webdriver.Chrome, page: Any, console: Any
 ) -> None:
-    console.expect("409")
-    refusals = [(({"error": {"code": "unreadable", "message": "damaged"}}), 409)]
+    console.expect("503")
+    refusals = [({"error": {"code": "overloaded", "message": "busy"}}, 503)]
     answer = app.view_functions["review.pictures"]
     app.view_functions["review.pictures"] = lambda **names: refusals.pop() if refusals else answer(**names)
     browser.get(url)
-    says(page, "The pictures cannot be loaded now; this is tried again.")
+    says(page, "Some pictures cannot be loaded now; this is tried again.")
     filled(page, 0)
-    says(page, f"{PICTURES + 1} pictures")
+    page.until(lambda b: b.find_element(By.ID, "chosen").text == f"{PICTURES + 1} pictures")
+
+
+@pytest.mark.parametrize("browser", ["desktop"], indirect=True)
+def test_pictures_that_are_refused_are_asked_for_once_and_none_is_chosen_without_them(
+    url: str, app: Flask, browser: webdriver.Chrome, page: Any, console: Any
+) -> None:
+    console.expect("409")
+    asked, answer = [], app.view_functions["review.pictures"]
+
+    def second_is_damaged(**names: str) -> Any:
+        asked.append(request.args["offset"])
+        return ({"error": {"code": "unreadable", "message": "Damaged"}}, 409) if asked[-1] == "200" else answer(**names)
+
+    app.view_functions["review.pictures"] = second_is_damaged
+    browser.get(url)
+    filled(page, 0)
+    browser.execute_script("window.setTimeout = (run) => queueMicrotask(run)")  # who asks again does so at once
+    ActionChains(browser).send_keys("a").perform()
+    page.until(lambda _: len(set(asked)) == 5)
+    page.until(lambda b: b.find_element(By.ID, "chosen").text == f"{PICTURES + 1} pictures. Damaged")
+    assert sorted(asked) == ["0", "200", "400", "600", "800"]
+    assert browser.find_elements(By.CSS_SELECTOR, ".tile input:checked") == []
 
 
 def test_a_range_is_chosen_with_the_keyboard_and_removed_and_put_back(

@@ -16,10 +16,8 @@ function start(form) {
   input.addEventListener("blur", () => { if (!pressing) add(input.value); });
   // chips that came between press and release would move what was pressed from under the pointer
   document.addEventListener("mousedown", () => { pressing = true; }, true);
-  document.addEventListener("mouseup", () => {
-    pressing = false;
-    if (document.activeElement !== input) setTimeout(() => add(input.value));
-  }, true);
+  // where something is dragged, or a menu opens, no mouseup comes
+  for (const end of ["mouseup", "dragend", "contextmenu"]) document.addEventListener(end, released, true);
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Enter" && input.value.trim()) { event.preventDefault(); add(input.value); }
@@ -30,6 +28,11 @@ function start(form) {
     if (/[\n,]/.test(text)) { event.preventDefault(); add(`${input.value}${text}`); }
   });
   form.addEventListener("submit", () => add(input.value));
+
+  function released() {
+    pressing = false;
+    if (document.activeElement !== input) setTimeout(() => add(input.value));
+  }
 
   function add(text) {
     const names = text.split(/[,\n]/).map((name) => name.trim().replace(/\s+/g, " ")).filter(Boolean);

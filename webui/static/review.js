@@ -4,7 +4,8 @@
 
 const CHUNK = 200;
 const GAP = 12;
-const RETRY_SECONDS = 3;
+const RETRY_SECONDS = 3; // at first, and twice as long each time
+const LONGEST_RETRY_SECONDS = 60;
 const LEAST_WIDTH = 132;
 const WORDS = { remove: () => "will be removed", keep: () => "will be kept", move: (to) => `will move to ${to}` };
 const form = document.getElementById("review");
@@ -17,8 +18,9 @@ function start(form) {
   const total = Number(form.dataset.total);
   const items = new Array(total);
   const chunks = new Map();
+  const troubled = new Map(); // chunks that are missing, and what is said of each
   const chosen = new Set();
-  let focus = 0, anchor = 0, columns = 1, rowHeight = 1, first = -1, last = -1, troubled = false;
+  let focus = 0, anchor = 0, columns = 1, rowHeight = 1, first = -1, last = -1;
 
   form.querySelectorAll(".with-js").forEach((part) => { part.hidden = false; });
   document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
@@ -62,8 +64,11 @@ function start(form) {
   }
 
   async function load(from, to) {
-    const wanted = range(Math.floor(from / CHUNK), Math.ceil(to / CHUNK)).filter((chunk) => chunk * CHUNK < total);
-    await Promise.all(wanted.map(loadChunk));
+    await Promise.all(chunksOf(from, to).map(loadChunk));
+  }
+
+  function chunksOf(from, to) {
+    return range(Math.floor(from / CHUNK), Math.ceil(to / CHUNK)).filter((chunk) => chunk * CHUNK < total);
   }
 
   function loadChunk(chunk) {
@@ -71,7 +76,8 @@ function start(form) {
     return chunks.get(chunk);
   }
 
-  async function fetchChunk(chunk) {
+  // A chunk that cannot be had now is asked for again, ever less often; one that is refused is not. Never fails.
+  async function fetchChunk(chunk, tries = 1) {
     const url = new URL(form.dataset.pictures, location);
     url.searchParams.set("offset", chunk * CHUNK);
     url.searchParams.set("limit", CHUNK);
@@ -79,16 +85,21 @@ function start(form) {
       const response = await fetch(url, { headers: { Accept: "application/json" } });
       if (response.status === 401) return location.reload(); // to log in, and back
       const answer = await response.json();
-      if (!response.ok) throw new Error(answer.error.message);
+      if (!response.ok) return trouble(chunk, answer.error.message, mayPass(response.status) && tries);
       answer.items.forEach((item, i) => { items[chunk * CHUNK + i] = item; refresh(chunk * CHUNK + i); });
-      if (troubled) tellChosen();
-      troubled = false;
+      if (troubled.delete(chunk)) tellChosen();
     } catch {
-      troubled = true;
-      tell("The pictures cannot be loaded now; this is tried again.");
-      setTimeout(() => chunks.set(chunk, fetchChunk(chunk)), RETRY_SECONDS * 1000);
+      trouble(chunk, "", tries);
     }
     return undefined;
+  }
+
+  function trouble(chunk, message, tries) {
+    troubled.set(chunk, tries ? "Some pictures cannot be loaded now; this is tried again." : message);
+    tellChosen();
+    if (!tries) return;
+    const seconds = Math.min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2 ** (tries - 1));
+    setTimeout(() => chunks.set(chunk, fetchChunk(chunk, tries + 1)), seconds * 1000);
   }
 
   function newTile(index) {
@@ -181,10 +192,11 @@ function start(form) {
   async function choose(one, other) {
     const [from, to] = [Math.min(one, other), Math.max(one, other)];
     await load(from, to + 1);
+    if (chunksOf(from, to + 1).some((chunk) => troubled.has(chunk))) return tellChosen(); // all of them, or none
     chosen.clear();
     range(from, to + 1).forEach((index) => items[index] && chosen.add(key(items[index])));
     range(first, last).forEach(refresh);
-    tellChosen();
+    return tellChosen();
   }
 
   function mark(index, on) {
@@ -231,7 +243,8 @@ function start(form) {
 
   function tellChosen() {
     form.classList.toggle("choosing", chosen.size > 0);
-    tell(chosen.size ? `${chosen.size} chosen` : pictures(total));
+    const [trouble] = troubled.values();
+    tell(`${chosen.size ? `${chosen.size} chosen` : pictures(total)}${trouble ? `. ${trouble}` : ""}`);
   }
 }
 
@@ -240,6 +253,10 @@ function keysSetting(changed) {
   box.checked = localStorage.getItem("review-keys") !== "off";
   box.addEventListener("change", () => { localStorage.setItem("review-keys", box.checked ? "on" : "off"); changed(); });
   return box;
+}
+
+function mayPass(status) {
+  return status >= 500 || status === 429;
 }
 
 function tell(message) {
