@@ -271,7 +271,7 @@ def test_a_killed_run_goes_on_where_it_was(make_dataset, settings, site, list_so
     def answer(path: str, seed: int):
         def give(_: object) -> Response:
             if sum(site.asked.values()) > moment:
-                site.release.wait(30)
+                site.release.wait(120)
             return Response(make_photo(seed))
 
         return give
@@ -293,7 +293,7 @@ def test_a_killed_run_goes_on_where_it_was(make_dataset, settings, site, list_so
     assert all(site.asked[path] == asked[path] for path in settled)
 
 
-def wait_until(condition, seconds: float = 20) -> None:
+def wait_until(condition, seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the run did not come that far"

@@ -77,7 +77,7 @@ class Killer:
     def notice_request(self) -> None:
         self.left -= 1
         if self.left == 0:
-            Timer(self.delay, lambda child: os.kill(child.result(5), signal.SIGKILL), [self.child]).start()
+            Timer(self.delay, lambda child: os.kill(child.result(90), signal.SIGKILL), [self.child]).start()
 
 
 def test_twenty_random_kills_lose_nothing_and_double_nothing(make_dataset, settings, site, list_source, make_photo):
@@ -163,7 +163,7 @@ def processes_of(folder: Path, parent: int) -> list[str]:
 
 
 def wait_until_gone(folder: Path, parent: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while left := processes_of(folder, parent):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)

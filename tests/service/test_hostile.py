@@ -118,7 +118,7 @@ def test_odd_pictures_get_the_tables_answer_in_bounded_time_and_memory(server: S
     for what, data, expected in odd_pictures():
         began = time.monotonic()
         response = server.client.post("/classify", files={"image": data})
-        assert time.monotonic() - began < 10, what
+        assert time.monotonic() - began < 30, what
         found = "" if response.is_success else ErrorBody.model_validate(response.json()).error.code
         assert found == expected, (what, response.text)
     assert memory(server) - started < 250

@@ -11,7 +11,7 @@ import pytest
 from tellapart import store
 from tests.service.processes import FRONT, RUNNER, Asking, Processes, until
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]  # servers start twice in them
 
 
 @pytest.fixture(scope="module")
