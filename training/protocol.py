@@ -159,7 +159,7 @@ def best_view(features: Features, seed: int) -> int:
     The last view sees most of a picture and usually tells more; few pictures cannot tell small differences
     apart, so another one must do better by 5 %.
     """
-    if not features.others:
+    if not features.others or not features.samples:
         return 0
     first = np.unique(features.groups, return_index=True)[1]
     chosen = np.sort(np.random.default_rng(seed).permutation(first)[:_ENOUGH])

@@ -13,6 +13,8 @@ import training.views
 from tellapart.backbones import BACKBONES
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset, Sample
+from tellapart.errors import DataError
+from tellapart.images import sha256
 from tellapart.progress import silent
 from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, Skipped
@@ -180,6 +182,24 @@ def test_where_none_of_those_that_were_to_judge_can_be_read_nobody_who_chose_jud
     assert [s.preprocessing for s in sources] == [ways[1]]
     assert {s.split for s in features.samples} == {"train", "val"}
     assert len(features.skipped) == 24
+
+
+@pytest.mark.parametrize("readable", [0, 1])
+def test_where_hardly_any_file_is_left_the_class_without_pictures_is_named(
+    readable: int, source: FeatureSource, tmp_path: Path, make_shape: Callable[[int, int], bytes]
+) -> None:
+    """More pictures than the sample that chooses the view, and their files are gone."""
+    samples = made({"train": 70, "test": 5})
+    assert len(samples) - 15 > training.views.SAMPLE
+    for i in range(readable):
+        path = tmp_path / "left.png"
+        path.write_bytes(make_shape(0, 0))
+        samples[i] = replace(samples[i], path=path, sha256=sha256(path.read_bytes()))
+    ways = BACKBONES["efficientnet_lite0"].preprocessings
+    _, features = extract_views(samples, source, ways, tmp_path / "cache", 0, silent)
+    assert (len(features.samples), len(features.skipped)) == (readable, 225 - readable)
+    with pytest.raises(DataError, match=f"class 'a' has {readable} usable picture"):
+        learn_and_judge(features, CLASSES, 0, silent)
 
 
 def test_random_weights_and_fine_tuning_have_no_choice(weights: Weights) -> None:
