@@ -100,7 +100,7 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
     return Parts(
         settings=settings,
         client=client,
-        catalog=Catalog(client),
+        catalog=Catalog(client, folder / "changes"),
         answers=Answers(client, cache),
         records=Records(folder / "results"),
         previews=Previews(folder / "pictures"),

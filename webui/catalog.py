@@ -1,12 +1,15 @@
 """Which classifiers there are, as the service says, asked at most once a second or so."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from pathlib import Path
 
 from tellapart.wire import ModelList, ModelSummary, ServiceError
 from webui.client import ServiceClient
@@ -32,8 +35,10 @@ class Catalog:
     `PATIENCE` who can be told what was known last.
     """
 
-    def __init__(self, client: ServiceClient, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client, self._clock = client, clock
+    def __init__(self, client: ServiceClient, changes: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """`changes` is a file that all processes of the page share, other whenever one of them changed the models."""
+        self._client, self._changes, self._clock = client, changes, clock
+        self._noticed: bytes | None = None
         self._lock = threading.Lock()
         self._seen: tuple[float, Future[ModelList]] | None = None
         self._asking: Future[ModelList] | None = None
@@ -41,6 +46,7 @@ class Catalog:
     def models(self) -> ModelList:
         """The list; those who want it while it is asked for get the same answer."""
         with self._lock:
+            self._notice_changes()
             when, known = self._seen or (-inf, None)
             age = self._clock() - when
             if known and age < FRESH_SECONDS:
@@ -52,9 +58,19 @@ class Catalog:
         return _told(asking)
 
     def forget(self) -> None:
-        """Ask again next time, and keep nothing of what is being asked: something was changed here."""
+        """Ask again next time, in every process, and keep nothing of what is being asked: something was changed."""
+        with suppress(OSError):  # such as on a full disk, where the others are late
+            self._changes.parent.mkdir(parents=True, exist_ok=True)
+            self._changes.write_bytes(secrets.token_bytes(16))
         with self._lock:
             self._seen = self._asking = None
+
+    def _notice_changes(self) -> None:
+        found = None
+        with suppress(OSError):
+            found = self._changes.read_bytes()
+        if found != self._noticed:
+            self._noticed, self._seen, self._asking = found, None, None
 
     def _ask(self) -> "Future[ModelList]":
         asking = Future[ModelList]()

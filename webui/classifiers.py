@@ -164,7 +164,7 @@ def confirm(name: str, action: str) -> str:
 @blueprint.post("/<name>/<any(promote, rollback, delete):action>")
 def change(name: str, action: str) -> AnyResponse:
     """Make that change."""
-    parts().catalog.forget()  # another process of the page may have changed it just now
+    parts().catalog.forget()  # the command line may have changed it just now
     classifier, tag = parts().catalog.classifier(name), _tag(name)
     if action == "promote":
         versions.promote(tag)

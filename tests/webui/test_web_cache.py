@@ -74,18 +74,37 @@ def new_version(service: Any) -> Callable[[], ModelSummary]:
     return make
 
 
-def test_the_list_of_models_is_remembered_for_a_moment_only(service: Any, service_client: Any, clock: Any) -> None:
-    catalog = Catalog(service_client, clock)
+@pytest.fixture
+def new_catalog(service_client: Any, clock: Any, tmp_path: Path) -> Callable[[], Catalog]:
+    """The list of models as each process of the page has it."""
+    return lambda: Catalog(service_client, tmp_path / "web" / "changes", clock)
+
+
+def test_the_list_of_models_is_remembered_for_a_moment_only(service: Any, new_catalog: Any, clock: Any) -> None:
+    catalog = new_catalog()
     for moment, asked in ((0.0, 1), (1.4, 1), (1.5, 2), (2.0, 2)):
         clock.now = moment
         catalog.models()
         assert service.asked("/models") == asked
 
 
-def test_that_the_service_is_away_is_remembered_for_a_moment_only(
-    service: Any, service_client: Any, clock: Any
+def test_what_one_process_changed_every_other_sees_at_once(
+    service: Any, new_catalog: Any, new_version: Callable[[], ModelSummary]
 ) -> None:
-    catalog = Catalog(service_client, clock)
+    here, there = new_catalog(), new_catalog()
+    assert [c.resolve("colours").version for c in (here, there)] == ["v1", "v1"]
+    service.models.insert(0, new_version())
+    assert there.resolve("colours").version == "v1"
+    here.forget()
+    assert [c.resolve("colours").version for c in (here, there)] == ["v2", "v2"]
+    assert service.asked("/models") == 4
+    here.forget()
+    there.models()
+    assert service.asked("/models") == 5
+
+
+def test_that_the_service_is_away_is_remembered_for_a_moment_only(service: Any, new_catalog: Any, clock: Any) -> None:
+    catalog = new_catalog()
     service.broken = lambda: ("", 503)
     for moment, asked in ((0.0, 1), (1.4, 1), (1.5, 2)):
         clock.now = moment
@@ -97,10 +116,10 @@ def test_that_the_service_is_away_is_remembered_for_a_moment_only(
 
 
 def test_who_asks_after_a_failure_waits_for_the_answer(
-    service: Any, service_client: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+    service: Any, new_catalog: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webui.catalog.PATIENCE", 0.0)
-    catalog = Catalog(service_client, clock)
+    catalog = new_catalog()
     service.broken = lambda: ("", 503)
     depths = set()
     for _ in range(3):
@@ -112,10 +131,8 @@ def test_who_asks_after_a_failure_waits_for_the_answer(
     assert catalog.models().default == "colours:v1"
 
 
-def test_a_machine_without_threads_left_is_not_waited_for(
-    service_client: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    catalog = Catalog(service_client, clock)
+def test_a_machine_without_threads_left_is_not_waited_for(new_catalog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = new_catalog()
 
     def refuse(_: Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -128,9 +145,9 @@ def test_a_machine_without_threads_left_is_not_waited_for(
 
 
 def test_who_asks_while_the_service_hangs_is_told_what_was_known_last(
-    service: Any, service_client: Any, clock: Any
+    service: Any, new_catalog: Any, clock: Any
 ) -> None:
-    catalog, asked, answer = Catalog(service_client, clock), Event(), Event()
+    catalog, asked, answer = new_catalog(), Event(), Event()
     known = catalog.models()
 
     def hang() -> Any:
