@@ -1,5 +1,7 @@
 """Making a classifier: the form, a look at sample pictures, the start."""
 
+from contextlib import suppress
+
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -56,7 +58,7 @@ def submit() -> AnyResponse:
     """Start what the form says, or look at samples of it first (`action=sample`)."""
     form = CreateForm.read(request.form)
     try:
-        plan = check(form, parts().settings, with_folder=not asks())
+        plan = check(form, parts().settings, with_folder=not asks(), in_use=_names_in_use)
         _refuse_other_classifier(plan)
         return _sample(plan) if request.form.get("action") == "sample" else _start(plan)
     except FormProblem as problem:
@@ -94,6 +96,14 @@ def _look_page(job: Job) -> str:
         seen=edition(job, standing),
         estimate=words,
     )
+
+
+def _names_in_use() -> set[str]:
+    """Names that unfinished jobs work on, and those of the classifiers, where the service says which there are."""
+    names = {job.name for job in parts().jobs.active()}
+    with suppress(ServiceError, Unavailable):
+        names |= {classifier.name for classifier in parts().catalog.classifiers()}
+    return names
 
 
 def _refuse_other_classifier(plan: CreatePlan) -> None:

@@ -1,5 +1,6 @@
 """The form that a classifier is made with: what was typed, and what is wrong with it."""
 
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,14 @@ class CreatePlan:
         return self.options() | {"per_class": SAMPLES_PER_CLASS, "form": asdict(self.form)}
 
 
-def check(form: CreateForm, settings: Settings, with_folder: bool) -> CreatePlan:
-    """The plan a form stands for; `with_folder` says whether a folder on this computer may be named.
+def check(
+    form: CreateForm, settings: Settings, with_folder: bool, in_use: Callable[[], Collection[str]] = frozenset
+) -> CreatePlan:
+    """The plan a form stands for.
+
+    Args:
+        with_folder: whether a folder on this computer may be named.
+        in_use: names that no one is offered, though there is no data set of them yet.
 
     Raises:
         FormProblem: a field is wrong, the name belongs to a classifier of other classes, or to a data set of these
@@ -130,18 +137,19 @@ def check(form: CreateForm, settings: Settings, with_folder: bool) -> CreatePlan
         per_class=per_class,
         email=_checked("email", lambda: check_address(form.email)),
     )
-    _refuse_unknowing(plan, settings)
+    _refuse_unknowing(plan, settings, in_use)
     return replace(plan, form=replace(form, name=plan.name))
 
 
-def _refuse_unknowing(plan: CreatePlan, settings: Settings) -> None:
+def _refuse_unknowing(plan: CreatePlan, settings: Settings, in_use: Callable[[], Collection[str]]) -> None:
     """Let nobody add to a data set who was not told that it is there."""
     there = 0 if plan.form.joins == plan.name else _kept(plan.name, settings)
     if there:
-        others = (f"{plan.name[:_NAME_LENGTH]}-{number}" for number in range(2, 100))
-        free = next((name for name in others if not (settings.datasets / name).exists()), "")
+        others, taken = (f"{plan.name[:_NAME_LENGTH]}-{number}" for number in range(2, 100)), in_use()
+        free = next((name for name in others if name not in taken and not (settings.datasets / name).exists()), "")
+        pictures = f"{'is' if there == 1 else 'are'} {counted(there, 'picture')}"
         error = UsageError(
-            f"there are {counted(there, 'picture', 'pictures')} of these classes in {plan.name!r} already",
+            f"there {pictures} of these classes in {plan.name!r} already",
             f"Go on to add to them and train it again, or choose another name{', such as ' if free else ''}{free}",
         )
         raise FormProblem("name", error, replace(plan.form, name=plan.name, joins=plan.name))

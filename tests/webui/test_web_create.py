@@ -129,6 +129,17 @@ def test_nobody_adds_to_a_data_set_without_being_told(
     assert {job.name for job in jobs.list()} == {"cat-dog", "cat-dog-2"}
 
 
+def test_the_name_that_is_offered_is_nobodys(
+    web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, service: Any
+) -> None:
+    fill(settings.datasets / "colours", {"cat": 1})
+    service.models = [service.models[0].model_copy(update={"name": "colours-2", "model": "colours-2:a"})]
+    jobs.enqueue(Kind.CREATE, "colours-3", OPTIONS, owner="bob")
+    told = submit(web, name="colours").text
+    assert "There is 1 picture of these classes in &#39;colours&#39; already." in told
+    assert "choose another name, such as colours-4." in told
+
+
 def test_who_changes_the_settings_of_a_job_knows_its_data_set(
     web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, change: Any
 ) -> None:
