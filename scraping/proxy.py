@@ -48,6 +48,7 @@ class Proxy:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._running = Event()
+        self._serving: set[asyncio.Task[None]] = set()  # asyncio itself does not hold on to them
         self._thread = Thread(target=lambda: asyncio.run(self._run()), name="proxy", daemon=True)
 
     def __enter__(self) -> "Proxy":
@@ -62,9 +63,14 @@ class Proxy:
     async def _run(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._running.set()
-        server = await asyncio.start_server(self._serve, sock=self._socket)
+        server = await asyncio.start_server(self._begin, sock=self._socket)
         await self._ended.wait()
         server.close()  # and what it still serves ends with the loop
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer), suppress(OSError, EOFError, asyncio.CancelledError):
