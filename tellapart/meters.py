@@ -13,7 +13,7 @@ class Meters:
 
     Attributes:
         batch_size: pictures computed together.
-        queue: seconds from decoded to computing.
+        queue: seconds from ready to be computed, undecoded where the Runner decodes, to computing.
         decode: seconds a picture took to become the network's input.
         model: seconds a batch took in the Runner.
         waiting: pictures in the service now.
@@ -28,7 +28,7 @@ class Meters:
             "tellapart_batch_size", "Pictures computed together", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
         )
         self.queue = Histogram(
-            "tellapart_queue_seconds", "From decoded to computing", buckets=_SECONDS, registry=registry
+            "tellapart_queue_seconds", "From ready to be computed to computing", buckets=_SECONDS, registry=registry
         )
         self.decode = Histogram("tellapart_decode_seconds", "Decoding a picture", buckets=_SECONDS, registry=registry)
         self.model = Histogram("tellapart_model_seconds", "A batch in the Runner", buckets=_SECONDS, registry=registry)
