@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from sqlalchemy import select
 
+from tellapart.errors import TellapartError
 from tellapart.settings import Settings
 from tests.webui.worker.helpers import OPTIONS, reread
 from webui import leftovers, queue, runner
@@ -25,9 +27,10 @@ from webui.database import Database
 from webui.job_command import sample_folder
 from webui.jobs import Job, Jobs, Kind, State, WorkerSeen, utc_now
 from webui.queue import Queue, SignedJson
-from webui.worker import Worker
+from webui.worker import Worker, beat
 
-MANY = 1600
+MANY = 100  # several times `gated.FEW`
+LONG = 300  # seconds, on a machine that is busy with other things
 
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
@@ -72,7 +75,10 @@ def test_a_worker_wakes_itself_where_a_message_was_lost(settings: Settings) -> N
     database.close()
 
 
-def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings: Settings) -> None:
+def test_a_worker_is_seen_while_it_is_there(
+    lite: tuple[Jobs, Claims], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.jobs._PRESENT", timedelta(minutes=30))
     jobs, _ = lite
     job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
     worker = Worker(settings)
@@ -81,7 +87,7 @@ def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings:
     assert jobs.standing(job).worker
     assert not jobs.lack_worker([job])
     with (database := Database(settings)).writing() as session:
-        session.scalars(select(WorkerSeen)).one().seen = utc_now() - timedelta(seconds=30)
+        session.scalars(select(WorkerSeen)).one().seen = utc_now() - timedelta(minutes=31)
     assert not jobs.standing(job).worker
     worker._said = -60.0
     worker.look()
@@ -89,6 +95,46 @@ def test_a_worker_is_seen_while_it_is_there(lite: tuple[Jobs, Claims], settings:
     assert jobs.lack_worker([job])
     assert not jobs.lack_worker([])
     database.close()
+
+
+def test_a_sign_of_life_is_given_only_where_the_database_answers_and_no_thread_is_stuck(
+    lite: tuple[Jobs, Claims], settings: Settings, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, _ = lite
+    jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    worker, working, end = Worker(settings), threading.Event(), threading.Event()
+
+    def run(_: object) -> None:
+        working.set()
+        assert end.wait(60)
+
+    def signs() -> int:
+        """After a look, and without what the looks before left."""
+        for sign in temporary.glob("tellapart-worker-*"):
+            sign.unlink()
+        with suppress(TellapartError):
+            worker.look()
+        return len(list(temporary.glob("tellapart-worker-*")))
+
+    monkeypatch.setattr(worker._runner, "run", run)
+    lane = threading.Thread(target=worker.work, daemon=True)
+    lane.start()
+    assert working.wait(60)
+    assert signs() == 1
+    monkeypatch.setattr("webui.worker._STUCK_SECONDS", 0.0)
+    assert signs() == 0, "its thread was not heard of for so long"
+    end.set()
+    lane.join()
+    assert signs() == 1, "nothing is done, so nothing is stuck"
+
+    def refuse() -> None:
+        raise TellapartError("the database is away")
+
+    monkeypatch.setattr(worker._claims, "take_back_lost", refuse)
+    assert signs() == 0
+    beat()
+    worker.leave()
+    assert list(temporary.glob("tellapart-worker-*")) == []
 
 
 def test_a_redis_that_never_answers_holds_nobody(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,11 +194,10 @@ def many(tmp_path: Path, make_photo: Callable[..., bytes]) -> Path:
     return tmp_path / "many"
 
 
-def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+def start_worker(settings: Settings, gate: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "TELLAPART_HOME": str(settings.home)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "webui.worker"], env=environment, cwd=Path(runner.__file__).parents[1]
-    )
+    command = [sys.executable, "-m", "tests.webui.worker.gated", str(gate)]
+    return subprocess.Popen(command, env=environment, cwd=Path(runner.__file__).parents[1])
 
 
 def until_more_is_kept(worker: subprocess.Popen[bytes], jobs: Jobs, job: Job, before: int = 0) -> int:
@@ -163,32 +208,34 @@ def until_more_is_kept(worker: subprocess.Popen[bytes], jobs: Jobs, job: Job, be
     return done
 
 
+@pytest.mark.timeout(4 * LONG)
 def test_jobs_survive_workers_that_are_killed_or_told_to_end(
-    lite: tuple[Jobs, Claims], settings: Settings, many: Path
+    lite: tuple[Jobs, Claims], settings: Settings, many: Path, tmp_path: Path
 ) -> None:
-    jobs, _ = lite
+    (jobs, _), gate = lite, tmp_path / "gate"
     options = {"classes": ["cat", "dog"], "sources": [f"folder:{many}"], "per_class": MANY // 2}
     job = jobs.enqueue(Kind.SAMPLE, "", options)
     left = settings.home / "web" / "jobs" / "gone.log"
     left.parent.mkdir(parents=True)
     left.touch()
     os.utime(left, (0, 0))
-    worker = start_worker(settings)
+    worker = start_worker(settings, gate)
     try:
         done = until_more_is_kept(worker, jobs, job)
         below = psutil.Process(worker.pid).children(recursive=True)
         assert len(below) == 1
         worker.kill()
         worker.wait()
-        assert psutil.wait_procs(below, 120)[1] == []
+        assert psutil.wait_procs(below, LONG)[1] == []
 
-        worker = start_worker(settings)
+        worker = start_worker(settings, gate)
         until_more_is_kept(worker, jobs, job, done)
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(120) == 0
+        assert worker.wait(LONG) == 0
         assert reread(jobs, job).state == State.QUEUED
 
-        worker = start_worker(settings)
+        gate.touch()
+        worker = start_worker(settings, gate)
         while (now := reread(jobs, job)).active or left.exists():
             assert worker.poll() is None
             time.sleep(0.05)
@@ -196,4 +243,4 @@ def test_jobs_survive_workers_that_are_killed_or_told_to_end(
         assert now.result["kept"] == {"cat": MANY // 2, "dog": MANY // 2}
     finally:
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(120) == 0
+        assert worker.wait(LONG) == 0
