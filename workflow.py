@@ -247,14 +247,14 @@ def evaluate(tag: str, folder: Path, settings: Settings, report: Report) -> dict
         DataError: the folder has none of its classes.
     """
     model = resolve(tag)
-    find_class_folders(folder, model.info.classes)  # before torch takes its seconds
+    folders = find_class_folders(folder, model.info.classes)  # before torch takes its seconds
     from tellapart.classifier import Loader
     from training.evaluate import evaluate as evaluate_classifier
     from training.export_data import learned_pictures
 
     classifier = Loader().load(model.path)
     learned = learned_pictures(classifier.info, settings)
-    return evaluate_classifier(classifier, folder, settings.cache, report, learned)
+    return evaluate_classifier(classifier, folders, settings.cache, report, learned)
 
 
 def predict(tag: str, paths: Sequence[Path], report: Report) -> Iterator[PredictionRow]:

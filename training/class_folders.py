@@ -17,10 +17,12 @@ class ClassFolders:
     """The folders of a classifier's classes.
 
     Attributes:
+        root: the folder that holds them.
         index: of each folder, which class it holds.
         left_out: the folders beside them that are of no class, by name, with how many files each has.
     """
 
+    root: Path
     index: Mapping[Path, int]
     left_out: Mapping[str, int]
 
@@ -38,15 +40,16 @@ def find_class_folders(folder: Path, classes: Sequence[ClassName]) -> ClassFolde
     """
     if not folder.is_dir():
         raise NoDataError(f"there is no folder {folder}", "Give a folder that holds one folder a class")
-    index = {c.slug: i for i, c in enumerate(classes)}
+    index = {key: i for i, c in enumerate(classes) for key in (c.name.casefold(), c.slug)}
     inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    found = {path: index[slug] for path in inside if (slug := _slug(path)) in index}
+    found = {path: i for path in inside if (i := _class_index(path, index)) is not None}
     if not found:
         raise DataError(
             f"{folder} has no folder named like a class of this classifier ({_listed([c.name for c in classes])})",
             _advice(folder, [path.name for path in inside]),
         )
-    return ClassFolders(found, {path.name: sum(1 for _ in _files(path)) for path in inside if path not in found})
+    left_out = {path.name: sum(1 for _ in _files(path)) for path in inside if path not in found}
+    return ClassFolders(folder, found, left_out)
 
 
 def _advice(folder: Path, inside: Sequence[str]) -> str:
@@ -61,11 +64,13 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _slug(path: Path) -> str:
+def _class_index(path: Path, index: Mapping[str, int]) -> int | None:
+    """By the folder's name first: an older bundle may have a slug that the name does not give any more."""
     try:
-        return parse_class_name(path.name).slug
+        named = parse_class_name(path.name)
     except UsageError:
-        return ""
+        return None
+    return index.get(named.name.casefold(), index.get(named.slug))
 
 
 def _files(folder: Path) -> Iterator[Path]:

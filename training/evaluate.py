@@ -9,15 +9,15 @@ from tellapart.dataset import Sample
 from tellapart.errors import DataError
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.progress import Report, Stage
-from training.class_folders import find_class_folders
+from training.class_folders import ClassFolders
 from training.features import FeatureSource, extract
 from training.metrics import summarize
 
 
 def evaluate(
-    classifier: Classifier, folder: Path, cache: Path, report: Report, learned: Set[str] = frozenset()
+    classifier: Classifier, folders: ClassFolders, cache: Path, report: Report, learned: Set[str] = frozenset()
 ) -> dict[str, Any]:
-    """Accuracy and the rest on FOLDER/<class name or slug>/...
+    """Accuracy and the rest on the folders of its classes.
 
     Every readable file counts once, copies too. Folders of other names are left out, and said.
 
@@ -32,11 +32,8 @@ def evaluate(
         of it, each with the number of its files.
 
     Raises:
-        NoDataError: there is no such folder.
-        DataError: it has no folder of a class the classifier knows, or no readable picture in one.
+        DataError: they have no readable picture.
     """
-    classes = classifier.info.classes
-    folders = find_class_folders(folder, classes)
     files = folders.files()
     samples = []
     with Stage(report, "read pictures", total=len(files), unit="files") as stage:
@@ -46,9 +43,9 @@ def evaluate(
             stage.advance(skipped=int(sample is None))
     features = extract(samples, FeatureSource.of_classifier(classifier), cache / "features", report)
     if not features.samples:
-        raise DataError(f"{folder} has no readable picture in its class folders", "Check the files")
+        raise DataError(f"{folders.root} has no readable picture in its class folders", "Check the files")
     probabilities = classifier.bundle.head.probabilities(features.values)
-    result = summarize(features.targets, probabilities, [c.name for c in classes])
+    result = summarize(features.targets, probabilities, [c.name for c in classifier.info.classes])
     seen = sum(s.sha256 in learned for s in features.samples)
     skipped = len(files) - len(features.samples)
     return result | {"skipped": skipped, "learned_from": seen, "left_out": dict(folders.left_out)}
