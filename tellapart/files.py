@@ -47,6 +47,8 @@ def refuse_unwritable(path: Path, folder: bool = False) -> None:
     """
     if not folder and path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder", "Name a file")
+    if not folder and path.exists() and not path.is_file():  # a pipe or a device, whatever its folder is
+        return
     if reason := why_unwritable(path if folder else path.absolute().parent):
         raise UsageError(f"cannot write {path}: {reason}", "Give another place")
 

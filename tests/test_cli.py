@@ -320,6 +320,17 @@ def test_a_pipe_is_written_into_and_stays_one(tell: Tell, classifier: str, isola
     assert pipe.is_fifo()
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="open files have no paths here")
+def test_a_pipe_of_the_shell_is_written_into(tell: Tell, classifier: str) -> None:
+    """As of `--json >(command)`: in its folder no file can be made."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as written:
+        told = tell("models", "list", "--json", f"/dev/fd/{writing}")
+        os.close(writing)
+        assert (told.code, told.err) == (0, "")
+        assert json.loads(written.read())[0]["tag"] == classifier
+
+
 @pytest.mark.usefixtures("pets", "classifier")
 @pytest.mark.parametrize(("words", "parts"), NO_PLACE)
 def test_a_place_that_cannot_be_written_is_2(
