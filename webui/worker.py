@@ -26,6 +26,7 @@ from webui.runner import Runner
 LOOK_SECONDS = 1.0
 _HERE_SECONDS = 5.0
 _SWEEP_SECONDS = 600.0
+_STUCK_SECONDS = 900.0  # a job is looked at many times a second, but a mail server may take its time
 _LANES = (frozenset(Kind), frozenset({Kind.SAMPLE}))  # what each thread may take, where the ones before it are busy
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ class Worker:
         self._settings = settings
         self._database = Database(settings)
         self._claims = Claims(self._database, settings.home / "web" / "locks", this_process())
-        self._runner = Runner(self._claims, settings, lambda: self.ending.is_set())  # noqa: PLW0108 (it is exchanged later)
+        self._runner = Runner(self._claims, settings, self._told_to_end)
         self._lanes = [(threading.Lock(), kinds) for kinds in _LANES]
+        self._signs: dict[int, float] = {}  # when each thread that works was last heard of
         self._said = -_HERE_SECONDS
 
     def work(self) -> None:
@@ -48,24 +50,29 @@ class Worker:
         for lane, kinds in self._lanes:
             if lane.acquire(blocking=False):
                 try:
-                    while not self.ending.is_set() and self._do_next(kinds):
+                    while not self._told_to_end() and self._do_next(kinds):
                         pass
                 finally:
+                    self._signs.pop(threading.get_ident())
                     lane.release()
 
     def look(self) -> None:
         """Say that it is there, take jobs back from workers that are gone, and wake up where a job waits.
 
+        Where the database answered and none of its own threads is stuck, it also tells a container's health check.
+
         Raises:
             TellapartError: the database cannot be used.
         """
-        beat()
         now = time.monotonic()
         if now - self._said >= _HERE_SECONDS:
             self._claims.say_here()
             self._said = now
         self._claims.take_back_lost()
-        if self._claims.waiting():
+        waiting = self._claims.waiting()
+        if all(now - sign < _STUCK_SECONDS for sign in tuple(self._signs.values())):
+            beat()
+        if waiting:
             self.queue.wake_if_empty()
 
     def sweep(self) -> None:
@@ -79,6 +86,8 @@ class Worker:
 
     def leave(self) -> None:
         """Say that it ends."""
+        with suppress(OSError):
+            _sign_of_life().unlink(missing_ok=True)
         with suppress(TellapartError):  # it is missed soon in any case
             self._claims.say_gone()
 
@@ -95,6 +104,11 @@ class Worker:
                 said = str(error)
             going_on = not self.ending.wait(seconds)
 
+    def _told_to_end(self) -> bool:
+        """Whether it ends; a thread that works asks again and again, and shows by it that it is not stuck."""
+        self._signs[threading.get_ident()] = time.monotonic()
+        return self.ending.is_set()
+
     def _do_next(self, kinds: frozenset[Kind]) -> bool:
         claim = self._claims.take(kinds)
         if claim is None:
@@ -107,7 +121,11 @@ class Worker:
 def beat() -> None:
     """Touch a file, whose age tells a container's health check that this process is not stuck."""
     with suppress(OSError):
-        Path(tempfile.gettempdir(), f"tellapart-worker-{os.getuid()}").touch()
+        _sign_of_life().touch()
+
+
+def _sign_of_life() -> Path:
+    return Path(tempfile.gettempdir(), f"tellapart-worker-{os.getpid()}")
 
 
 def run(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Jobs and claims, in the database of both kinds and in SQLite alone."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,16 @@ from tellapart.settings import Settings
 from webui.claims import Claims, this_process
 from webui.database import Database
 from webui.jobs import Jobs
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, of this process and those it starts, as a worker leaves a sign of life there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
 
 
 @pytest.fixture
