@@ -1,5 +1,6 @@
 """The browser's way out, asked over a socket as any SOCKS5 client would."""
 
+import gc
 import socket
 from collections.abc import Generator
 from typing import Any
@@ -24,7 +25,11 @@ def ask(proxy: Proxy, request: bytes, then: bytes = b"") -> bytes:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
         client.sendall(request + then)
         client.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: client.recv(4096), b""))
+        return until_the_end(client)
+
+
+def until_the_end(client: socket.socket) -> bytes:
+    return b"".join(iter(lambda: client.recv(4096), b""))
 
 
 def connect(host: bytes, port: int) -> bytes:
@@ -102,6 +107,22 @@ def test_the_next_address_of_a_host_is_tried(site):
     with Proxy(Network(Names, lambda *_: True), local=False) as proxy:
         answer = ask(proxy, connect(b"\x03\x01x", int(site.url.rpartition(":")[2])), b"GET / HTTP/1.0\r\n\r\n")
     assert replied(answer)[1].endswith(b"hello")
+
+
+def test_an_answer_comes_however_late(proxy):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as site,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client,
+    ):
+        client.sendall(connect(b"\x01\x7f\x00\x00\x01", site.getsockname()[1]) + b"question")
+        client.shutdown(socket.SHUT_WR)
+        far, _ = site.accept()
+        with far:
+            assert until_the_end(far) == b"question"
+            for _ in range(20):
+                gc.collect()  # takes a task that only waits for the site, unless somebody holds it
+            far.sendall(b"answer")
+        assert replied(until_the_end(client)) == (0, b"answer")
 
 
 def test_it_may_end_as_soon_as_it_began():
