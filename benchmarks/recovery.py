@@ -27,8 +27,9 @@ _LONGEST_S = 120.0
 
 
 class Answer(NamedTuple):
-    """What a request got: its status, 0 where the connection ended, and what answered, or the error's code."""
+    """What a request got: its status, 0 where no answer came, and what answered, or the error's code."""
 
+    client: int
     begun: float
     ended: float
     status: int
@@ -42,19 +43,21 @@ class Answer(NamedTuple):
 
 @asynccontextmanager
 async def asking(url: str, clients: int) -> AsyncIterator[list[Answer]]:
-    """Let clients ask, and note what they get; each has been answered when it begins."""
+    """Let clients ask, and note what they get; each has been answered when it begins. What ends one, ends all."""
     answers: list[Answer] = []
     timeout, pictures = aiohttp.ClientTimeout(_LONGEST_S), make_pictures(clients)
-    async with aiohttp.ClientSession(url, timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
-        tasks = [asyncio.create_task(_ask_on(session, picture, answers)) for picture in pictures]
-        await until(lambda: len(answers) >= 4 * clients)
+    async with (
+        aiohttp.ClientSession(url, timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [group.create_task(_ask_on(session, i, picture, answers)) for i, picture in enumerate(pictures)]
+        await until(lambda: len({a.client for a in answers}) == clients)
         yield answers
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ask_on(session: aiohttp.ClientSession, picture: bytes, answers: list[Answer]) -> None:
+async def _ask_on(session: aiohttp.ClientSession, client: int, picture: bytes, answers: list[Answer]) -> None:
     while True:
         begun, status, said, pause = time.monotonic(), 0, "", 0.0
         try:
@@ -62,19 +65,24 @@ async def _ask_on(session: aiohttp.ClientSession, picture: bytes, answers: list[
                 found, status = await response.json(), response.status
                 said = found["model"] if status == 200 else found["error"]["code"]
                 pause = float(response.headers.get("Retry-After", 0))
-        except aiohttp.ClientError:
-            pause = 1.0
-        answers.append(Answer(begun, time.monotonic(), status, said))
+        except (aiohttp.ClientError, TimeoutError):
+            status, pause = 0, 1.0
+        answers.append(Answer(client, begun, time.monotonic(), status, said))
         await asyncio.sleep(pause)
 
 
 async def until(holds: Callable[[], bool]) -> float:
     """Seconds until something holds."""
     began = time.monotonic()
-    async with asyncio.timeout(_LONGEST_S):
+    async with asyncio.timeout(2 * _LONGEST_S):  # longer than a request that hangs
         while not holds():
             await asyncio.sleep(0.01)
     return time.monotonic() - began
+
+
+async def all_ended(answers: list[Answer], since: float) -> None:
+    """Wait until each client has had an end of what it asked before a moment, one that hangs included."""
+    await until(lambda: {a.client for a in answers if a.ended >= since} == {a.client for a in answers})
 
 
 async def kill_runner(served: Served, answers: list[Answer]) -> list[float]:
@@ -82,7 +90,7 @@ async def kill_runner(served: Served, answers: list[Answer]) -> list[float]:
     seen, killed = len(answers), time.monotonic()
     runners = [process for process in served.family() if "tellapart.runner" in process.cmdline()]
     max(runners, key=lambda process: process.create_time()).kill()  # the other one keeps it
-    async with aiohttp.ClientSession(served.url) as session:
+    async with aiohttp.ClientSession(served.url) as session, asyncio.timeout(2 * _LONGEST_S):
         while (await session.get("/readyz")).status == 200:
             await asyncio.sleep(0.01)
         said = time.monotonic() - killed
@@ -90,6 +98,7 @@ async def kill_runner(served: Served, answers: list[Answer]) -> list[float]:
             await asyncio.sleep(0.01)
     ready = time.monotonic()
     await until(lambda: any(a.status == 200 and a.begun > ready for a in answers[seen:]))
+    await all_ended(answers, ready)
     back = min(a.ended for a in answers[seen:] if a.status == 200 and a.begun > killed + said) - killed
     lost = [a for a in answers[seen:] if a.begun < killed and a.status != 200]
     print(f"Runner killed: said after {said:.2f} s, back after {back:.2f} s, {len(lost)} requests lost in it")
@@ -101,6 +110,7 @@ async def change_version(answers: list[Answer], change: Callable[[], str]) -> li
     seen = len(answers)
     tag = change()
     seconds = await until(lambda: any(a.said == tag for a in answers[seen:]))
+    await all_ended(answers, time.monotonic())
     failed = sum(a.status != 200 for a in answers[seen:])
     print(f"{tag} answered after {seconds:.2f} s, {failed} requests failed")
     return [seconds, failed]
@@ -112,6 +122,7 @@ async def stop(served: Served, answers: list[Answer]) -> list[float]:
     served.process.terminate()
     _, left = await asyncio.to_thread(psutil.wait_procs, everything, _LONGEST_S)
     seconds = time.monotonic() - told
+    await all_ended(answers, told)
     in_flight = [a for a in answers if a.begun < told <= a.ended]
     print(f"SIGTERM: ended after {seconds:.2f} s; {len(in_flight)} requests were in flight")
     return [sum(a.status != 200 for a in in_flight), len(left)]
