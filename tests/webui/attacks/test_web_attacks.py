@@ -259,7 +259,7 @@ COSTLY = (
     *("create.submit", "review_changes.train", "review_changes.apply_staged", "uploads.classify", "shares.create"),
     *("batches.start", "batches.add", "batches.show", "batches.part"),
     *("results.heat_map", "results.explanation", "results.nearest"),
-    *("classifiers.export", "classifiers.dataset_zip", "classifiers.model_zip"),
+    *("classifiers.export", "classifiers.exported", "classifiers.dataset_zip", "classifiers.model_zip"),
 )
 FIRST_USER = "Make the first user with: tellapart users add NAME, or leave TELLAPART_HOST and TELLAPART_PROXIES unset"
 WRONG_TOKEN = {(400, "wrong_token")}
