@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from PIL import Image
 from tellapart.backbones import BACKBONES
 from tellapart.bundle import BundleInfo, Head, write_bundle
 from tellapart.names import parse_class_names
+from tests.ports import free_port
 
 MakePicture = Callable[..., bytes]
 _AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
@@ -186,7 +186,7 @@ def redis_url() -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(90)
 
 
 @pytest.fixture(scope="session")
@@ -215,14 +215,8 @@ def postgres_url() -> Iterator[str]:
             run(pg_ctl, "stop", "-w", "-m", "immediate", "-D", f"{folder}/data")
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def _until_it_answers(
-    process: "subprocess.Popen[bytes]", ask: Callable[[], Any], refusal: type[Exception], seconds: float = 20
+    process: "subprocess.Popen[bytes]", ask: Callable[[], Any], refusal: type[Exception], seconds: float = 90
 ) -> None:
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:

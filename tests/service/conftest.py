@@ -22,6 +22,7 @@ from tellapart import store
 from tellapart.bundle import BundleInfo, Head
 from tellapart.neighbours import Neighbours
 from tellapart.rejection import Rejection
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 StoreAt = Callable[[Path], AbstractContextManager[None]]
@@ -211,9 +212,7 @@ def serve() -> Callable[..., AbstractContextManager[str]]:
 @contextmanager
 def running(home: Path, **changes: str) -> Iterator[str]:
     """`bentoml serve` on a free loopback port in a changed environment; stopped with all its processes at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environ = os.environ | {
         "BENTOML_HOME": str(home),

@@ -16,14 +16,9 @@ import pytest
 from tellapart import supervisor
 from tellapart.errors import TellapartError, UsageError
 from tellapart.supervisor import Server, check_port, check_ports, run
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
@@ -125,7 +120,7 @@ def test_a_signal_ends_the_servers_and_their_children(number: signal.Signals) ->
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert process.communicate(timeout=30)[0] == "ended well\n"
+    assert process.communicate(timeout=90)[0] == "ended well\n"
     assert not listens(port)
 
 

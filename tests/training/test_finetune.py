@@ -4,7 +4,6 @@ import math
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from tellapart.network import load_module, serialize
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Progress, silent
 from tellapart.weights import load_weights
+from tests.ports import free_port
 from training.checkpoint import read_checkpoint
 from training.distributed import World
 from training.finetune import Job, Tuned, fine_tune
@@ -339,11 +339,8 @@ except TellapartError as error:
 def processes(job: Job, tmp_path: Path, **of_second: str) -> list[subprocess.Popen[str]]:
     """Two processes as torchrun starts them, the second with more in its environment."""
     (tmp_path / "job").write_bytes(job.to_bytes())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     base = {**os.environ, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    base |= {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    base |= {"MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return [
         subprocess.Popen(
             [sys.executable, "-c", FOLLOW, str(tmp_path / "job"), str(tmp_path / f"out{rank}")],
