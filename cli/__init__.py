@@ -8,8 +8,10 @@ Exit codes: 0 done, 1 a failure of ours or of this machine, 2 wrong usage, 3 bad
 """
 
 import io
+import os
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -79,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _unforeseen(error: Exception, debug: bool) -> int:
     """The last resort: still one line, and none where what read our output has gone."""
+    if isinstance(error, OSError) and not error.filename:
+        _let_go_of_output()
     if isinstance(error, BrokenPipeError):
         return 1
     if isinstance(error, OSError):
@@ -86,6 +90,12 @@ def _unforeseen(error: Exception, debug: bool) -> int:
         return _fail(error, f"{what}. Check the disk, the folder and its permissions", 1, debug)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return _fail(error, f"unexpected failure: {what}. Run again with: tellapart --debug", 1, debug)
+
+
+def _let_go_of_output() -> None:
+    """What is still to be written has nowhere to go; Python would try again as it ends, and complain."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _misused(error: click.ClickException, debug: bool) -> int:
