@@ -147,7 +147,7 @@ def test_sigterm_stops_with_everything_kept(
 ) -> None:
     until_some_are_kept(collecting.stdout)  # type: ignore[arg-type]
     collecting.send_signal(signal.SIGTERM)
-    out, err = collecting.communicate(timeout=30)
+    out, err = collecting.communicate(timeout=90)
     assert collecting.returncode == 130
     assert json.loads(out.splitlines()[-1]) == {"event": "stopped"}
     assert err.strip() == "stopped"
@@ -162,7 +162,7 @@ def test_sigterm_stops_with_everything_kept(
 def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
     """The middle process starts one that would sleep, says its number, and is killed outright."""
     middle = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'tellapart.stopping', "
-    middle += "str(os.getpid()), 'sleep', '60'], stdout=1); sys.stdin.read()"
+    middle += "str(os.getpid()), 'sleep', '600'], stdout=1); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", middle], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     import psutil
 
@@ -171,7 +171,7 @@ def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> No
         assert process.poll() is None
     process.kill()
     process.communicate()
-    gone, alive = psutil.wait_procs(below, 10)
+    gone, alive = psutil.wait_procs(below, 90)
     assert (len(gone), alive) == (1, [])
 
 
