@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 ABSENT = -50.0  # logit, below all others, of a class without pictures
 _ITERATIONS = 200
+_FLOOR = 0.1  # of the median deviation: a feature that hardly varies is not blown up to weigh as much as others
 _RIDGE = 1e-5  # of a picture's squared length: far above float64's rounding, far below what tells pictures apart
 
 Floats = NDArray[np.float32]
@@ -36,9 +37,15 @@ class Linear:
 
 
 def standardise(features: Floats) -> tuple[Floats, Wide, Wide]:
-    """Features (N, D) of mean 0 and deviation 1, with the mean and deviation (D,) they had; constant ones are 0."""
+    """Features (N, D) less their mean over their deviation, with the mean and the deviation (D,) taken.
+
+    A deviation counts as at least a share of the median of those of features that vary: what is live in one picture
+    alone would otherwise decide about each new picture where it is live, by a weight hundreds of times the others'.
+    Constant features are 0.
+    """
     mean, std = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    std[std < 1e-12] = 1.0
+    varying = std[std > 1e-12]
+    std = np.maximum(std, _FLOOR * np.median(varying) if len(varying) else 1.0)
     return ((features - mean) / std).astype(np.float32), mean, std
 
 

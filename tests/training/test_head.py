@@ -51,6 +51,20 @@ def test_a_constant_feature_does_no_harm() -> None:
     assert np.isfinite(fit_head(features, targets, 2, 0.01).weight).all()
 
 
+@pytest.mark.parametrize("dim", [20, 200])
+def test_a_feature_live_in_one_picture_alone_does_not_decide(dim: int) -> None:
+    """Of 40 pictures of two classes that are plainly different, one has a trace of what new pictures have in full."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(40) % 2
+    features = (np.abs(rng.normal(size=(40, dim))) + 3 * targets[:, None]).astype(np.float32)
+    features[:, 0], features[0, 0] = 0, 1e-5
+    head = fit_head(features, targets, 2, 0.01)
+    new = features.copy()
+    new[:, 0] = 1.0
+    np.testing.assert_array_equal(head.probabilities(new).argmax(axis=1), targets)
+    assert np.abs(head.weight[:, 0]).max() < np.abs(head.weight[:, 1:]).max()
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_copies_of_a_few_pictures_are_fitted(seed: int) -> None:
     """Two pictures, each many times over and not equally often: their inner products have rank 1."""
