@@ -1,6 +1,8 @@
 """Servers, and what this machine has: serve, web, worker, up, doctor."""
 
 import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,34 +10,41 @@ from cli.output import say, show
 from tellapart.errors import TellapartError
 from tellapart.settings import load_settings
 
+if TYPE_CHECKING:
+    from tellapart.supervisor import Server
+
+
+def _run(together: Sequence["Server"], ready: Callable[[], None]) -> None:
+    from tellapart import supervisor
+
+    supervisor.run(together, ready, lambda: say("stopping; a job that runs goes on at the next start"))
+    say("stopped")
+
 
 @click.command(short_help="The service alone.")
 def serve() -> None:
     """Serve the classifiers over HTTP (TELLAPART_HOST, TELLAPART_SERVICE_PORT)."""
-    from tellapart import servers, supervisor
+    from tellapart import servers
 
     settings = load_settings()
-    supervisor.run([servers.service(settings)], lambda: say(f"the service answers at {settings.service_url}"))
-    say("stopped")
+    _run([servers.service(settings)], lambda: say(f"the service answers at {settings.service_url}"))
 
 
 @click.command(short_help="The web page alone.")
 def web() -> None:
     """Serve the web page (TELLAPART_HOST, TELLAPART_WEB_PORT)."""
-    from tellapart import servers, supervisor
+    from tellapart import servers
 
     settings = load_settings()
-    supervisor.run([servers.web(settings, alone=True)], lambda: say(f"the web page is at {servers.web_url(settings)}"))
-    say("stopped")
+    _run([servers.web(settings, alone=True)], lambda: say(f"the web page is at {servers.web_url(settings)}"))
 
 
 @click.command(short_help="The worker alone.")
 def worker() -> None:
     """Do the jobs that people start on the web page (its settings and home must be the same)."""
-    from tellapart import servers, supervisor
+    from tellapart import servers
 
-    supervisor.run([servers.worker()], lambda: say("the worker waits for jobs"))
-    say("stopped")
+    _run([servers.worker()], lambda: say("the worker waits for jobs"))
 
 
 @click.command(short_help="Page, service and worker together.")
@@ -57,8 +66,7 @@ def up(open_page: bool, check: bool) -> None:
     if check:
         supervisor.check_ports(together)
     else:
-        supervisor.run(together, ready)
-        say("stopped")
+        _run(together, ready)
 
 
 @click.command(short_help="What this machine has and lacks.")

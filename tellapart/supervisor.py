@@ -96,10 +96,11 @@ def check_ports(servers: Sequence[Server]) -> None:
             check_port(server.host, server.port, f"the {server.name}", fix)
 
 
-def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
+def run(servers: Sequence[Server], ready: Callable[[], None], stopping: Callable[[], None] = lambda: None) -> None:
     """Start the servers in order, call `ready` when all answer, and keep them until a signal or one ends.
 
-    Every process started here is stopped before this returns, also after an error.
+    Every process started here is stopped before this returns, also after an error; `stopping` is called when a
+    signal has come, before they are.
 
     Raises:
         UsageError: a port is taken.
@@ -116,6 +117,8 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
             while True:
                 _keep_alive(running)
                 time.sleep(0.5)
+        except _Stop:
+            stopping()
         finally:
             _stop_all([one.process for one in running])
 

@@ -181,8 +181,10 @@ def _left(job: Job) -> str:
     """About how long the job still takes, in words, or what it waits for; "" where neither can be said."""
     if job.state != State.RUNNING:
         return ""
-    if all(stage["finished"] for stage in job.stages):
+    if not job.stages:
         return "getting ready"
+    if all(stage["finished"] for stage in job.stages):
+        return ""
     classes = [stage for stage in job.stages if stage["stage"].startswith(COLLECT)]
     if phase_of(job.stages[-1]["stage"]) > 0:
         seconds = _of_stage(job.stages[-1])

@@ -72,7 +72,7 @@ def make_card(model: StoredModel, dataset: Dataset | None) -> Card:
         mode=str(info.training.get("mode") or "head"),
         classes=[_figures(name, info.dataset, metrics) for name in info.class_names],
         pictures=int(info.dataset.get("pictures") or 0),
-        says_none=info.rejection is not None or info.reject_threshold is not None,
+        says_none=info.says_none,
         protocol=str(metrics.get("protocol") or ""),
         n=metrics.get("n"),
         accuracy=metrics.get("accuracy"),

@@ -6,7 +6,7 @@ import binascii
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.wire import Explanation, ServiceError
+from tellapart.wire import Explanation, ModelSummary, ServiceError
 from webui.client import Unavailable
 from webui.downloads import as_csv, as_json
 from webui.learned import learned_pictures
@@ -107,6 +107,7 @@ def result_page(record_id: str, new_link: str = "") -> str:
         record_id=record_id,
         has_picture=has_picture,
         classes=_classes(record.entries[0]),
+        says_none=(version := _version(record.entries[0])) is None or version.says_none,
         feedback=parts().feedback.about(record_id),
         shares=parts().shares.of_result(record_id),
         days=DAYS,
@@ -140,10 +141,17 @@ def _preview(entry: Entry) -> bytes:
 def _classes(entry: Entry) -> list[str]:
     """All classes of the version that answered; those it named, where it is gone."""
     assert entry.result
+    version = _version(entry)
+    return version.classes if version else [p.class_name for p in entry.result.predictions]
+
+
+def _version(entry: Entry) -> ModelSummary | None:
+    """The version that answered, None where it is gone or the service is away."""
+    assert entry.result
     try:
-        return parts().catalog.resolve(entry.result.model).classes
+        return parts().catalog.resolve(entry.result.model)
     except (ServiceError, Unavailable):
-        return [p.class_name for p in entry.result.predictions]
+        return None
 
 
 def _class(entry: Entry, text: str) -> str:

@@ -1,6 +1,7 @@
 """Helpers of the collecting tests: a stand-in web site, folders of pictures, sources that do as told."""
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -143,3 +144,10 @@ def browser_settings(tmp_path: Path) -> Settings:
     if not (os.access(settings.chromium, os.X_OK) and os.access(settings.chromedriver, os.X_OK)):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     return settings
+
+
+@pytest.fixture
+def short_folder() -> Generator[Path, None, None]:
+    """A folder for temporary files, with a name that Chromium can make a socket in."""
+    with tempfile.TemporaryDirectory(prefix="short-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

@@ -177,20 +177,20 @@ def test_a_browser_that_does_not_start_is_one_line(browser_settings, tmp_path):
 
 
 @pytest.fixture
-def browser_processes(tmp_path, monkeypatch):
+def browser_processes(short_folder, monkeypatch):
     """The processes of browsers started in this test, known by the folder that their profile is in."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(short_folder))
 
     def find() -> list[str]:
         commands = [process / "cmdline" for process in Path("/proc").iterdir() if process.name.isdecimal()]
-        return [str(c) for c in commands if c.exists() and str(tmp_path).encode() in c.read_bytes()]
+        return [str(c) for c in commands if c.exists() and str(short_folder).encode() in c.read_bytes()]
 
     return find
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_nothing_is_left_of_a_browser_whatever_ends_it(browser_settings, site, tmp_path, browser_processes, error):
+def test_nothing_is_left_of_a_browser_whatever_ends_it(browser_settings, site, short_folder, browser_processes, error):
     site.serve("/", b"<p class='tile'>one</p>", mimetype="text/html")
 
     def use_it() -> None:
@@ -204,7 +204,7 @@ def test_nothing_is_left_of_a_browser_whatever_ends_it(browser_settings, site, t
     with pytest.raises(error):
         use_it()
     assert not browser_processes()
-    assert not list(tmp_path.glob("tellapart-chromium-*"))
+    assert not list(short_folder.glob("tellapart-chromium-*"))
 
 
 HOLDS_A_BROWSER = """
@@ -219,9 +219,9 @@ with open_browser(load_settings()):
 
 
 @pytest.mark.browser
-def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, tmp_path, browser_processes):
+def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, short_folder, browser_processes):
     command = [sys.executable, "-c", HOLDS_A_BROWSER]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(short_folder)}
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, env=environment, cwd=REPOSITORY) as process:
         assert process.stdout.readline() == b"ready\n"
         assert browser_processes()
@@ -231,7 +231,7 @@ def test_nothing_is_left_of_the_browser_of_a_killed_process(browser_settings, tm
         assert time.monotonic() < deadline
         time.sleep(0.02)
     with open_browser(browser_settings, local=True):
-        profiles = [path.name for path in tmp_path.glob("tellapart-chromium-*")]
+        profiles = [path.name for path in short_folder.glob("tellapart-chromium-*")]
         assert [name.split("-")[2] for name in profiles] == [str(os.getpid())]
 
 

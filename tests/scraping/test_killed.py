@@ -5,10 +5,8 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -140,13 +138,6 @@ def moments(schedule: random.Random) -> list[tuple[int, float]]:
     going = [(STARTING + schedule.randint(1, 8), schedule.uniform(0, 0.03)) for _ in range(8)]
     starting = [(schedule.randint(1, STARTING), schedule.uniform(0, 0.8)) for _ in range(MOMENTS - len(going))]
     return schedule.sample([*starting, *going], MOMENTS)
-
-
-@pytest.fixture
-def short_folder() -> Generator[Path, None, None]:
-    """A folder for temporary files, with a name that Chromium can make a socket in."""
-    with tempfile.TemporaryDirectory(prefix="killed-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 def processes_of(folder: Path, parent: int) -> list[str]:

@@ -1,15 +1,14 @@
 """The web page and the worker as processes."""
 
 import os
-import random
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
+
+from tests.ports import free_port
 
 LONG = 300  # seconds, on a machine that is busy with other things
 _ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +18,7 @@ class Stack:
     """Processes of the page, which can be killed and started again; of the settings they know those given alone."""
 
     def __init__(self, **settings: object) -> None:
-        port = _port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         known = {k: v for k, v in os.environ.items() if not k.startswith(("TELLAPART_", "BENTOML_"))}
         told = {key: str(value) for key, value in settings.items()}
@@ -48,12 +47,3 @@ class Stack:
         for process in self._running.values():
             process.terminate()
         assert [process.wait(LONG) for process in self._running.values()] == [0] * len(self._running)
-
-
-def _port() -> int:
-    """One that is free, and below those that connections are given: it stays free while a server is away."""
-    while True:
-        number = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", number))
-            return number

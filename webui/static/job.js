@@ -57,11 +57,12 @@ function same(a, b) {
 
 function finish() {
   delete live.dataset.active;
-  document.title = document.title.replace(/(: )\w+( ·)/, (_, before, after) => `${before}${said}${after}`);
 }
 
 let said = "";
 function say(words) {
-  if (words && words !== said) document.getElementById("said").textContent = words;
+  if (!words || words === said) return;
   said = words;
+  document.getElementById("said").textContent = words;
+  document.title = document.title.replace(/: [^:·]+ ·/, () => `: ${words} ·`);
 }
