@@ -106,7 +106,7 @@ def test_a_signal_ends_the_servers_and_their_children(number: signal.Signals) ->
         page = [sys.executable, "-m", "http.server", "{port}", "--bind", "127.0.0.1"]
         serve = f"import subprocess; subprocess.run({{page}}, stdout=subprocess.DEVNULL)"
         server = Server("nested", [sys.executable, "-c", serve], "127.0.0.1", {port}, "http://127.0.0.1:{port}/")
-        run([server], lambda: print("ready", flush=True))
+        run([server], lambda: print("ready", flush=True), lambda: print("stopping", flush=True))
         print("ended well", flush=True)
     """
     process = subprocess.Popen(
@@ -120,7 +120,7 @@ def test_a_signal_ends_the_servers_and_their_children(number: signal.Signals) ->
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert process.communicate(timeout=90)[0] == "ended well\n"
+    assert process.communicate(timeout=90)[0] == "stopping\nended well\n"
     assert not listens(port)
 
 

@@ -67,6 +67,7 @@ def follow(browser: webdriver.Chrome, page: Any, database: Database, job: Job, u
     page.shown(".state", "Waiting")
     change(database, job, state=State.RUNNING, stages=collecting(3))
     page.shown(".phase-now", "3 of up to 100 pictures")
+    page.until(lambda b: b.title.startswith("pets: Working"))
     change(database, job, stages=collecting(9))
     page.shown(".class-row", "9 of up to 20")
     assert page.fits()
