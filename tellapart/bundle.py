@@ -130,6 +130,11 @@ class BundleInfo:
         """Class names in class index order."""
         return [c.name for c in self.classes]
 
+    @property
+    def says_none(self) -> bool:
+        """Whether it can answer "none of these"; with too few pictures it never learned when."""
+        return self.rejection is not None or self.reject_threshold is not None
+
     def to_json(self) -> dict[str, Any]:
         """The content of model.json."""
         return asdict(self)

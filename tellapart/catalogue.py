@@ -115,6 +115,7 @@ def _summary(model: StoredModel) -> ModelSummary:
         backbone=model.info.backbone,
         accuracy=accuracy,
         accuracy_interval=None if low is None or high is None else (low, high),
+        says_none=model.info.says_none,
     )
 
 

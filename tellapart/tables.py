@@ -11,17 +11,18 @@ from rich.table import Column, Table
 from tellapart.dataset import Dataset
 from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.store import StoredModel
-from tellapart.wording import counted
+from tellapart.wording import ALWAYS_ANSWERS, counted
 
 
 def trained(model: StoredModel) -> str:
-    """A classifier's tag, how good it is, and where its report lies; three lines."""
+    """A classifier's tag, how good it is, what it cannot do, and where its report lies; a line each."""
     metrics = model.info.metrics
+    limit = "" if model.info.says_none else f"{ALWAYS_ANSWERS}\n"
     return (
         f"classifier: {model.tag}\n"
         f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
         f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {counted(metrics['n'], 'picture')})\n"
-        f"report: {_report(model)}"
+        f"{limit}report: {_report(model)}"
     )
 
 
@@ -29,7 +30,8 @@ def trained_values(model: StoredModel) -> dict[str, Any]:
     """The same for programs."""
     metrics = model.info.metrics
     figures = {key: metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "protocol", "n")}
-    return {"tag": model.tag, "classes": model.info.class_names, **figures, "report": str(_report(model))}
+    known = {"tag": model.tag, "classes": model.info.class_names, "says_none": model.info.says_none}
+    return {**known, **figures, "report": str(_report(model))}
 
 
 def counts_values(dataset: Dataset) -> dict[str, Any]:

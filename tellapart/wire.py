@@ -128,7 +128,10 @@ class NeighbourList(_Schema):
 
 
 class ModelSummary(_Schema):
-    """One classifier version the service can answer with; accuracy and its 95 % interval are fractions."""
+    """One classifier version the service can answer with; accuracy and its 95 % interval are fractions.
+
+    Where `says_none` is false it always answers one of its classes.
+    """
 
     model: str
     name: str
@@ -139,6 +142,7 @@ class ModelSummary(_Schema):
     backbone: str
     accuracy: float | None = None
     accuracy_interval: tuple[float, float] | None = None
+    says_none: bool = True
 
 
 class ModelList(_Schema):

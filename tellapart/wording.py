@@ -1,5 +1,6 @@
-"""How numbers are written for people, on pages and in a terminal."""
+"""How numbers are written for people, and what is said alike on pages, in reports and in a terminal."""
 
+ALWAYS_ANSWERS = "It always answers one of its classes: there were too few pictures to learn when to say none of these."
 _UNLIKELY = 1e-9
 
 

@@ -22,6 +22,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError
 from tellapart.progress import silent
 from tellapart.store import new_model
+from tellapart.wording import ALWAYS_ANSWERS
 from training.fingerprint import fingerprint
 from training.options import TrainingOptions
 
@@ -369,6 +370,16 @@ def test_json_is_one_document_and_nothing_else(tell: Tell, pets: Path, classifie
     assert (json.loads(measured.out)["n"], json.loads(measured.out)["accuracy"]) == (6, 0.5)
     assert [t.code for t in (listed, shown, predicted, measured)] == [0, 0, 3, 0]
     assert predicted.errors[-1].startswith("error: 2 of 9 inputs could not be classified")
+
+
+def test_a_classifier_that_never_says_none_is_shown_so(
+    tell: Tell, isolated_home: Path, tiny_bundle: Callable[..., BundleInfo]
+) -> None:
+    for name, threshold in (("never", None), ("sometimes", 0.4)):
+        with new_model(name) as (folder, _):
+            tiny_bundle(folder, metrics=METRICS, reject_threshold=threshold)
+    assert ALWAYS_ANSWERS in tell("models", "show", "never").out
+    assert ALWAYS_ANSWERS not in tell("models", "show", "sometimes").out
 
 
 def test_debug_adds_the_traceback(tell: Tell) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tellapart.intervals import wilson
-from tellapart.wording import percent
+from tellapart.wording import ALWAYS_ANSWERS, percent
 from training.refits import MORE
 
 FEW_JUDGED = 20  # pictures of a class below which its shares say little
@@ -13,7 +13,7 @@ FEW_JUDGED = 20  # pictures of a class below which its shares say little
 def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
     """How well pictures of none of the classes are turned away."""
     if found is None:
-        return ["It always answers one of its classes: there were too few pictures to learn when to say none of these."]
+        return [ALWAYS_ANSWERS]
     lines = [
         f"It says “none of these” to {_share(found['false_reject'])} of the pictures that do show one of its classes; "
         f"the aim was {percent(found['aim_false_reject'], 0)}. What counts is how much a picture looks like any of "

@@ -7,7 +7,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from tellapart.backbones import BACKBONES
-from tellapart.wording import confidence, counted, percent
+from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, percent
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
@@ -47,7 +47,8 @@ def pictures(number: int) -> str:
 
 
 def register(app: Flask) -> None:
-    """Make them template filters."""
+    """Make them template filters, and what is said alike everywhere a name in templates."""
+    app.jinja_env.globals["always_answers"] = ALWAYS_ANSWERS
     for filter_ in (day, minute, milliseconds, backbone_title, state_words, pictures):
         app.add_template_filter(filter_)
     for share in (percent, confidence):

@@ -36,6 +36,11 @@ def test_the_promoted_version_answers_for_its_name_and_by_default(isolated_home:
     assert [m.promoted for m in seen.list().models] == [False, True]
 
 
+def test_whether_it_can_say_none_is_listed(isolated_home: Path, add_model: AddModel) -> None:
+    store.promote(add_model("pets").tag)
+    assert [m.says_none for m in Catalogue().list().models] == [False]
+
+
 def test_a_promotion_is_seen_by_the_next_request(isolated_home: Path, add_model: AddModel) -> None:
     first, second = add_model("pets"), add_model("pets")
     store.promote(first.tag)

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 
 from tellapart.settings import Settings
 from tellapart.wire import ModelSummary
+from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 from webui.catalog import Catalog
 from webui.client import ServiceClient, Unavailable
@@ -48,6 +49,23 @@ def test_the_front_page_lists_classifiers(web: FlaskClient, service: Any) -> Non
         assert shown in page
     assert 'href="/classify?model=colours"' in page
     assert 'href="/classifiers/colours/report"' in page
+
+
+def test_one_that_never_says_none_is_told_of_on_its_page_and_beside_its_answers(
+    web: FlaskClient, service: Any, upload: Any, make_picture: MakePicture
+) -> None:
+    service.models = [with_changes(service, says_none=False)]
+    answer = upload((make_picture("red"), "a.png")).location
+    assert ALWAYS_ANSWERS in web.get("/classifiers/colours").text
+    assert ALWAYS_ANSWERS in web.get(answer).text
+
+
+def test_one_that_can_say_none_is_not_said_to_answer_always(
+    web: FlaskClient, upload: Any, make_picture: MakePicture
+) -> None:
+    answer = upload((make_picture("red"), "a.png")).location
+    assert ALWAYS_ANSWERS not in web.get("/classifiers/colours").text
+    assert ALWAYS_ANSWERS not in web.get(answer).text
 
 
 def test_without_classifiers_it_says_how_to_make_one(web: FlaskClient, service: Any) -> None:
@@ -278,8 +296,10 @@ def test_importing_the_web_page_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_list_may_be_asked_for_by_many_threads(service_client: Any, service: Any, clock: Any) -> None:
-    catalog = Catalog(service_client, clock)
+def test_the_list_may_be_asked_for_by_many_threads(
+    service_client: Any, service: Any, clock: Any, tmp_path: Path
+) -> None:
+    catalog = Catalog(service_client, tmp_path / "changes", clock)
     threads = [threading.Thread(target=catalog.models) for _ in range(8)]
     for thread in threads:
         thread.start()
