@@ -55,9 +55,10 @@ def test_one_that_never_says_none_is_told_of_on_its_page_and_beside_its_answers(
     web: FlaskClient, service: Any, upload: Any, make_picture: MakePicture
 ) -> None:
     service.models = [with_changes(service, says_none=False)]
-    answer = upload((make_picture("red"), "a.png")).location
     assert ALWAYS_ANSWERS in web.get("/classifiers/colours").text
-    assert ALWAYS_ANSWERS in web.get(answer).text
+    one, two = (make_picture("red"), "a.png"), (make_picture("green"), "b.png")
+    for pictures in ((one,), (one, two)):
+        assert ALWAYS_ANSWERS in web.get(upload(*pictures).location).text
 
 
 def test_one_that_can_say_none_is_not_said_to_answer_always(
