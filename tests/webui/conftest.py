@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ from tellapart.settings import Settings
 from tests.webui.chromium import Console, Page
 from tests.webui.fake_service import FakeService
 from tests.webui.inbox import Inbox
+from webui import events
 from webui.app import create_app
 from webui.client import ServiceClient
 from webui.database import Base, Database
@@ -117,6 +119,12 @@ def _closing(wsgi: Any) -> Any:
             getattr(body, "close", lambda: None)()
 
     return lambda environ, start_response: chunks(wsgi(environ, start_response))
+
+
+@pytest.fixture(autouse=True)
+def room_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test has less room because streams of the one before it do not know yet that nobody reads them."""
+    monkeypatch.setattr(events, "_room", BoundedSemaphore(events.MOST_STREAMS))
 
 
 @pytest.fixture

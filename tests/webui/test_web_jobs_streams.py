@@ -1,6 +1,5 @@
 """What a job's page asks for again: its changing part, and the stream of events."""
 
-from threading import BoundedSemaphore
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,12 +52,6 @@ def test_a_stream_goes_on_after_the_last_event_that_came(web: FlaskClient, jobs:
     assert "event: state" not in web.get(path, headers={"Last-Event-ID": seen}).text
     assert "event: state" not in web.get(f"{path}?seen={seen}").text
     assert "event: state" in web.get(path, headers={"Last-Event-ID": "0"}).text
-
-
-@pytest.fixture(autouse=True)
-def no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if no page had one open; those of other tests' browsers may not have ended yet."""
-    monkeypatch.setattr(events, "_room", BoundedSemaphore(events.MOST_STREAMS))
 
 
 def test_streams_are_bounded_and_make_room_when_they_end(web: FlaskClient, jobs: Jobs) -> None:
