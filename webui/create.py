@@ -6,6 +6,7 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.errors import UsageError
+from tellapart.gallery import known_words
 from tellapart.licenses import FILTER_WORDS
 from tellapart.names import slugify
 from tellapart.source_list import SOURCES, lacking
@@ -37,6 +38,7 @@ def front_page(form: CreateForm, problem: FormProblem | None = None) -> str:
         form=form,
         problem=problem,
         sources=[(source, lacking(source, settings)) for source in SOURCES],
+        gallery_words=known_words(settings.gallery_folder),
         licenses=FILTER_WORDS,
         most=MOST_PER_CLASS,
         with_folder=not asks(),

@@ -246,3 +246,21 @@ def test_the_form_offers_exactly_the_sources_there_are(settings: Settings) -> No
     assert wanting == {"flickr", "bing", "duckduckgo", "google", "gallery"}
     afar = replace(bare, queue_url="redis://queue")
     assert {source.word for source in SOURCES if lacking(source, afar)} == {"flickr"}
+
+
+def test_the_words_the_demo_gallery_knows_stand_where_it_is_chosen(
+    web: FlaskClient, settings: Settings, service_client: ServiceClient, tmp_path: Path
+) -> None:
+    for name in ("animals/cats", "animals/.hidden", "fruit", "one"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+    for number in range(8):
+        for name in (f"animals/cats/{number}.png", f"animals/.hidden/{number}.png", f"fruit/{number}.txt"):
+            (tmp_path / "pictures" / name).touch()
+    (tmp_path / "pictures" / "one" / "a.png").touch()
+    here = replace(settings, gallery_folder=tmp_path / "pictures", chromium=Path("/bin/sh"))
+    page = create_app(here, client=service_client).test_client().get("/").text
+    assert "What the demo gallery has" in page
+    listed = page.partition('id="gallery-words"')[2].partition("</details>")[0]
+    assert re.findall(r"<li>(\w+) <span class=\"count\">(\d+)<", listed) == [("animals", "8"), ("cats", "8")]
+    bare = replace(here, gallery_folder=tmp_path / "nothing")
+    assert "What the demo gallery has" not in create_app(bare, client=service_client).test_client().get("/").text

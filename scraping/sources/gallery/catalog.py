@@ -1,15 +1,12 @@
 """The pictures of a folder of folders, found by the words of the folders they stand in."""
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scraping.source import Unavailable
+from tellapart.gallery import picture_names
 from tellapart.names import slugify
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Catalog:
             )
         self._folder = folder
         self.credit = _read_credit(folder)
-        self._words = {name: _folder_words(name) for name in sorted(_pictures(folder))}
+        self._words = {name: _folder_words(name) for name in sorted(picture_names(folder))}
 
     def __contains__(self, name: str) -> bool:
         return name in self._words
@@ -76,20 +73,6 @@ class Catalog:
 def title(name: str) -> str:
     """A picture's title, from its file name."""
     return PurePosixPath(name).stem.replace("_", " ").replace("-", " ").strip().capitalize()
-
-
-def _pictures(folder: Path) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for file in files:
-            path = Path(root, file)
-            if path.suffix.lower() in _SUFFIXES and not path.is_symlink() and _is_text(path):
-                yield path.relative_to(folder).as_posix()
-
-
-def _is_text(path: Path) -> bool:
-    """Whether a path can be written in an address; names in no known encoding are left out."""
-    return str(path).isprintable()
 
 
 def _folder_words(name: str) -> frozenset[str]:
