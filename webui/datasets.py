@@ -1,5 +1,8 @@
 """The data sets that the pages show: those known by name, and the one a classifier was trained on."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from flask import abort
 
 from tellapart.dataset import Dataset
@@ -8,7 +11,7 @@ from tellapart.learned import trained_on
 from tellapart.manifest import Attempt
 from tellapart.names import check_name
 from tellapart.settings import Settings
-from tellapart.store import list_models
+from tellapart.store import StoredModel, list_models
 from webui.job_command import dataset_folder
 from webui.jobs import Job
 from webui.parts import parts
@@ -23,6 +26,27 @@ def find_dataset(name: str, settings: Settings) -> Dataset:
     if (root / "dataset.json").exists():
         return Dataset.open(root)
     return _of_classifier(name, settings) or abort(404)
+
+
+def has_dataset(name: str, settings: Settings) -> bool:
+    """Whether there is a data set of that name to look at."""
+    return (settings.datasets / name / "dataset.json").exists() or _of_classifier(name, settings) is not None
+
+
+def all_datasets(settings: Settings) -> Iterator[tuple[str, Dataset]]:
+    """Every data set under the name that its page has; one that cannot be read is left out.
+
+    A plain folder has that of the classifier that learned from it, of the first of them where there are several.
+    """
+    for described in sorted(settings.datasets.glob("*/dataset.json")):
+        with suppress(TellapartError):
+            yield described.parent.name, Dataset.open(described.parent)
+    shown = set()
+    for name in sorted({model.name for model in _models()}):
+        dataset = None if (settings.datasets / name).exists() else _of_classifier(name, settings)
+        if dataset and dataset.folder and dataset.root not in shown:
+            shown.add(dataset.root)
+            yield name, dataset
 
 
 def find_picture(dataset: Dataset, class_slug: str, sha256: str) -> Attempt:
@@ -42,9 +66,15 @@ def job_on(name: str, dataset: Dataset) -> Job | None:
 
 
 def _of_classifier(name: str, settings: Settings) -> Dataset | None:
-    models = list_models(name)
-    current = next((m for m in models if m.promoted), None)
+    current = next((m for m in _models(name) if m.promoted), None)
     try:
         return trained_on(current.info, settings) if current else None
     except TellapartError:
         return None
+
+
+def _models(name: str | None = None) -> list[StoredModel]:
+    try:
+        return list_models(name)
+    except TellapartError:
+        return []

@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError
+from webui.datasets import has_dataset
 from webui.events import Now, open_stream
 from webui.job_command import dataset_folder
 from webui.job_view import view
@@ -132,9 +133,14 @@ def visible_job(running: AlreadyThere) -> str:
 
 def fragment(job: Job, standing: Standing) -> str:
     """The part of a job's page that changes."""
-    template = "web/sample_live.html" if job.kind == Kind.SAMPLE else "web/job_live.html"
+    settings = parts().settings
     return render_template(
-        template, job=job, shown=view(job, parts().settings), state=STATE_WORDS[job.state], standing=standing
+        "web/sample_live.html" if job.kind == Kind.SAMPLE else "web/job_live.html",
+        job=job,
+        shown=view(job, settings),
+        state=STATE_WORDS[job.state],
+        standing=standing,
+        has_pictures=not job.active and job.kind != Kind.SAMPLE and has_dataset(job.name, settings),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import JSON, String, Text, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from tellapart.errors import UsageError
+from tellapart.errors import DataError, UsageError
 from tellapart.names import check_name
 from webui.database import Base, Database, Moment
 
@@ -41,6 +41,7 @@ class State(StrEnum):
 
 ACTIVE = (State.QUEUED, State.RUNNING, State.STOPPING)
 RESUMABLE = (State.STOPPED, State.FAILED)
+INPUT_REFUSED = (UsageError.exit_code, DataError.exit_code)  # the same again would be refused again
 MOST_ACTIVE = 30  # unfinished jobs of one person
 _PRESENT = timedelta(seconds=20)  # since a worker was last seen
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -61,7 +62,7 @@ class Job(Base):
         options: what the command line is told, see `webui.job_command`.
         stages: how far each stage is, in the order they began; the form is `Progress.to_json`'s.
         error, fix: what failed and what to do, "" where nothing did.
-        result: what the command line gave at the end, `{"tag": "pets:abc", ...}`.
+        result: what the command line gave at the end: `{"tag": "pets:abc", ...}`, where it failed `{"exit_code": 3}`.
         email: who is told at the end, "" for nobody; mail_problem: why that failed.
         queued: when it was last put in the queue; the order of work.
         heartbeat: when its worker last said that it is on it; worker: which one.
@@ -98,6 +99,11 @@ class Job(Base):
     def resumable(self) -> bool:
         """Whether it can be put in the queue again; it goes on where it stopped."""
         return self.state in RESUMABLE
+
+    @property
+    def refused(self) -> bool:
+        """Whether it failed by what it was given, so that to go on helps only once that is another."""
+        return self.state == State.FAILED and self.result.get("exit_code") in INPUT_REFUSED
 
     def change(self, **values: Any) -> None:
         """Set attributes, and count the change."""

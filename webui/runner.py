@@ -19,7 +19,7 @@ from tellapart.errors import TellapartError
 from tellapart.settings import Settings
 from webui.claims import LEASE, Claim, Claims
 from webui.job_command import job_command
-from webui.jobs import Job, State
+from webui.jobs import INPUT_REFUSED, Job, State
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +29,7 @@ _STOP_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 _MOST_POINTS = 500
 _KEPT_TEXT = "What it had done is kept: press Resume to go on there"
+_CHANGE_TEXT = "What it had done is kept: change what it was asked for, or the pictures"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def _ending(child: "_Child", told_to_stop: bool) -> Ended:
     if told_to_stop:
         return Ended(State.STOPPED)
     if event == "error":
-        return Ended(State.FAILED, child.last["message"], child.last["fix"] or _KEPT_TEXT)
+        code = child.last["exit_code"]
+        fix = child.last["fix"] or (_CHANGE_TEXT if code in INPUT_REFUSED else _KEPT_TEXT)
+        return Ended(State.FAILED, child.last["message"], fix, {"exit_code": code})
     if event == "stopped" or child.was_stopped:
         return Ended(None)
     return Ended(State.FAILED, f"the work ended unexpectedly ({child.how_it_ended()})", _KEPT_TEXT)

@@ -126,6 +126,25 @@ def test_how_a_job_ended_and_what_to_do(web: FlaskClient, jobs: Jobs, database: 
     assert ">Resume<" not in page
 
 
+@pytest.mark.parametrize("exit_code", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kind", [Kind.CREATE, Kind.TRAIN])
+def test_what_helps_is_offered_and_to_resume_only_where_it_does(
+    web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, change: Any, kind: Kind, exit_code: int
+) -> None:
+    def offered() -> list[str]:
+        page = web.get(f"/jobs/{job.id}").text
+        return re.findall(r'class="btn btn-\w+"[^>]*>([^<]+)<', page[page.index('id="part-actions"') :])
+
+    job = jobs.enqueue(kind, "pets", OPTIONS)
+    change(job, state=State.FAILED, error="no", fix="Do", result={"exit_code": exit_code})
+    settings_link = ["Change the settings"] if kind == Kind.CREATE else []
+    resume = [] if exit_code in (2, 3) else ["Resume"]
+    assert offered() == [*resume, *settings_link, "Forget this job"]
+    fill(settings.datasets / "pets", {"cat": 1})
+    assert offered() == [*resume, *settings_link, "Look through its pictures", "Forget this job"]
+    assert 'href="/datasets/pets"' in web.get(f"/jobs/{job.id}").text
+
+
 def test_stop_and_resume_are_buttons(
     web: FlaskClient, jobs: Jobs, settings: Settings, service_client: ServiceClient
 ) -> None:

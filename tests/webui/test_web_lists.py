@@ -1,5 +1,6 @@
 """The lists that stand where the addresses of single things begin."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tellapart.dataset import Dataset
+from tellapart.folders import open_folder
 from tellapart.names import parse_class_names
 from tellapart.settings import Settings
+from tellapart.store import new_model, promote
 from webui.jobs import Kind
 
 
@@ -40,6 +43,36 @@ def test_data_sets_are_listed_and_one_that_cannot_be_read_is_left_out(
     assert "cat, dog" in page
     assert "0 pictures" in page
     assert "broken" not in page
+
+
+def test_a_folder_that_was_only_learned_from_is_listed_by_its_classifier(
+    web: FlaskClient,
+    settings: Settings,
+    isolated_home: Path,
+    tmp_path: Path,
+    make_photo: Callable[..., bytes],
+    tiny_bundle: Callable[..., Any],
+) -> None:
+    for number in range(4):
+        (tmp_path / "my pictures" / ("cat", "dog")[number % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "my pictures" / ("cat", "dog")[number % 2] / f"{number}.png").write_bytes(make_photo(number))
+    dataset = open_folder(tmp_path / "my pictures", settings.home)
+    assert "There is none yet" in web.get("/datasets").text
+    for name in ("pets", "same"):
+        with new_model(name) as (folder, version):
+            known = {"name": dataset.name, "digest": dataset.digest()}
+            tiny_bundle(folder, ("cat", "dog"), file=b"x" * 100, dataset=known)
+        promote(f"{name}:{version}")
+    page = web.get("/datasets").text
+    assert "4 pictures, in the folder my pictures" in page
+    assert page.count("/datasets/") == 1, "it is one, whatever learned from it"
+    assert web.get("/datasets/pets").status_code == 200
+    assert str(tmp_path) not in page
+    Dataset.create(settings.datasets / "pets", "pets", parse_class_names(["cat", "dog"]), [])
+    assert [name for name in ("pets", "same") if f'href="/datasets/{name}"' in web.get("/datasets").text] == [
+        "pets",
+        "same",
+    ]
 
 
 @pytest.mark.parametrize(

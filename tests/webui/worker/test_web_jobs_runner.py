@@ -81,6 +81,7 @@ def test_a_job_that_succeeds_is_done_with_all_it_said(run: Callable[..., Job]) -
     [
         ("tell('error', message='no pictures', fix='Use other words', exit_code=4); sys.exit(4)", "no pictures", "Use"),
         ("tell('error', message='odd', fix='', exit_code=1); sys.exit(1)", "odd", "press Resume"),
+        ("tell('error', message='few', fix='', exit_code=3); sys.exit(3)", "few", "change what it was asked for"),
         ("print('gone wrong', file=sys.stderr); sys.exit(3)", "(status 3: gone wrong)", "press Resume"),
         ("import os; os.kill(os.getpid(), 9)", "(signal SIGKILL)", "press Resume"),
     ],
@@ -90,6 +91,7 @@ def test_a_job_that_fails_says_what_to_do(run: Callable[..., Job], program: str,
     assert job.state == State.FAILED
     assert error in job.error
     assert fix in job.fix
+    assert job.refused == ("change" in fix)
 
 
 def test_a_job_whose_output_is_closed_is_still_followed(run: Callable[..., Job], lite: tuple[Jobs, Claims]) -> None:
