@@ -48,7 +48,13 @@ def show(batch_id: str) -> str:
     shown = _answer_part(batch, first) if batch.from_archive else parts().batches.entries(batch, first, first + step)
     has_picture = {e.sha256 for e in shown if parts().previews.has(e.sha256)}
     return render_template(
-        "web/batch.html", batch=batch, entries=shown, start=first, step=step, has_picture=has_picture
+        "web/batch.html",
+        batch=batch,
+        entries=shown,
+        start=first,
+        step=step,
+        has_picture=has_picture,
+        always=not all(entry.says_none for entry in shown),
     )
 
 

@@ -27,7 +27,10 @@ def new_id() -> str:
 
 
 class Entry(BaseModel):
-    """What became of one picture: a result, or the problem with it; `id` is its own record's."""
+    """What became of one picture: a result, or the problem with it; `id` is its own record's.
+
+    `says_none` is whether what answered can say "none of these".
+    """
 
     name: str
     sha256: str
@@ -35,6 +38,7 @@ class Entry(BaseModel):
     result: Result | None = None
     error: Problem | None = None
     from_cache: bool = False
+    says_none: bool = True
 
 
 class Record(BaseModel):
@@ -43,6 +47,11 @@ class Record(BaseModel):
     entries: list[Entry] = Field(min_length=1)
     created: str = Field(default_factory=now)
     owner: str | None = None
+
+    @property
+    def says_none(self) -> bool:
+        """Whether what answered can say "none of these"."""
+        return all(entry.says_none for entry in self.entries)
 
 
 class Records:

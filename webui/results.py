@@ -6,7 +6,7 @@ import binascii
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.wire import Explanation, ModelSummary, ServiceError
+from tellapart.wire import Explanation, ServiceError
 from webui.client import Unavailable
 from webui.downloads import as_csv, as_json
 from webui.learned import learned_pictures
@@ -99,18 +99,14 @@ def result_page(record_id: str, new_link: str = "") -> str:
     """The page of a result; `new_link` is one that was just made for it."""
     record = _find(record_id)
     has_picture = {e.sha256 for e in record.entries if parts().previews.find(e.sha256)}
-    says_none = _says_none(record)
     if len(record.entries) > 1:
-        return render_template(
-            "web/results.html", record=record, record_id=record_id, has_picture=has_picture, says_none=says_none
-        )
+        return render_template("web/results.html", record=record, record_id=record_id, has_picture=has_picture)
     return render_template(
         "web/result.html",
         record=record,
         record_id=record_id,
         has_picture=has_picture,
         classes=_classes(record.entries[0]),
-        says_none=says_none,
         feedback=parts().feedback.about(record_id),
         shares=parts().shares.of_result(record_id),
         days=DAYS,
@@ -142,26 +138,12 @@ def _preview(entry: Entry) -> bytes:
 
 
 def _classes(entry: Entry) -> list[str]:
-    """All classes of the version that answered; those it named, where it is gone."""
-    assert entry.result
-    version = _version(entry)
-    return version.classes if version else [p.class_name for p in entry.result.predictions]
-
-
-def _says_none(record: Record) -> bool:
-    """Whether what answered can say "none of these"; taken to be so where that cannot be known."""
-    answered = next((entry for entry in record.entries if entry.result), None)
-    version = _version(answered) if answered else None
-    return version is None or version.says_none
-
-
-def _version(entry: Entry) -> ModelSummary | None:
-    """The version that answered, None where it is gone or the service is away."""
+    """All classes of the version that answered; those it named, where it is gone or the service is away."""
     assert entry.result
     try:
-        return parts().catalog.resolve(entry.result.model)
+        return parts().catalog.resolve(entry.result.model).classes
     except (ServiceError, Unavailable):
-        return None
+        return [p.class_name for p in entry.result.predictions]
 
 
 def _class(entry: Entry, text: str) -> str:

@@ -9,6 +9,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from tellapart.settings import Settings
+from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 
 pytestmark = pytest.mark.browser
@@ -49,3 +50,22 @@ def test_a_tile_shows_no_share(browser: webdriver.Chrome, page: Any, url: str, f
     assert {tile.text for tile in browser.find_elements(By.CSS_SELECTOR, ".tile-top")} == {"None of these"}
     browser.get(page.shown("#many-page").get_attribute("href"))
     assert {tile.text for tile in browser.find_elements(By.CSS_SELECTOR, ".tile-top")} == {"None of these"}
+
+
+def test_a_classifier_that_never_says_so_is_told_of_in_rows_and_above_tiles(
+    browser: webdriver.Chrome, page: Any, url: str, service: Any, files: list[str]
+) -> None:
+    browser.get(url + "/classify")
+    browser.find_element(By.ID, "images").send_keys(files[0])
+    page.shown("[data-result]")
+    assert not browser.find_element(By.CSS_SELECTOR, ".job-always").is_displayed()
+    service.models = [service.models[0].model_copy(update={"says_none": False, "version": "v2", "model": "colours:v2"})]
+    page.until(lambda b: b.get(url + "/classifiers/colours") or ALWAYS_ANSWERS in b.page_source)
+    browser.get(url + "/classify")
+    browser.find_element(By.ID, "images").send_keys(files[0])
+    page.shown(".job-always", ALWAYS_ANSWERS)
+    browser.find_element(By.ID, "images").send_keys("\n".join(files))
+    page.shown("#many-always", ALWAYS_ANSWERS)
+    page.shown("#many-words", "All 13 are done")
+    browser.get(page.shown("#many-page").get_attribute("href"))
+    page.shown("#many-always", ALWAYS_ANSWERS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,14 +60,20 @@ def test_one_that_never_says_none_is_told_of_on_its_page_and_beside_its_answers(
     one, two = (make_picture("red"), "a.png"), (make_picture("green"), "b.png")
     for pictures in ((one,), (one, two)):
         assert ALWAYS_ANSWERS in web.get(upload(*pictures).location).text
+    link = re.search(r"/shared/[\w-]+", web.post(f"{upload(one).location}/shares", data={"days": "1"}).text)
+    assert link
+    service.models = []  # the link outlives the classifier
+    assert ALWAYS_ANSWERS in web.get(link[0]).text
 
 
 def test_one_that_can_say_none_is_not_said_to_answer_always(
     web: FlaskClient, upload: Any, make_picture: MakePicture
 ) -> None:
     answer = upload((make_picture("red"), "a.png")).location
-    assert ALWAYS_ANSWERS not in web.get("/classifiers/colours").text
-    assert ALWAYS_ANSWERS not in web.get(answer).text
+    link = re.search(r"/shared/[\w-]+", web.post(f"{answer}/shares", data={"days": "1"}).text)
+    assert link
+    for path in ("/classifiers/colours", answer, link[0]):
+        assert ALWAYS_ANSWERS not in web.get(path).text
 
 
 def test_without_classifiers_it_says_how_to_make_one(web: FlaskClient, service: Any) -> None:

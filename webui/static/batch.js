@@ -45,4 +45,5 @@ function countShown(list, tally) {
     else tally.failed += 1;
   }
   tally.done = tally.first = list.children.length;
+  tally.always = !document.getElementById("many-always").hidden;
 }

@@ -31,12 +31,13 @@ function showKept(place, picture) {
   thumb.hidden = false;
 }
 
-function showResult(row, { result, url, picture, from_cache: fromCache }) {
+function showResult(row, { result, url, picture, from_cache: fromCache, says_none: saysNone }) {
   const bars = row.querySelector(".bars");
   bars.replaceChildren(...result.predictions.map(newBar));
   bars.hidden = false;
   bars.classList.toggle("unlike", result.none_of_these);
   row.querySelector(".job-unlike").hidden = !result.none_of_these;
+  row.querySelector(".job-always").hidden = saysNone;
   setText(row, ".job-top", headline(result));
   const link = Object.assign(document.createElement("a"), { href: url, textContent: "Open this result" });
   setText(row, ".job-more", "").append(link, fromCache ? " · answered from the cache" : "");
@@ -107,6 +108,7 @@ class Tally {
     this.began = performance.now();
     this.first = 0;
     this.hidden = false;
+    this.always = false; // never says "none of these"
   }
 
   // Count on, but show nothing: another has this place.
@@ -116,7 +118,8 @@ class Tally {
 
   add(entries) {
     this.done += entries.length;
-    for (const { result, error } of entries) {
+    for (const { result, error, says_none: saysNone } of entries) {
+      if (saysNone === false) this.always = true;
       if (error) this.failed += 1;
       else this.counts.set(headline(result), (this.counts.get(headline(result)) ?? 0) + 1);
     }
@@ -129,6 +132,7 @@ class Tally {
     bar.hidden = this.done >= this.total || Boolean(ended);
     bar.value = this.done / this.total;
     document.getElementById("many-words").textContent = ended || this.words();
+    document.getElementById("many-always").hidden = !this.always;
     const chips = [...this.counts].sort((a, b) => b[1] - a[1]).map(([name, n]) => {
       return Object.assign(document.createElement("li"), { textContent: `${name} ${n}` });
     });
