@@ -52,7 +52,8 @@ def evaluate(tag: str, folder: Path, json_out: str | None) -> None:
 def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: str | None) -> None:
     """Classify pictures with the classifier TAG: files, folders and zip archives.
 
-    One bad picture stops no other; where any has no answer, the exit code is 3.
+    One bad picture stops no other; where any has no answer, the exit code is 3. Files in folders and archives that
+    are plainly no pictures, such as a readme, are left out and counted.
 
     \b
     tellapart predict pets cat.jpg holiday/ more.zip

@@ -12,8 +12,10 @@ from typing import Any
 
 from tellapart.errors import DataError
 from tellapart.images import DEFAULT_LIMITS
+from tellapart.sniffing import HEAD, begins_as_picture, named_as_picture
 
 _CHUNK = 1 << 16
+_QUICK = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack a large block for the first byte
 _DIRECTORY_SIZE = 5  # where zipfile's end record says how many bytes the directory has
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError)
 
@@ -50,15 +52,20 @@ class Archive:
     """An opened archive; `open_archive` makes one.
 
     Attributes:
-        members: its files in their order; hidden ones and what macOS adds are passed over.
+        members: its files in their order; hidden ones and what macOS adds are passed over. Names have slashes.
+        left_out: how many other files there are, which are plainly no pictures by name and content.
     """
 
     def __init__(self, archive: zipfile.ZipFile, limits: ArchiveLimits) -> None:
         """Raises ArchiveError where it holds too much."""
         self._archive, self._limits = archive, limits
-        self.members = [m for m in archive.infolist() if _is_visible_file(m)]
-        if len(self.members) > limits.entries:
-            raise ArchiveError("too_large", f"the archive has {len(self.members)} files, at most {limits.entries}")
+        for member in archive.infolist():
+            member.filename = member.filename.replace("\\", "/")  # as some programs on Windows write it
+        visible = [m for m in archive.infolist() if _is_visible_file(m)]
+        if len(visible) > limits.entries:
+            raise ArchiveError("too_large", f"the archive has {len(visible)} files, at most {limits.entries}")
+        self.members = [m for m in visible if named_as_picture(m.filename) or self._may_be_picture(m)]
+        self.left_out = len(visible) - len(self.members)
 
     def read(self, member: zipfile.ZipInfo) -> bytes:
         """A file's bytes, cut off just beyond the size that decoding accepts.
@@ -79,6 +86,16 @@ class Archive:
         except _DAMAGED as error:
             raise ArchiveError("truncated", f"it cannot be unpacked: {printable(str(error))}") from error
         return bytes(data)
+
+    def _may_be_picture(self, member: zipfile.ZipInfo) -> bool:
+        """By its first bytes; what does not give them cheaply is left to `read`."""
+        if member.compress_type not in _QUICK:
+            return True
+        try:
+            with self._archive.open(member) as file:
+                return begins_as_picture(file.read(HEAD))
+        except _DAMAGED:
+            return True
 
 
 @contextmanager
@@ -117,7 +134,7 @@ def _is_visible_file(member: zipfile.ZipInfo) -> bool:
 
 
 def _check(member: zipfile.ZipInfo) -> None:
-    name = member.filename.replace("\\", "/")
+    name = member.filename
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ArchiveError("not_an_image", "it is a link")
     if name.startswith("/") or ".." in name.split("/"):

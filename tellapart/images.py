@@ -89,7 +89,7 @@ _KINDS_WE_TAKE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*") 
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}
 _JPEG = {"JPEG", "MPO"}
 _SCAN = b"\xff\xda"
-_OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
+OPENABLE = [kind for kind in SUPPORTED if kind in Image.OPEN]  # MPO is opened as JPEG
 _ORIENTATION = 0x0112
 _TURNED = {5, 6, 7, 8}
 
@@ -171,7 +171,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     if len(data) > limits.max_bytes:
         raise _too_large(f"{len(data) / 2**20:.1f} MB", f"{limits.max_bytes / 2**20:.0f} MB")
     try:
-        with Image.open(io.BytesIO(data), formats=_OPENABLE) as image:
+        with Image.open(io.BytesIO(data), formats=OPENABLE) as image:
             _check(image, limits)
             _check_scans(image, data, limits)
             yield image

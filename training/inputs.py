@@ -8,6 +8,7 @@ from zipfile import ZipInfo
 
 from tellapart.archives import DEFAULT_ARCHIVE_LIMITS, Archive, ArchiveError, ArchiveLimits, open_archive, printable
 from tellapart.images import DEFAULT_LIMITS
+from tellapart.sniffing import begins_as_picture, named_as_picture
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,27 @@ class Unusable:
     message: str
 
 
-def find_inputs(paths: Iterable[Path], limits: ArchiveLimits = DEFAULT_ARCHIVE_LIMITS) -> Iterator[Input | Unusable]:
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of a folder or an archive that are plainly no pictures, by name and by content."""
+
+    count: int = 1
+
+
+Found = Input | Unusable | LeftOut
+
+
+def find_inputs(paths: Iterable[Path], limits: ArchiveLimits = DEFAULT_ARCHIVE_LIMITS) -> Iterator[Found]:
     """The files of paths, folders (recursively, by name, hidden ones passed over) and zip archives.
 
+    What is no picture, such as a readme, is left out of folders and archives; a file that was named itself never is.
     Nothing is extracted to disk. At most one file's bytes are held at a time, cut off just
     beyond the size that decoding accepts.
     """
     for path in paths:
         if path.is_dir():
             for file in _walk(path):
-                yield from _from_file(file, limits)
+                yield from map(_without_others, _from_file(file, limits))
         elif path.exists():
             yield from _from_file(path, limits)
         else:
@@ -49,7 +61,12 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
 
 
-def _from_file(path: Path, limits: ArchiveLimits) -> Iterator[Input | Unusable]:
+def _without_others(found: Found) -> Found:
+    is_other = isinstance(found, Input) and not (named_as_picture(found.name) or begins_as_picture(found.data))
+    return LeftOut() if is_other else found
+
+
+def _from_file(path: Path, limits: ArchiveLimits) -> Iterator[Found]:
     name = printable(str(path))
     if path.suffix.lower() == ".zip":
         yield from _from_archive(path, name, limits)
@@ -66,17 +83,19 @@ def _from_file(path: Path, limits: ArchiveLimits) -> Iterator[Input | Unusable]:
     yield Input(name, data)
 
 
-def _from_archive(path: Path, name: str, limits: ArchiveLimits) -> Iterator[Input | Unusable]:
+def _from_archive(path: Path, name: str, limits: ArchiveLimits) -> Iterator[Found]:
     room = limits.total_bytes
     try:
         with open_archive(path, limits) as archive:
+            if archive.left_out:
+                yield LeftOut(archive.left_out)
             for member in archive.members:
                 found = _member(archive, member, f"{name}/{printable(member.filename)}")
                 room -= len(found.data) if isinstance(found, Input) else 0
                 if room < 0:
                     yield Unusable(name, "too_large", f"the archive unpacks to more than {limits.total_bytes} bytes")
                     return
-                yield found
+                yield _without_others(found)
     except ArchiveError as error:
         yield Unusable(name, error.code, str(error))
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tellapart.csvs import table
 from tellapart.images import ImageError, probe
 from tellapart.preprocess import Preprocessing
-from tellapart.progress import Report, Stage
+from tellapart.progress import Progress, Report, Stage
 from tellapart.wire import Problem, Result, image_error, make_result
-from tellapart.wording import confidence
-from training.inputs import Input, Unusable, find_inputs
+from tellapart.wording import confidence, counted
+from training.inputs import Found, Input, LeftOut, Unusable, find_inputs
 
 if TYPE_CHECKING:
     from tellapart.classifier import Classifier
@@ -63,14 +63,20 @@ def predict(classifier: "Classifier", tag: str, paths: Iterable[Path], report: R
     Args:
         tag: exact tag of the classifier, for the answers.
         paths: files, folders (read recursively, hidden files passed over) and zip archives. What
-            is missing or unreadable becomes a row with an error.
+            is missing or unreadable becomes a row with an error; of folders and archives, files that
+            are plainly no pictures are left out, and said.
     """
-    waiting = (_prepare(classifier.info.preprocessing, item) for item in find_inputs(paths))
+    left_out: list[LeftOut] = []
+    found = _without(left_out, find_inputs(paths))
+    waiting = (_prepare(classifier.info.preprocessing, item) for item in found)
     with Stage(report, "predict") as stage:
         while batch := list(islice(waiting, BATCH)):
             rows = _answer(classifier, tag, batch)
             stage.advance(len(rows), failed=sum(row.error is not None for row in rows))
             yield from rows
+    if left_out:
+        files = counted(sum(other.count for other in left_out), "file that is no picture", "files that are no pictures")
+        report(Progress("left out", note=files, finished=True))
 
 
 def to_json(rows: Iterable[PredictionRow]) -> str:
@@ -95,6 +101,15 @@ def _cells(row: PredictionRow) -> list[str]:
         return [row.path, answer.top, f"{answer.confidence:.6f}", str(answer.none_of_these).lower(), "", ""]
     error = row.error or Problem(code="", message="")
     return [row.path, "", "", "", error.code, error.message]
+
+
+def _without(left_out: list[LeftOut], found: Iterable[Found]) -> Iterator[Input | Unusable]:
+    """What is found but what is left out, which is put on the list."""
+    for item in found:
+        if isinstance(item, LeftOut):
+            left_out.append(item)
+        else:
+            yield item
 
 
 def _prepare(preprocessing: Preprocessing, item: Input | Unusable) -> "_Picture | PredictionRow":

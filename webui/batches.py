@@ -36,7 +36,10 @@ _ENTRIES = TypeAdapter(list[Entry])
 
 
 class Batch(BaseModel):
-    """What was asked: pictures in number, by which version, and where they come from."""
+    """What was asked: pictures in number, by which version, and where they come from.
+
+    `left_out` are files of the archive that are plainly no pictures.
+    """
 
     id: str
     title: str
@@ -44,6 +47,7 @@ class Batch(BaseModel):
     top_k: int
     total: int = Field(ge=1, le=MAX_PICTURES)
     from_archive: bool = False
+    left_out: int = 0
     created: str = Field(default_factory=now)
     owner: str | None = None
 
@@ -60,7 +64,13 @@ class Batches:
         self._folder, self._clock = folder, clock
 
     def start(
-        self, title: str, question: Question, total: int, archive: Path | None = None, owner: str | None = None
+        self,
+        title: str,
+        question: Question,
+        total: int,
+        archive: Path | None = None,
+        owner: str | None = None,
+        left_out: int = 0,
     ) -> Batch:
         """A new batch behind an id nobody can guess; an archive is moved in.
 
@@ -75,6 +85,7 @@ class Batches:
             top_k=question.top_k,
             total=total,
             from_archive=archive is not None,
+            left_out=left_out,
             owner=owner,
         )
         write_bytes(self._described(batch.id), batch.model_dump_json().encode())
@@ -152,8 +163,8 @@ class Batches:
                 shutil.rmtree(self._path(batch), ignore_errors=True)
 
 
-def count_pictures(path: Path) -> int:
-    """How many files of an archive are looked at.
+def count_pictures(path: Path) -> tuple[int, int]:
+    """How many files of an archive are looked at, and how many are left out as they are plainly no pictures.
 
     Raises:
         ArchiveError: it cannot be used, holds none, or would unpack to too much.
@@ -165,7 +176,7 @@ def count_pictures(path: Path) -> int:
             raise ArchiveError("too_large", f"the archive unpacks to more than {most:.0f} GB")
         if not archive.members:
             raise ArchiveError("empty", "the archive holds no pictures")
-        return len(archive.members)
+        return len(archive.members), archive.left_out
 
 
 def read_part(archive: Archive, start: int) -> Iterator[list[tuple[str, bytes | ArchiveError]]]:

@@ -59,10 +59,11 @@ def _start_batch(archive: FileStorage, question: Question) -> AnyResponse:
     """An archive is answered part by part, by its own page."""
     with as_file(archive, parts().settings) as path:
         try:
-            total = count_pictures(path)
+            total, left_out = count_pictures(path)
         except ArchiveError as error:
             raise ServiceError(error.code, str(error)) from error
-        batch = parts().batches.start(shown_name(archive.filename), question, total, path, current_user())
+        name = shown_name(archive.filename)
+        batch = parts().batches.start(name, question, total, path, current_user(), left_out)
     where = url_for("batches.show", batch_id=batch.id)
     return jsonify({"batch": where}) if wants_json() else redirect(where, 303)
 

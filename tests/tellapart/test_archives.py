@@ -3,6 +3,7 @@
 import io
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,40 @@ def read_all(path: Path, limits: ArchiveLimits | None = None) -> list[bytes | st
 def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     members = {"a/b.png": b"1", "a/.hidden": b"2", "__MACOSX/c.png": b"3", "d/": b""}
     assert read_all(write(tmp_path / "a.zip", members)) == [b"1"]
+
+
+def test_backslashes_part_names_as_slashes_do(tmp_path: Path) -> None:
+    members = {"a\\b.png": b"1", "a\\.hidden.png": b"2", "__MACOSX\\c.png": b"3", "d.png\\": b""}
+    path = write(tmp_path / "a.zip", members)
+    assert read_all(path) == [b"1"]
+    with open_archive(path) as archive:
+        assert [m.filename for m in archive.members] == ["a/b.png"]
+
+
+def test_what_is_no_picture_by_name_and_content_is_left_out_and_counted(
+    tmp_path: Path, make_picture: Callable[..., bytes]
+) -> None:
+    picture = make_picture()
+    kept = {"text.jpg": b"words", "picture": picture, "picture.txt": picture, "cut": picture[:20], "empty.PNG": b""}
+    kept |= {"drawing.svg": b"<svg/>", "inner.zip": b"PK\x03\x04"}
+    others = {
+        "readme.txt": b"words",
+        "LICENSE": b"words",
+        "empty": b"",
+        "Thumbs.db": b"\xd0\xcf\x11\xe0",
+        "a.pdf": b"%PDF",
+    }
+    with open_archive(write(tmp_path / "a.zip", others | kept)) as archive:
+        assert ([m.filename for m in archive.members], archive.left_out) == (list(kept), len(others))
+
+
+def test_a_file_that_cannot_be_looked_into_is_not_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", {"readme.txt": b"words" * 100})
+    data = bytearray(path.read_bytes())
+    data[40:44] = b"\xff" * 4
+    path.write_bytes(data)
+    (said,) = read_all(path)
+    assert str(said).startswith("it cannot be unpacked")
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/etc/passwd.png", "a\\..\\evil.png"])

@@ -72,6 +72,30 @@ def test_bad_pictures_do_not_stop_the_rest(
     assert all("\n" not in str(r) for r in rows)
 
 
+def test_what_is_plainly_no_picture_is_left_out_of_folders_and_archives_and_counted(
+    trained: Any, tmp_path: Path, make_shape: MakeShape
+) -> None:
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.png").write_bytes(make_shape(0, 1))
+    (folder / "picture.txt").write_bytes(make_shape(1, 1))
+    (folder / "deep" / "readme.txt").write_text("hello")
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (folder / "broken.jpg").write_bytes(b"hello")
+    packed = archive(tmp_path / "more.zip", {"b.png": make_shape(2, 1), "readme.txt": b"hello"})
+    (tmp_path / "named.txt").write_text("hello")
+    seen: list[Progress] = []
+    rows = list(predict(trained.classifier, "t:1", [folder, packed, tmp_path / "named.txt"], seen.append))
+    assert {Path(r.path).name: r.result.top if r.result else r.error and r.error.code for r in rows} == {
+        "a.png": "red disc",
+        "broken.jpg": "not_an_image",
+        "picture.txt": "green box",
+        "b.png": "blue cross",
+        "named.txt": "not_an_image",
+    }
+    assert [p.note for p in seen if p.stage == "left out"] == ["3 files that are no pictures"]
+
+
 def test_batches_do_not_change_the_answer(
     ask: Callable[..., list[PredictionRow]], tmp_path: Path, make_shape: MakeShape
 ) -> None:

@@ -93,7 +93,7 @@ def test_what_is_wrong_in_an_archive_is_said_of_each_file(
         "good.png": make_picture("blue"),
         "../evil.png": make_picture("red"),
         "inner.zip": archive({"a.png": make_picture("red")}),
-        "words.txt": b"hello",
+        "words.png": b"hello",
         "bomb.bmp": bytes(30_000_000),
     }
     where = upload((archive(members, link="/etc/passwd"), "x.zip")).location
@@ -103,12 +103,25 @@ def test_what_is_wrong_in_an_archive_is_said_of_each_file(
         "good.png": "",
         "evil.png": "its name leads out of the archive",
         "inner.zip": said["inner.zip"],
-        "words.txt": said["words.txt"],
+        "words.png": said["words.png"],
         "bomb.bmp": "it unpacks to more than 200 times its size",
         "link.png": "it is a link",
     }
     assert "not supported" in said["inner.zip"]
-    assert "not a picture" in said["words.txt"]
+    assert "not a picture" in said["words.png"]
+
+
+def test_what_is_plainly_no_picture_is_left_out_and_counted(
+    upload: Any, web: FlaskClient, service: Any, pictures: Callable[[int], dict[str, bytes]]
+) -> None:
+    members = {"README": b"hello", "a/Thumbs.db": b"\xd0\xcf\x11\xe0"} | pictures(33) | {"a/words.txt": b"hello"}
+    where = upload((archive(members), "x.zip")).location
+    page = web.get(where).text
+    assert "Pictures 1 to 32 of 33." in page
+    assert "3 other files in it are no pictures and were left out." in page
+    assert [r["name"] for r in web.get(f"{where}/part?start=32").json["results"]] == ["032.png"]
+    assert service.pictures == 33
+    assert "left out" not in web.get(upload((archive(pictures(1)), "y.zip")).location).text
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,7 @@ def test_what_is_wrong_in_an_archive_is_said_of_each_file(
     [
         (b"PK\x03\x04 and then nothing", 400, "the archive cannot be read"),
         (archive({".hidden": b"x"}), 400, "the archive holds no pictures"),
+        (archive({"readme.txt": b"x"}), 400, "the archive holds no pictures"),
         (archive({f"{i}": b"" for i in range(10_001)}), 413, "the archive has 10001 files, at most 10000"),
     ],
 )
