@@ -13,12 +13,13 @@ from scraping.fetch import Fetcher
 from scraping.recorder import Recorder
 from scraping.shelf import Shelf
 from scraping.source import Candidate, whole_text
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Dataset
 from tellapart.hardware import cpus
 from tellapart.licenses import LicenseFilter, admits
 from tellapart.manifest import Attempt, now
 from tellapart.names import ClassName
-from tellapart.pictures import Reason, Rejected, Status, inspect
+from tellapart.pictures import Reason, Rejected, Status
 
 MOST_DECODED = 8  # pictures at once: one of 50 megapixels takes most of a gigabyte
 
@@ -36,6 +37,7 @@ class Intake:
         self._reading = self._manifest
         self._turn = Lock()
         self._recorder = Recorder(self._manifest)
+        self._guard = CrashGuard(dataset.cache)
         self._threads = ThreadPoolExecutor(min(cpus(), MOST_DECODED), thread_name_prefix="intake")
         self._stack = ExitStack()
 
@@ -83,7 +85,7 @@ class Intake:
     def _examine(self, shelf: Shelf, attempt: Attempt, data: bytes) -> Attempt:
         """Judge a file that came, and store it where the class has no such bytes."""
         try:
-            picture = inspect(data)
+            picture = self._guard.inspect(data)
         except Rejected as rejected:
             return replace(attempt, reason=rejected.reason, detail=rejected.what, bytes=len(data))
         attempt = attempt.with_picture(picture)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import FOLDERS, STRANGERS, Dataset
 from tellapart.errors import DataError, MissingError, NoDataError, UsageError
 from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
 from tellapart.names import MIN_CLASSES, ClassName, check_name, parse_class_name, refuse_same_slug
-from tellapart.pictures import Picture, Reason, Rejected, Status, inspect
+from tellapart.pictures import Picture, Reason, Rejected, Status
 from tellapart.progress import Report, Stage, silent
 from tellapart.settings import Settings
 
@@ -194,9 +195,10 @@ def _scan(dataset: Dataset, files: list[_File], report: Report) -> None:
     gone = dict(old)
     seen: set[tuple[str, str, str]] = set()
     waiting = iter(files)
+    guard = CrashGuard(dataset.cache)
     with Stage(report, "read pictures", total=len(files)) as stage, ThreadPoolExecutor(_workers()) as pool:
         while batch := list(islice(waiting, _BATCH)):
-            rows = pool.map(lambda file: _judge(file, dataset, old.get(file.key), known), batch)
+            rows = pool.map(lambda file: _judge(file, dataset, old.get(file.key), known, guard), batch)
             checked = list(_without_duplicates(rows, seen, stage))
             manifest.add(row for row in checked if row != old.get((row.class_slug, row.url)))
             for row in checked:
@@ -208,13 +210,15 @@ def _workers() -> int:
     return min(8, max(2, cpus()))
 
 
-def _judge(file: _File, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture]) -> Attempt:
+def _judge(
+    file: _File, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture], guard: CrashGuard
+) -> Attempt:
     """The manifest row of a file; what curation decided stays while the bytes are the same."""
     row = Attempt(file.url, file.class_slug, Status.KEPT, Reason.OK, source=SOURCE, given_split=file.split)
     try:
         data = _read(file.path, dataset)
         digest = sha256(data) if len(data) <= DEFAULT_LIMITS.max_bytes else ""
-        row = row.with_picture(known.get(digest) or inspect(data))
+        row = row.with_picture(known.get(digest) or guard.inspect(data))
     except Rejected as error:
         row = replace(row, status=Status.REJECTED, reason=error.reason, detail=error.what)
     if old is None or old.sha256 != row.sha256:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart import folders
+from tellapart import crashes, folders
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action, Decisions
 from tellapart.errors import DataError, MissingError
@@ -144,8 +144,8 @@ def test_no_more_of_a_file_is_read_than_shows_that_it_is_too_large(pets, scan, m
         sizes.append(len(data))
         return real(data, folders.DEFAULT_LIMITS)
 
-    real = folders.inspect
-    monkeypatch.setattr(folders, "inspect", look)
+    real = crashes.inspect
+    monkeypatch.setattr(crashes, "inspect", look)
     assert rows(scan(pets))[("cat", "huge.jpg")] == Reason.TOO_LARGE
     assert max(sizes) == 50_001
 
@@ -192,8 +192,8 @@ def test_an_unchanged_picture_is_not_decoded_again(pets, scan, monkeypatch, make
         decoded.append(data)
         return real(data)
 
-    real = folders.inspect
-    monkeypatch.setattr(folders, "inspect", look)
+    real = crashes.inspect
+    monkeypatch.setattr(crashes, "inspect", look)
     assert scan(pets).manifest.attempts() == first
     assert decoded == []
     (pets / "cat" / "1.png").rename(pets / "cat" / "renamed.png")
@@ -262,7 +262,7 @@ def test_a_scan_that_was_killed_goes_on(pets, scan, monkeypatch):
     def die(data):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folders, "inspect", die)
+    monkeypatch.setattr(crashes, "inspect", die)
     with pytest.raises(KeyboardInterrupt):
         scan(pets)
     monkeypatch.undo()
@@ -272,7 +272,6 @@ def test_a_scan_that_was_killed_goes_on(pets, scan, monkeypatch):
 def test_decisions_outlive_the_caches(pets, scan, tmp_path):
     dataset = scan(pets)
     Decisions(dataset.manifest).record([Action("keep", "cat", "a" * 64)])
-    dataset.cache.mkdir(parents=True)
     assert dataset.cache.is_relative_to(tmp_path / "home" / "cache")
     shutil.rmtree(tmp_path / "home" / "cache")
     assert [a.action for a in Decisions(scan(pets).manifest).history()] == ["keep"]
@@ -282,7 +281,7 @@ def test_what_an_earlier_version_kept_among_the_caches_is_carried_over(pets, sca
     now = scan(pets).root
     Decisions(scan(pets).manifest).record([Action("keep", "cat", "a" * 64)])
     earlier = tmp_path / "home" / "cache" / "folders" / now.name
-    earlier.parent.mkdir(parents=True)
+    shutil.rmtree(earlier)
     now.rename(earlier)
     (earlier / "cache").mkdir()
     assert [a.action for a in Decisions(scan(pets).manifest).history()] == ["keep"]

@@ -1,0 +1,97 @@
+"""A picture that crashes a native decoder is turned away by the next run, and no other with it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL.PngImagePlugin import PngInfo
+
+from tellapart.dataset import Dataset
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status
+
+REPOSITORY = Path(__file__).parents[2]
+FRAGILE = """
+import signal
+from PIL import ImageFile
+
+load = ImageFile.ImageFile.load
+
+def load_or_crash(image):
+    if image.info.get("crashes"):
+        signal.raise_signal(signal.SIGSEGV)  # in this thread, as a decoder's own
+    return load(image)
+
+ImageFile.ImageFile.load = load_or_crash
+"""
+COLLECTS = """
+import sys
+from pathlib import Path
+from scraping.collect import collect
+from scraping.sources.folder import FolderSource
+from tellapart.dataset import Dataset
+from tellapart.progress import silent
+from tellapart.settings import Settings
+
+dataset, pictures = Path(sys.argv[1]), Path(sys.argv[2])
+collect(Dataset.open(dataset), [FolderSource(pictures)], 9, Settings(home=dataset), silent)
+"""
+OPENS = """
+import sys
+from pathlib import Path
+from tellapart.folders import open_folder
+
+open_folder(Path(sys.argv[2]), Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a program whose decoder crashes on pictures that say so; gives its exit code."""
+    (tmp_path / "sitecustomize.py").write_text(FRAGILE)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"}
+
+    def start(program: str, *arguments: Path) -> int:
+        command = [sys.executable, "-c", program, *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode
+
+    return start
+
+
+@pytest.fixture
+def pictures(tmp_path, make_photo):
+    """Two classes of three pictures, of which one crashes its decoder."""
+    crashing = PngInfo()
+    crashing.add_text("crashes", "yes")
+    for seed in range(6):
+        path = tmp_path / "pictures" / ("cat", "dog")[seed % 2] / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_photo(seed, **({"pnginfo": crashing} if seed == 2 else {})))
+    return tmp_path / "pictures"
+
+
+def check_rows(dataset: Dataset) -> None:
+    rows = {row.url.rpartition("/")[2]: row for row in dataset.manifest.attempts()}
+    bad = rows.pop("2.png")
+    assert (bad.status, bad.reason) == (Status.REJECTED, Reason.TRUNCATED)
+    assert bad.detail == "decoding the picture ends the program (SIGSEGV)"
+    assert {row.status for row in rows.values()} == {Status.KEPT}
+    assert len(rows) == 5
+
+
+def test_collecting_gets_past_it_in_the_next_run(run, pictures, tmp_path):
+    dataset = Dataset.create(tmp_path / "dataset", "dataset", parse_class_names(["cat", "dog"]), ["folder"])
+    assert run(COLLECTS, dataset.root, pictures) == -signal.SIGSEGV
+    assert run(COLLECTS, dataset.root, pictures) == 0
+    check_rows(dataset)
+
+
+def test_so_does_reading_a_plain_folder(run, pictures, tmp_path):
+    home = tmp_path / "home"
+    assert run(OPENS, home, pictures) == -signal.SIGSEGV
+    assert run(OPENS, home, pictures) == 0
+    (root,) = (home / "folders").iterdir()
+    check_rows(Dataset.open(root))
