@@ -1,9 +1,11 @@
 """Helpers of the collecting tests: a stand-in web site, folders of pictures, sources that do as told."""
 
+import json
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -12,7 +14,10 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from scraping.browser import Browser, open_browser
 from scraping.source import Candidate
+from scraping.sources.shown import PageSource
+from scraping.sources.site import site as site_source
 from tellapart.dataset import Dataset
 from tellapart.names import ClassName, parse_class_names
 from tellapart.settings import Settings
@@ -140,10 +145,52 @@ def class_folders(tmp_path: Path, make_photo: Callable[..., bytes]) -> Callable[
 @pytest.fixture
 def browser_settings(tmp_path: Path) -> Settings:
     """Settings with a real browser; without one the test is skipped."""
-    settings = Settings(home=tmp_path / "home")
+    return _with_browser(Settings(home=tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser, None, None]:
+    """One Chromium for all tests of a module. It is patient, so a page should say that it is shown to its end."""
+    settings = _with_browser(Settings(home=Path("/nonexistent")))
+    with open_browser(settings, local=True, patience=60) as browser:
+        yield browser
+
+
+@pytest.fixture
+def gallery(
+    site: Site, settings: Settings, browser: Browser, tmp_path: Path
+) -> Generator[Callable[..., PageSource], None, None]:
+    """Make a source from a recipe for a page of this body, standing at /list; `sayEnd()` there makes #end, its end."""
+
+    def make(body: str, suffix: str = ".toml", **recipe: object) -> PageSource:
+        site.serve("/list", f"<!doctype html><body>{_SAY_END}{body}".encode(), mimetype="text/html")
+        said = {"url": f"{site.url}/list?q={{query}}", "items": ".card", "picture": {"selector": "img"}, "local": True}
+        said |= {"end": "#end"} | recipe
+        path = tmp_path / f"recipe{suffix}"
+        path.write_text(json.dumps(said) if suffix == ".json" else _toml(said))
+        return made.enter_context(closing(site_source(path, settings, browsing=lambda *_: nullcontext(browser))))
+
+    with ExitStack() as made:
+        yield make
+
+
+_SAY_END = """<script>
+const sayEnd = () => document.body.insertAdjacentHTML("beforeend", "<p id=end></p>");
+</script>"""
+
+
+def _with_browser(settings: Settings) -> Settings:
     if not (os.access(settings.chromium, os.X_OK) and os.access(settings.chromedriver, os.X_OK)):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     return settings
+
+
+def _toml(said: dict[str, object]) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in said.items() if not isinstance(value, dict)]
+    for key, table in said.items():
+        if isinstance(table, dict):
+            lines += [f"[{key}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())]
+    return "\n".join(lines)
 
 
 @pytest.fixture
