@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.hardware import processor
-from tellapart.network import CPU_BATCH, FeatureExtractor, Forward, load_module
+from tellapart.network import CPU_BATCH, FeatureExtractor, load_module
+from tellapart.streams import Forward
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MOST_AT_ONCE = 64

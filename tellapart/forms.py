@@ -17,7 +17,8 @@ from tellapart.classifier import Classifier
 from tellapart.compiled import can_compile, load_package, package_file, start_compiling
 from tellapart.errors import TellapartError
 from tellapart.golden import check_golden, sample_pixels
-from tellapart.network import FeatureExtractor, Forward
+from tellapart.network import FeatureExtractor
+from tellapart.streams import Forward
 
 WORTH_IT = 500  # pictures after which a server is taken to go on answering
 _LEAST_COSINE = 0.98  # of the features of one picture; wrong code is far off

@@ -65,10 +65,13 @@ class Runner:
     Args:
         tune: called with the folder of a classifier, until one could be tuned with.
         tuning: what is worked with until then.
+        together: whether batches that come at the same time are computed together, so that none waits for its turn.
     """
 
-    def __init__(self, engine: Engine, tune: Callable[[str], Tuning | None], tuning: Tuning) -> None:
-        self._engine, self._tune, self._tuning = engine, tune, tuning
+    def __init__(
+        self, engine: Engine, tune: Callable[[str], Tuning | None], tuning: Tuning, together: bool = False
+    ) -> None:
+        self._engine, self._tune, self._tuning, self._together = engine, tune, tuning, together
         self._tuned = False
         self._preparing = threading.Lock()
         self._streams = threading.Semaphore(tuning.streams)
@@ -112,7 +115,7 @@ class Runner:
 
     def _reply(self, head: Head, body: bytearray) -> Reply:
         try:
-            with self._streams if head["do"] in _BATCHES else contextlib.nullcontext():
+            with self._streams if head["do"] in _BATCHES and not self._together else contextlib.nullcontext():
                 started = time.perf_counter()
                 reply, parts = getattr(self, f"_{head['do']}")(head, np.frombuffer(body, np.uint8))
                 return {**reply, "seconds": time.perf_counter() - started}, parts
@@ -172,13 +175,16 @@ def work(path: Path) -> None:
     device = pick_device("auto")
     forms = Forms(settings.compiled, settings.cache)
     engine = Engine(Loader(device), settings.model_memory, forms)
-    untuned = GPU_TUNING if device.type == "cuda" else Tuning(batch=CPU_BATCH, streams=cpus(), threads=1)
+    has_gpu = device.type == "cuda"
+    untuned = GPU_TUNING if has_gpu else Tuning(batch=CPU_BATCH, streams=cpus(), threads=1)
     beside = path.with_suffix(".json")
     with socket.socket(socket.AF_UNIX) as listening:
         path.unlink(missing_ok=True)  # of one that was killed
         listening.bind(str(path))
         listening.listen(64)
-        Runner(engine, lambda folder: _tuned(engine, forms, folder, settings.cache, beside), untuned).serve(listening)
+        Runner(
+            engine, lambda folder: _tuned(engine, forms, folder, settings.cache, beside), untuned, together=has_gpu
+        ).serve(listening)
     for file in (path, path.with_suffix(".lock"), beside):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others may live there
@@ -200,15 +206,9 @@ def _tuned(engine: Engine, forms: Forms, folder: str, cache: Path, beside: Path)
         tuning = tune(extractor, side, cpus(), cache, key, beside)
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch
-    for count in _warm_up_sizes(tuning.batch):  # so that the first request finds it warm
-        extractor(np.zeros((count, side, side, 3), np.uint8))
+    extractor.warm_up(side, tuning.batch)
     _log.warning("works with %s", tuning)
     return tuning
-
-
-def _warm_up_sizes(batch: int) -> list[int]:
-    """Powers of two up to the largest batch: a GPU loads other kernels for other sizes when they first come."""
-    return [2**power for power in range(batch.bit_length()) if 2**power < batch] + [batch]
 
 
 def main(path: Path) -> int:

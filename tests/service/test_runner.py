@@ -9,12 +9,13 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tellapart import fronts, runner, runner_link
+from tellapart import fronts, runner_link
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -93,12 +94,6 @@ def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: P
     assert codes == ["", "internal", "overloaded", "unusable_model", ""]
 
 
-def test_a_runner_is_warmed_up_for_small_and_large_batches() -> None:
-    assert runner._warm_up_sizes(1) == [1]
-    assert runner._warm_up_sizes(6) == [1, 2, 4, 6]
-    assert runner._warm_up_sizes(64) == [1, 2, 4, 8, 16, 32, 64]
-
-
 def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> None:
     with connected(path) as watch, connected(path) as connection:
         send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
@@ -108,6 +103,28 @@ def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> N
             replies.append(receive_blocking(connection)[0])
         send_blocking(watch, pack({"do": GOODBYE}))
     assert [(reply["tuned"], reply["batch"]) for reply in replies] == [(False, 4), (True, 8)]
+
+
+class Together(Engine):
+    """Answers when two batches are there at the same time, and fails after `patience` seconds."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=patience)
+
+    def answer(self, pixels: Any, folders: list[str]) -> list[Any]:
+        self.both.wait()
+        return []
+
+
+@pytest.mark.parametrize(("together", "codes"), [(True, [None, None]), (False, ["internal", "internal"])])
+def test_batches_that_are_put_together_wait_for_no_turn(together: bool, codes: list[str | None]) -> None:
+    engine: Any = Together(60 if together else 0.1)
+    computing = Runner(engine, lambda _: None, Tuning(4, 1, 1), together)
+    head = {"do": "answer", "folders": [], "shape": [0, 8, 8, 3]}
+    with ThreadPoolExecutor(2) as fronts_asking:
+        replies = [fronts_asking.submit(computing._reply, head, bytearray()) for _ in range(2)]
+        assert [reply.result(90)[0].get("code") for reply in replies] == codes
 
 
 async def linked() -> RunnerLink:

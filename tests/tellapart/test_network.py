@@ -57,6 +57,21 @@ def test_pixels_are_normalised_per_channel():
     assert FeatureExtractor(Corner(), preprocessing)(pixels).tolist() == [[1.0, 7.0, 10.0]]
 
 
+@pytest.mark.parametrize(("most", "sizes"), [(1, [1]), (6, [1, 2, 4, 6]), (24, [1, 2, 4, 8, 16, 24])])
+def test_a_network_is_warmed_up_for_small_and_large_batches(most, sizes):
+    seen = []
+
+    class Sizes(torch.nn.Module):
+        def forward(self, batch):
+            seen.append(len(batch))
+            return batch[:, :, 0, 0]
+
+    extractor = FeatureExtractor(Sizes(), BACKBONES["resnet18"].preprocessing)
+    extractor.at_once = most
+    extractor.warm_up(8, most)
+    assert seen == sizes
+
+
 def test_the_digest_of_weights_is_stable_and_tells_weights_apart(resnet18):
     torch.manual_seed(0)
     again = build_module(BACKBONES["resnet18"])
