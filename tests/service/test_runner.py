@@ -112,7 +112,7 @@ class Together(Engine):
         super().__init__()
         self.both = threading.Barrier(2, timeout=patience)
 
-    def answer(self, pixels: Any, folders: list[str]) -> list[Any]:
+    def answer(self, *_: Any) -> list[Any]:
         self.both.wait()
         return []
 
