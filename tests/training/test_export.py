@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -187,6 +188,20 @@ def test_whole_pictures_are_answered_alike_by_every_format(
     assert made.difference <= 1e-5
 
 
+def example(readme: str) -> str:
+    return "\n".join(line[4:] for line in readme.splitlines() if line.startswith("    "))
+
+
+def refusal(code: str, folder: Path, picture: bytes | None) -> tuple[int, str, list[str]]:
+    """How the example ends where picture.jpg is this, or is missing."""
+    if picture is not None:
+        (folder / "picture.jpg").write_bytes(picture)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
 @pytest.mark.usefixtures("few_pictures")
 @pytest.mark.parametrize(("model", "side"), [("pets", 224), ("wide", 128)])
 def test_the_readme_is_filled_in_and_its_example_runs(
@@ -195,13 +210,17 @@ def test_the_readme_is_filled_in_and_its_example_runs(
     chosen: StoredModel = request.getfixturevalue(model)
     export(chosen, "torchscript", tmp_path, None, silent)
     text = (tmp_path / "README.txt").read_text()
-    assert "{" not in text.replace('{"pixels": pixels}', "")
+    assert not re.search(r"\{[{%]|[%}]\}", text)
     assert f"uint8, N x {side} x {side} x 3" in text
+    code = example(text)
+    for broken in (None, b"no picture", b"GIF89a"):
+        status, out, (line,) = refusal(code, tmp_path, broken)
+        assert (status, out) == (1, "")
+        assert line.startswith("error: picture.jpg: ")
     picture = Image.open(io.BytesIO(make_photo(8, (300, 200))))
     picture.putalpha(100)
     picture.save(tmp_path / "picture.jpg", "PNG")
     data = (tmp_path / "picture.jpg").read_bytes()
-    code = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     without_onnx = "\n".join(line for line in code.splitlines() if "onnxruntime" not in line and "session" not in line)
     found: dict[str, Any] = {}
     source = without_onnx.replace('"picture', f'"{tmp_path}/picture').replace(f'"{model}-v1', f'"{tmp_path}/{model}-v1')
