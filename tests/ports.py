@@ -8,9 +8,14 @@ _anyhow = random.SystemRandom()  # a seed that is set elsewhere would have two r
 
 
 def free_port() -> int:
-    """One on loopback that is free, and below those that connections are given: it stays free until it is bound."""
+    """One on loopback that stays free until it is bound: it lies below those that connections are given.
+
+    No other test gets it while this process lives, in whatever run: a socket of its name says that it is given away.
+    """
     while True:
         port = _anyhow.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
+        with socket.socket() as probe, socket.socket(socket.AF_UNIX) as claim, suppress(OSError):
+            claim.bind(f"\0port {port} of a test of Tellapart")
             probe.bind(("127.0.0.1", port))
+            claim.detach()
             return port

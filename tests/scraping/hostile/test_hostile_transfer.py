@@ -165,8 +165,8 @@ def test_what_a_hostile_site_does_ends_in_its_reason(name, case, hostile, strang
     assert (row.reason, row.status) == (case.reason, case.status), row.detail
     assert hostile.asked[name] == case.requests
     # a busy machine has spent some of the wait before it sleeps; a date is of whole seconds
-    assert -3 < sum(stranger.clock.slept) - case.slept < (1.1 if "date" in name else 0.5)
-    assert time.monotonic() - began < 25
+    assert case.slept / 2 <= sum(stranger.clock.slept) < case.slept + (1.1 if "date" in name else 0.5)
+    assert time.monotonic() - began < 80
     assert (hostile.asked[INSIDE], hostile.asked["inside"]) == inside
     if case.status == Status.KEPT:
         assert stranger.dataset.image_path(row).read_bytes() == photo
@@ -205,4 +205,4 @@ def test_a_site_that_takes_no_connections_is_given_up_soon(stranger):
         for one in waiting:
             one.close()
     assert row.reason == Reason.TIMEOUT
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 80
