@@ -70,11 +70,11 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         waiting: _Waiting[Key, Item, Answer] = _Waiting(key, item, loop.create_future())
         self._queue.append(waiting)
         loop.call_soon(self._start_batches)  # not at once: what is submitted in this turn of the loop goes together
+        late = loop.call_later(self._timeout_s, _give_up, waiting.answer)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await waiting.answer
-        except TimeoutError:
-            raise ServiceError("overloaded", "the answer took too long. Try again in a moment") from None
+            return await waiting.answer
+        finally:
+            late.cancel()
 
     def _start_batches(self) -> None:
         while len(self._batches) < self._concurrency and (batch := self._next_batch()):
@@ -113,3 +113,8 @@ class MicroBatcher(Generic[Key, Item, Answer]):
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+
+
+def _give_up(answer: "asyncio.Future[Answer]") -> None:
+    if not answer.done():
+        answer.set_exception(ServiceError("overloaded", "the answer took too long. Try again in a moment"))

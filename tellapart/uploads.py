@@ -42,10 +42,12 @@ async def read_upload(request: Request, field: str, max_images: int, allowed: Se
         ServiceError: `unsupported_type` for a body of another kind, `wrong_field` for a field
             that is missing, unknown, given twice or out of range, or a form that is not readable.
     """
-    _check_coding(request.headers.get("content-encoding", ""))
-    content_type = request.headers.get("content-type", "")
+    headers = dict(request.scope["headers"])  # looking each up in `request.headers` goes through all of them
+    _check_coding(headers.get(b"content-encoding", b"").decode("latin-1"))
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
     kind = content_type.partition(";")[0].strip().lower()
-    chosen = _check_options(request.query_params.multi_items(), allowed)
+    query = request.query_params.multi_items() if request.scope["query_string"] else []
+    chosen = _check_options(query, allowed)
     if kind == "multipart/form-data":
         parts = _read_form(content_type, await _body(request), max_images)
         images = _pictures(parts, field)

@@ -178,17 +178,16 @@ def make_result(
         reject_threshold: below this top confidence the answer is "none of these".
         none_of_these: the head's own rule says so.
     """
-    order = sorted(range(len(classes)), key=lambda i: -probabilities[i])
+    order = sorted(range(len(classes)), key=probabilities.__getitem__, reverse=True)
     best = order[0]
-    return Result(
-        model=model,
-        top=classes[best],
-        confidence=round(float(probabilities[best]), 6),
-        none_of_these=none_of_these or (reject_threshold is not None and probabilities[best] < reject_threshold),
-        predictions=[
-            Prediction.model_validate({"class": classes[i], "confidence": round(float(probabilities[i]), 6)})
-            for i in order[:top_k]
-        ],
-        image=ImageSize(width=size[0], height=size[1]),
-        time_ms=round(time_ms, 2),
+    return Result.model_validate(
+        {
+            "model": model,
+            "top": classes[best],
+            "confidence": round(probabilities[best], 6),
+            "none_of_these": none_of_these or (reject_threshold is not None and probabilities[best] < reject_threshold),
+            "predictions": [{"class": classes[i], "confidence": round(probabilities[i], 6)} for i in order[:top_k]],
+            "image": {"width": size[0], "height": size[1]},
+            "time_ms": round(time_ms, 2),
+        }
     )
