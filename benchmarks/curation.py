@@ -1,6 +1,6 @@
 """How well curation finds planted noise, and what that does to a classifier.
 
-    python benchmarks/curation.py FOLDER [--strangers FOLDER] [--seeds 3] [--first-seed 0] [--inside] [--cache FOLDER]
+    python -m benchmarks.curation FOLDER [--strangers FOLDER] [--seeds 3] [--first-seed 0] [--inside] [--cache FOLDER]
 
 FOLDER holds train/ and validation/ (or val/, test/), each with one folder a class. Into a copy of the
 training part, with a fixed seed, are planted: another label for 20 % of the pictures, 10 % strangers under
@@ -29,8 +29,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_auc_score
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.aims import Aim
 from benchmarks.aims import judge as judge_aims

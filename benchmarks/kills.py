@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.machine import home_of_its_own, machine
 from benchmarks.serve import make_classifiers
-from benchmarks.stack import Stack, make_pictures, running, upload_token
+from benchmarks.stack import Stack, make_pictures, running, upload_form, upload_token
 
 JOBS = {"birds-or-fruit": "birds, fruit", "flowers-or-insects": "flowers, insects"}
 VICTIMS = {
@@ -97,9 +97,8 @@ async def _ask(
             async with session.get(web + path) as answer:
                 await answer.read()
         else:
-            form = aiohttp.FormData()
-            form.add_field("csrf_token", token)
-            form.add_field("images", pictures[number % len(pictures)] + bytes([number % 251]), filename="x.jpg")
+            picture = pictures[number % len(pictures)] + bytes([number % 251])
+            form = upload_form([picture], "images", csrf_token=token)
             async with session.post(f"{web}/classify", data=form, headers={"Accept": "application/json"}) as answer:
                 await answer.read()
         tally.statuses[answer.status] += 1

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.machine import ROOT
+
 _SENT_AT_ONCE = 2**20  # more than a request has
 
 

@@ -1,11 +1,14 @@
-"""What a measurement was made on, as every benchmark prints it, and the home it has to itself."""
+"""What a measurement is made on, as every benchmark prints it; the home it has to itself, and ports for its servers."""
 
 import os
 import platform
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def machine() -> str:
@@ -18,10 +21,17 @@ def machine() -> str:
 
 
 @contextmanager
-def home_of_its_own() -> Iterator[None]:
-    """Let this process and those it starts use an empty home and store, and no settings of the user's."""
+def home_of_its_own() -> Iterator[Path]:
+    """A folder for an empty home and store, which this process and those it starts use, without the user's settings."""
     with tempfile.TemporaryDirectory() as home:
         for name in [n for n in os.environ if n.startswith("TELLAPART_")]:
             del os.environ[name]
         os.environ.update(TELLAPART_HOME=f"{home}/home", BENTOML_HOME=f"{home}/bentoml", BENTOML_DO_NOT_TRACK="True")
-        yield
+        yield Path(home)
+
+
+def free_port() -> int:
+    """One on loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

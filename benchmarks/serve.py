@@ -14,40 +14,33 @@ Judges its aims at the end, and exits with 1 where one is missed.
 
 import argparse
 import asyncio
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.aims import Aim, judge
-from benchmarks.loading import ROOT, Load, load
-from benchmarks.machine import machine
+from benchmarks.loading import Load, load
+from benchmarks.machine import ROOT, home_of_its_own, machine
 from benchmarks.served import Served, alone, memory_mb, ours, rivals
+from benchmarks.stack import make_pictures
 from benchmarks.turns import Turns, client_ms, judged, print_table
 
 CLIENTS = (1, 8, 32, 128)
 MIXED = (1, 2, 10, 100)
 
 
-def make_pictures(folder: Path, count: int = 32) -> list[Path]:
-    """JPEG files of 500 x 375 pixels, about 40 kB, all different."""
-    rng = np.random.default_rng(0)
-    paths = []
-    for number in range(count):
-        blobs = Image.fromarray(rng.integers(0, 256, (38, 50, 3), dtype=np.uint8))
-        buffer = io.BytesIO()
-        blobs.resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-        paths.append(folder / f"{number}.jpg")
-        paths[-1].write_bytes(buffer.getvalue())
+def write_pictures(folder: Path, count: int = 32) -> list[Path]:
+    """The files of so many pictures."""
+    paths = [folder / f"{number}.jpg" for number in range(count)]
+    for path, picture in zip(paths, make_pictures(count), strict=True):
+        path.write_bytes(picture)
     return paths
 
 
@@ -97,7 +90,7 @@ def ceiling(folder: Path, pictures: list[Path], seconds: float, form: str) -> tu
 
 def faster_form(home: Path, folder: Path, pictures: list[Path]) -> str:
     """What the ceiling is measured with: the compiled backbone, if there is one and it is faster."""
-    compiled = [str(path) for path in (home / "tellapart" / "cache" / "compiled").glob("*.pt2")]
+    compiled = [str(path) for path in (home / "home" / "cache" / "compiled").glob("*.pt2")]
     if not compiled:
         return "eager"
     return max(["eager", *compiled], key=lambda form: ceiling(folder, pictures, 3.0, form)[0])
@@ -187,7 +180,7 @@ def many(served: Served, pictures: list[Path], requests: int) -> list[Aim]:
 
 def run(options: argparse.Namespace, home: Path) -> list[Aim]:
     """Measure and print."""
-    pictures = make_pictures(home)
+    pictures = write_pictures(home)
     folders = make_classifiers(options.backbone, max(MIXED) if options.mixed else 1)
     with ExitStack() as stack:
         everyone = [ours(stack)]
@@ -220,15 +213,8 @@ def main() -> None:
     parser.add_argument("--mixed", action="store_true", help="measure requests for 2 to 100 classifiers, too")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all servers are stopped
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        os.environ.update(
-            BENTOML_HOME=str(home),
-            BENTOML_DO_NOT_TRACK="True",
-            TELLAPART_HOME=str(home / "tellapart"),
-            TELLAPART_COMPILE="on" if options.compile else "off",
-            TELLAPART_TOKEN="",
-        )
+    with home_of_its_own() as home:
+        os.environ["TELLAPART_COMPILE"] = "on" if options.compile else "off"
         status = judge(run(options, home))
     sys.exit(status)
 

@@ -1,6 +1,5 @@
 """The servers that `benchmarks.serve` measures: ours, and others around the same classifier."""
 
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.loading import ROOT
+from benchmarks.machine import ROOT, free_port
 
 RIVALS = Path(__file__).parent / "rivals"
 
@@ -62,7 +61,7 @@ def _stop(served: Served) -> None:
 
 def ours(stack: ExitStack) -> Served:
     """The service as `tellapart serve` starts it."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "service:Classifier", "--host", "127.0.0.1"]
     return stack.enter_context(server("tellapart", [*command, "--port", str(port), "--timeout-keep-alive", "75"], port))
 
@@ -70,7 +69,7 @@ def ours(stack: ExitStack) -> Served:
 def rivals(stack: ExitStack, environment: Path) -> list[Served]:
     """Other servers around the same classifier, in an environment that also has the project's packages."""
     python = str(install_rivals(environment))
-    one, two, three = (_free_port() for _ in range(3))
+    one, two, three = (free_port() for _ in range(3))
     uvicorn = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(two), "--log-level", "warning"]
     stock = [python, "-m", "bentoml", "serve", "stock_bentoml:Stock", "--host", "127.0.0.1", "--port", str(three)]
     return [
@@ -111,12 +110,6 @@ def memory_mb(served: Served) -> str:
         if kind:
             found.append(f"{kind} {process.memory_info().rss / 1e6:.0f}")
     return ", ".join(found)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _wait(url: str, process: psutil.Popen) -> None:

@@ -5,20 +5,18 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.machine import ROOT, free_port
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def _jpeg(blobs: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
 @contextmanager
 def running() -> Iterator[Stack]:
     """The service and the web page on free loopback ports, as `tellapart up` runs them."""
-    web, service = _free_port(), _free_port()
+    web, service = free_port(), free_port()
     os.environ.update(TELLAPART_WEB_PORT=str(web), TELLAPART_SERVICE_PORT=str(service))
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([sys.executable, "-m", "cli", "up", "--no-open"], cwd=ROOT, stdout=log, stderr=log)
@@ -77,12 +75,6 @@ async def _is_ready(stack: Stack, process: "subprocess.Popen[bytes]") -> bool:
                 pass
             await asyncio.sleep(0.1)
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def upload_form(pictures: list[bytes], name: str, **fields: str) -> aiohttp.FormData:
