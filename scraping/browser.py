@@ -15,10 +15,8 @@ Chromium and its driver end with the block, whatever ends it, and also when this
 driver gets the signal of its parent's death, and Chromium ends with the pipe to its driver.
 """
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -43,6 +41,7 @@ from scraping.selectors import Page
 from scraping.source import LayoutChanged, Unavailable
 from tellapart.addresses import Network
 from tellapart.settings import Settings
+from tellapart.stopping import end_with_parent
 
 Tile = dict[str, str]
 
@@ -65,7 +64,6 @@ _PAGE_LOAD = 30.0
 _SCRIPT = 5.0
 _POLL = 0.03
 _PROFILE = "tellapart-chromium-"
-_PR_SET_PDEATHSIG = 1
 _PREFERENCES = {
     "download_restrictions": 3,  # none
     "webrtc.ip_handling_policy": "disable_non_proxied_udp",
@@ -263,7 +261,7 @@ def _start(settings: Settings, flags: Sequence[str]) -> webdriver.Chrome:
     service = Service(
         str(settings.chromedriver),
         env=environment,
-        popen_kw={"preexec_fn": _end_with_parent(), "start_new_session": True},
+        popen_kw={"preexec_fn": end_with_parent, "start_new_session": True},
     )
     try:
         return webdriver.Chrome(options, service)
@@ -293,16 +291,6 @@ def _try_out(chromium: Path) -> None:
         subprocess.run([chromium, "--version"], check=True, capture_output=True, timeout=_PATIENCE)
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"the browser does not start: {_first_line(error)}", _INSTALL) from error
-
-
-def _end_with_parent() -> Callable[[], None]:
-    """What the driver's process does before it becomes the driver: ask to be ended with the thread that made it."""
-    libc = ctypes.CDLL(None)
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask
 
 
 def _sweep_profiles() -> None:

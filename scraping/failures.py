@@ -41,7 +41,7 @@ _IN_WORDS: Mapping[type[BaseException], str] = {
     httpx.InvalidURL: "the address cannot be read",
 }
 OFFLINE = "Check the connection, or use a source that needs none: gallery (the demo) or folder:PATH"
-_RETRIED = {408, 429, 500, 502, 503, 504}
+RETRIED = {408, 429, 500, 502, 503, 504}
 
 
 class FetchFailed(TellapartError):
@@ -75,7 +75,7 @@ def check_status(answer: aiohttp.ClientResponse) -> None:
     if answer.status != 200:
         reason = _BY_STATUS.get(answer.status, Reason.HTTP_ERROR)
         wait = seconds_to_wait(answer.headers.get("Retry-After", ""))
-        passing = answer.status in _RETRIED
+        passing = answer.status in RETRIED
         raise FetchFailed(reason, f"HTTP status {answer.status}", passing, wait, answer.status)
 
 

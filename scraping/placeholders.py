@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
+from scraping.host_share import host_of
 from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status
 
@@ -22,17 +22,10 @@ def find_placeholders(attempts: Iterable[Attempt]) -> list[Change]:
     """
     by_host: defaultdict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
-        if host := _host(attempt.url):
+        if host := host_of(attempt.url):
             by_host[host].append(attempt)
     many = [a for mine in by_host.values() if _places(mine) >= MANY for a in mine]
     return [(a, _set_aside(a)) for a in many if a.reason in _COPIES]
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _places(attempts: Iterable[Attempt]) -> int:

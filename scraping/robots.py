@@ -13,7 +13,7 @@ from tellapart.pictures import Reason
 AGENT = "tellapart"
 _NO_AI = {"noai", "noimageai"}
 _FAILING_STATUS = {408, 425, 429}
-_HELD_BYTES = 4 * 2**20  # of text; rules take some ten times that
+HELD_BYTES = 4 * 2**20  # of text; rules take some ten times that
 _LEAST_BYTES = 500
 
 
@@ -72,7 +72,7 @@ class Robots:
     def _make_room(self) -> None:
         held = sum(site.size for site in self._sites.values())
         for origin in list(self._sites):
-            if held <= _HELD_BYTES:
+            if held <= HELD_BYTES:
                 break
             held -= self._sites.pop(origin).size
 

@@ -92,7 +92,7 @@ PRAGMA user_version = 3;
 """
 # another run may ask for other licences, so what one turned away is looked at again
 _SETTLED = "(status != 'failed' AND reason != 'license')"
-_PATIENCE = 30.0  # seconds to wait for another program's write
+PATIENCE = 30.0  # seconds to wait for another program's write
 _FORMAT = 3  # 1 had no actions and no audit, 1 and 2 no redirects; opening such a file adds them
 
 
@@ -246,7 +246,7 @@ class Manifest:
                     yield db
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=PATIENCE, check_same_thread=False)
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows, never consistency
         return db
 

@@ -11,6 +11,7 @@ from types import FrameType
 
 PATIENCE = 20.0
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # before any fork: opening it takes a lock, which may be held when another thread forks
 
 
 @contextmanager
@@ -58,8 +59,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def end_with_parent() -> None:
     """On Linux, let this process get SIGTERM when the thread that started it ends, killed outright included."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    with suppress(AttributeError):
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main(arguments: list[str]) -> None:

@@ -235,13 +235,24 @@ def _stored_models() -> Iterator[tuple[datetime, Path, BundleInfo]]:
     """Folders of our classifiers with when they were made and what they say. BentoML's own list fails as a whole where
     a killed process left half a model.
     """
+    for folder, found in _read_all():
+        if found and found[1]:
+            yield found[0], folder, found[1]
+
+
+def unreadable() -> list[str]:
+    """Tags of what is in the store and cannot be read, and is therefore listed nowhere."""
+    return sorted(f"{folder.parent.name}:{folder.name}" for folder, found in _read_all() if found is None)
+
+
+def _read_all() -> Iterator[tuple[Path, tuple[datetime, BundleInfo | None] | None]]:
+    """Every model's folder with what `_read_stored` gives of it, None where it cannot be read."""
     for path in _models_folder().glob("*/*/model.yaml"):
         try:
-            made, ours = _read_stored(path.parent, _stamp(path.parent))
+            found = _read_stored(path.parent, _stamp(path.parent))
         except Exception:  # a damaged model.yaml may raise nearly anything
-            continue
-        if ours:
-            yield made, path.parent, ours
+            found = None
+        yield path.parent, found
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -257,17 +268,6 @@ def _read_stored(folder: Path, _: _Stamp) -> tuple[datetime, BundleInfo | None]:
 def _stamp(folder: Path) -> _Stamp:
     with os.scandir(folder) as files:
         return tuple(sorted((file.name, (found := file.stat()).st_mtime_ns, found.st_size) for file in files))
-
-
-def unreadable() -> list[str]:
-    """Tags of what is in the store and cannot be read, and is therefore listed nowhere."""
-    bad = []
-    for path in sorted(_models_folder().glob("*/*/model.yaml")):
-        try:
-            _read_stored(path.parent, _stamp(path.parent))
-        except Exception:  # as in `_stored_models`
-            bad.append(f"{path.parent.parent.name}:{path.parent.name}")
-    return bad
 
 
 def _newest_promoted_where_none_is(models: list[StoredModel]) -> list[StoredModel]:

@@ -19,7 +19,7 @@ from tellapart.stopping import end_with_parent
 _STOP_SECONDS = 15.0
 _ORPHAN_SECONDS = 3.0
 _READY_SECONDS = 120.0
-_LEAST_SECONDS = 10.0
+LEAST_SECONDS = 10.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -153,7 +153,7 @@ def _keep_alive(running: Sequence[_Running]) -> None:
     for one in running:
         if (status := one.process.poll()) is None:
             continue
-        if not one.server.again or time.monotonic() - one.began < _LEAST_SECONDS:
+        if not one.server.again or time.monotonic() - one.began < LEAST_SECONDS:
             raise TellapartError(f"the {one.server.name} ended with status {status}", "See its messages above")
         one.process, one.began = _start(one.server), time.monotonic()
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import httpx
 
-from scraping.failures import OFFLINE, in_words, seconds_to_wait
+from scraping.failures import OFFLINE, RETRIED, in_words, seconds_to_wait
 from scraping.fetch import user_agent
+from scraping.limits import FetchLimits
 from scraping.source import Blocked, LayoutChanged, Unavailable
 from tellapart.settings import Settings
 
-TRIES = 3
-LONGEST_WAIT = 20.0
 MOST_BYTES = 20 * 2**20
+_LIMITS = FetchLimits()
 _TIMEOUT = 20.0
 _LONGEST_ANSWER = 60.0
-_PASSING = {429, 500, 502, 503, 504}
 
 Sleep = Callable[[float], None]
 
@@ -73,16 +72,16 @@ class JsonApi:
             self._client = None
 
     def _patiently(self, url: str, query: Mapping[str, str | int]) -> _Answer:
-        for tried in range(1, TRIES):
+        for tried in range(1, _LIMITS.tries):
             answer = self._send(url, query)
             wait = max(seconds_to_wait(answer.headers.get("Retry-After", "")), 2.0 ** (tried - 1))
-            if not self._is_passing(answer) or wait > LONGEST_WAIT:
+            if not self._is_passing(answer) or wait > _LIMITS.longest_wait:
                 return answer
             self._sleep(wait)
         return self._send(url, query)
 
     def _is_passing(self, answer: _Answer) -> bool:
-        return answer.status in _PASSING or bool(self._busy and self._busy in answer.headers)
+        return answer.status in RETRIED or bool(self._busy and self._busy in answer.headers)
 
     def _send(self, url: str, query: Mapping[str, str | int]) -> _Answer:
         self._client = self._client or httpx.Client(

@@ -170,7 +170,7 @@ def test_a_full_disk_says_so(manifest, monkeypatch):
 
 
 def test_a_manifest_that_another_program_writes_is_no_damaged_one(manifest, monkeypatch):
-    monkeypatch.setattr("tellapart.manifest._PATIENCE", 0.01)
+    monkeypatch.setattr("tellapart.manifest.PATIENCE", 0.01)
     with closing(sqlite3.connect(manifest.path)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(TellapartError, match=r"another program is writing it\. Try again") as caught:

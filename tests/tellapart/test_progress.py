@@ -1,6 +1,6 @@
 import pytest
 
-from tellapart.progress import Progress, Stage, silent
+from tellapart.progress import Progress, Stage
 
 
 class Clock:
@@ -58,7 +58,3 @@ def test_a_stage_that_raises_is_not_finished():
 )
 def test_rate_and_time_left_where_they_can_be_known(progress, rate, left):
     assert (progress.rate, progress.seconds_left) == (rate, left)
-
-
-def test_silent_takes_anything():
-    silent(Progress("x"))

@@ -74,7 +74,7 @@ def test_a_server_that_ends_stops_the_others() -> None:
 
 
 def test_what_may_be_started_again_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(supervisor, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "LEAST_SECONDS", 0.0)
     started = tmp_path / "started"
     once = f"open({str(started)!r}, 'a').write('x')"
 

@@ -171,7 +171,7 @@ def test_a_host_is_the_same_whoever_is_named_before_it(hostile, stranger):
 
 
 def test_the_rules_of_very_many_sites_are_not_all_held(hostile, stranger, photo, monkeypatch):
-    monkeypatch.setattr("scraping.robots._HELD_BYTES", 2000)
+    monkeypatch.setattr("scraping.robots.HELD_BYTES", 2000)
     names = [f"held{n}" for n in range(6)]
     for name in names:
         hostile.robots[name], hostile.behaviours[name] = http(b"# rules\n"), http(photo)
