@@ -101,3 +101,10 @@ def test_links_between_pages_lead_somewhere() -> None:
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
     broken = [f"{p.name}: {link}" for p, link in links if ":" not in link and not (p.parent / link).exists()]
     assert broken == []
+
+
+@pytest.mark.parametrize("room", ["tellapart", "scraping", "curation", "training", "webui", "cli"])
+def test_every_module_is_on_the_page_that_says_where_everything_is(room: str) -> None:
+    spans = " ".join(_SPAN.findall((ROOT / "ARCHITECTURE.md").read_text()))
+    modules = {path.stem for path in (ROOT / room).rglob("*.py") if not path.stem.startswith("__")}
+    assert sorted(modules - set(re.findall(r"\w+", spans))) == []
