@@ -4,11 +4,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from cli import cli
+from tellapart.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -108,3 +110,16 @@ def test_every_module_is_on_the_page_that_says_where_everything_is(room: str) ->
     spans = " ".join(_SPAN.findall((ROOT / "ARCHITECTURE.md").read_text()))
     modules = {path.stem for path in (ROOT / room).rglob("*.py") if not path.stem.startswith("__")}
     assert sorted(modules - set(re.findall(r"\w+", spans))) == []
+
+
+def test_every_setting_is_on_a_page() -> None:
+    asked: set[str] = set()
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.add(name)
+            return default
+
+    load_settings(Environment())
+    assert len(asked) > 20
+    assert sorted(asked - set(re.findall(r"TELLAPART_\w+", " ".join(page.read_text() for page in PAGES)))) == []
