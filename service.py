@@ -38,6 +38,7 @@ from tellapart.settings import load_settings
 from tellapart.stopping import end_with_parent
 from tellapart.store import StoredModel
 from tellapart.uploads import Upload
+from tellapart.verbosity import log_as_front
 from tellapart.versions import Versions
 from tellapart.wire import (
     MAX_BATCH_IMAGES,
@@ -103,6 +104,7 @@ class Classifier:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
+        log_as_front()
         end_with_parent()
         await self._runners.start()
         self._following = asyncio.create_task(self._versions.follow())

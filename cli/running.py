@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def _run(together: Sequence["Server"], ready: Callable[[], None]) -> None:
     from tellapart import supervisor
 
+    supervisor.check_ports(together)
+    say(f"starting the {', the '.join(server.name for server in together)}; this may take a minute")
     supervisor.run(together, ready, lambda: say("stopping; a job that runs goes on at the next start"))
     say("stopped")
 

@@ -99,7 +99,7 @@ class Forms:
             after, fast = _timed(lambda some: _by_parts(forward, some, extractor.at_once), pixels)
             norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
             cosine = float((np.einsum("nd,nd->n", before, after) / norms).min())
-            _log.warning("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
+            _log.info("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
             check_golden(classifier, after[:1])
             if cosine >= _LEAST_COSINE and slow >= fast * _LEAST_GAIN:
                 extractor.use(side, forward)  # only now: meanwhile it answers requests
@@ -119,7 +119,7 @@ def _compile(classifier: Classifier, file: Path) -> None:
         status = process.wait()
     if status:
         raise TellapartError(f"compiling {classifier.bundle.path} ended with status {status}")
-    _log.warning("compiled in %.0f s", time.monotonic() - started)
+    _log.info("compiled in %.0f s", time.monotonic() - started)
 
 
 def _by_parts(forward: Forward, pixels: NDArray[np.uint8], at_once: int) -> Features:

@@ -48,6 +48,7 @@ from tellapart.network import CPU_BATCH, pick_device
 from tellapart.preprocess import Preprocessing
 from tellapart.settings import load_settings
 from tellapart.tuning import Tuning, tune
+from tellapart.verbosity import log_as_runner
 from tellapart.wire import ServiceError
 
 GPU_TUNING = Tuning(batch=64, streams=2, threads=1)
@@ -55,7 +56,7 @@ _ACCEPT_AGAIN_S = 0.1
 
 _BATCHES = ("answer", "read")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("tellapart.runner")  # `__name__` is "__main__" here
 Reply = tuple[Head, list[Piece]]
 
 
@@ -207,13 +208,13 @@ def _tuned(engine: Engine, forms: Forms, folder: str, cache: Path, beside: Path)
         torch.set_num_threads(tuning.threads)
         engine.at_once = tuning.batch
     extractor.warm_up(side, tuning.batch)
-    _log.warning("works with %s", tuning)
+    _log.info("works with %s", tuning)
     return tuning
 
 
 def main(path: Path) -> int:
     """Be a Runner, or keep one."""
-    logging.basicConfig(format="%(asctime)s [runner] %(message)s")
+    log_as_runner()
     # the supervisor signals all processes below it at once, but a front still finishes what is in flight
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

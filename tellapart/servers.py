@@ -19,6 +19,7 @@ def service(settings: Settings) -> Server:
             *(sys.executable, "-m", "bentoml", "serve", "service:Classifier"),
             *("--host", settings.host, "--port", str(settings.service_port)),
             *("--timeout-keep-alive", "75"),  # longer than clients do, so that none is closed under a request
+            *(() if settings.log == "info" else ("--quiet",)),
         ],
         host=settings.host,
         port=settings.service_port,

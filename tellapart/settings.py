@@ -42,6 +42,8 @@ class Settings:
         max_waiting: pictures that may be in one front of the service at once (TELLAPART_MAX_WAITING, 128).
         fronts: processes of the service that decode; 0: with a GPU one a core up to 16, else one (TELLAPART_FRONTS, 0).
         compiled: whether the service compiles backbones (TELLAPART_COMPILE, auto; on or off).
+        log: what `tellapart serve` and `up` let the service write (TELLAPART_LOG, warning: what goes wrong; info: also
+            a line a request and what it does to start).
     """
 
     home: Path
@@ -75,6 +77,7 @@ class Settings:
     max_waiting: int = 128
     fronts: int = 0
     compiled: str = "auto"
+    log: str = "warning"
 
     @property
     def service_address(self) -> str:
@@ -131,6 +134,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         max_waiting=_number("TELLAPART_MAX_WAITING", text("MAX_WAITING", "128")),
         fronts=_number("TELLAPART_FRONTS", text("FRONTS", "0"), least=0),
         compiled=_one_of("TELLAPART_COMPILE", text("COMPILE", "auto").lower(), ("auto", "on", "off")),
+        log=_one_of("TELLAPART_LOG", text("LOG", "warning").lower(), ("warning", "info")),
         database_url=text("DATABASE_URL", ""),
         queue_url=text("QUEUE_URL", ""),
         proxies=_number("TELLAPART_PROXIES", text("PROXIES", "0"), least=0),

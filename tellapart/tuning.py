@@ -94,7 +94,7 @@ def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:
             extractor.at_once = batch
             rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams, threads, cores)
             measured.append(Tuning(batch, streams, threads, round(rate, 1)))
-            _log.warning("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
+            _log.info("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
     return measured
 
 

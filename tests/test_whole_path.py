@@ -313,6 +313,10 @@ def test_a_taken_port_is_one_clear_line(world: World, running: subprocess.Popen[
 def test_stopping_leaves_no_process_behind(world: World, running: subprocess.Popen[bytes]) -> None:
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
+    said = (world.folder / "up.log").read_text()
+    assert said.startswith("starting the service, the web page, the worker;")
+    assert said.endswith("stopping; a job that runs goes on at the next start\nstopped\n")
+    assert not re.search(r"INFO|tuning|POST", said), said
     for port in (world.web_port, world.service_port):
         with socket.socket() as client:
             assert client.connect_ex(("127.0.0.1", port)) != 0

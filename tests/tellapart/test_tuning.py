@@ -17,7 +17,9 @@ def test_the_fastest_is_chosen_and_cores_that_wait_for_each_other_only_when_clea
     assert choose([slow, alone, Tuning(8, 1, 2, 130.0)]).threads == 2
 
 
-def test_every_way_is_measured_once_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_way_is_measured_once_a_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     calls = []
 
     class Extractor:
@@ -29,7 +31,9 @@ def test_every_way_is_measured_once_a_machine(tmp_path: Path, monkeypatch: pytes
     extractor: object = Extractor()
     monkeypatch.setattr(tuning, "_SECONDS", 0.0)
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
-    first = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside")  # type: ignore[arg-type]
+    with caplog.at_level("INFO", logger="tellapart"):
+        first = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside")  # type: ignore[arg-type]
+    assert [line.partition(",")[0] for line in caplog.messages] == [f"tuning: batch {n:2d}" for n in (2, 4, 8, 16)]
     assert calls == [(2, 2), (4, 4), (8, 8), (16, 16)]
     assert tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside") == first  # type: ignore[arg-type]
     assert len(calls) == 4
