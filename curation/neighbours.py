@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from tellapart.rejection import unit
+
 Floats = NDArray[np.float32]
 _BLOCK = 512
 
@@ -52,14 +54,14 @@ def find_neighbours(
         groups: (N,) group ids.
         among: (N,) which pictures count as neighbours, all by default; fewer than k of them give fewer columns.
     """
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    pool = np.arange(len(unit)) if among is None else np.flatnonzero(among)
+    features = unit(features)
+    pool = np.arange(len(features)) if among is None else np.flatnonzero(among)
     k = min(k, len(pool))
     codes = np.unique(groups, return_inverse=True)[1]
-    indices, similarities = np.empty((len(unit), k), np.int64), np.empty((len(unit), k), np.float32)
-    for start in range(0, len(unit), _BLOCK):
+    indices, similarities = np.empty((len(features), k), np.int64), np.empty((len(features), k), np.float32)
+    for start in range(0, len(features), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        cosines = unit[rows] @ unit[pool].T
+        cosines = features[rows] @ features[pool].T
         cosines[codes[rows, None] == codes[None, pool]] = -1
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         indices[rows], similarities[rows] = pool[best], np.take_along_axis(cosines, best, axis=1)
