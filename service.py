@@ -8,6 +8,7 @@ The Classifier gathers what waits into batches and sends each batch to a Runner
 
 import asyncio
 import base64
+import gc
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,7 @@ class Classifier:
         """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
         log_as_front()
         end_with_parent()
+        gc.freeze()  # what was imported stays: no collection need go through it
         await self._runners.start()
         self._following = asyncio.create_task(self._versions.follow())
 

@@ -2,8 +2,8 @@
 
 4 bytes   length of the head, big endian
 4 bytes   length of the body
-head      a JSON object
-body      the numbers of one array, or nothing
+head      a JSON object; "shared" and "size" say where the body of a question is in shared memory, and how long it is
+body      the numbers of one array, files, or nothing
 """
 
 import asyncio

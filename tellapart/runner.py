@@ -47,6 +47,7 @@ from tellapart.messages import (
 from tellapart.network import CPU_BATCH, pick_device
 from tellapart.preprocess import Preprocessing
 from tellapart.settings import load_settings
+from tellapart.shared_buffer import open_buffer
 from tellapart.tuning import Tuning, tune
 from tellapart.verbosity import log_as_runner
 from tellapart.wire import ServiceError
@@ -96,12 +97,15 @@ class Runner:
                 threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
+        shared: memoryview | None = None
         with connection, contextlib.suppress(Closed):
             while True:
                 head, body = receive_blocking(connection)
                 if head["do"] == WATCH:
                     self._watch(connection, head)
-                head, parts = self._reply(head, body)
+                if "shared" in head and shared is None:
+                    shared = open_buffer(head["shared"])
+                head, parts = self._reply(head, shared[: head["size"]] if shared and "shared" in head else body)
                 send_blocking(connection, pack(head, *parts))
 
     def _watch(self, connection: socket.socket, front: Head) -> NoReturn:
@@ -114,7 +118,7 @@ class Runner:
             self._fronts.gone(front["front"], killed)
         raise Closed("the front ended")
 
-    def _reply(self, head: Head, body: bytearray) -> Reply:
+    def _reply(self, head: Head, body: bytearray | memoryview) -> Reply:
         try:
             with self._streams if head["do"] in _BATCHES and not self._together else contextlib.nullcontext():
                 started = time.perf_counter()

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from tellapart.hardware import visible_gpus
 from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive
+from tellapart.shared_buffer import SIZE, SharedBuffer
 from tellapart.wire import ServiceError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,7 @@ class _Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self._lock = asyncio.Lock()
+        self._shared: SharedBuffer | None = None
 
     @property
     def runner(self) -> int:
@@ -51,21 +53,30 @@ class _Connection:
     def busy(self) -> bool:
         return self._lock.locked()
 
-    async def ask(self, pieces: list[Piece], limit_s: float) -> tuple[Head, bytes]:
+    async def ask(self, head: Head, parts: Sequence[Piece], limit_s: float) -> tuple[Head, bytes]:
         """A Runner that takes longer than the limit is ended, also where nobody waits for its answer any more.
 
         Raises:
             Closed: the Runner ended.
         """
         await self._lock.acquire()
-        answer = asyncio.ensure_future(self._answer(pieces, limit_s))
+        answer = asyncio.ensure_future(self._answer(head, parts, limit_s))
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # also read where nobody waits
         return await asyncio.shield(answer)
 
-    async def _answer(self, pieces: list[Piece], limit_s: float) -> tuple[Head, bytes]:
+    def close(self) -> None:
+        """Nothing can be asked any more."""
+        self.writer.close()
+        if self._shared:
+            self._shared.close()
+            self._shared = None
+
+    async def _answer(self, head: Head, parts: Sequence[Piece], limit_s: float) -> tuple[Head, bytes]:
         try:
+            if self.writer.is_closing():
+                raise Closed("the Runner ended")
             async with asyncio.timeout(limit_s):
-                self.writer.writelines(pieces)
+                self.writer.writelines(self._pack(head, parts))
                 return await receive(self.reader)
         except TimeoutError:
             self._end_hung(limit_s)
@@ -74,6 +85,14 @@ class _Connection:
             raise Closed("the Runner ended") from error
         finally:
             self._lock.release()
+
+    def _pack(self, head: Head, parts: Sequence[Piece]) -> list[Piece]:
+        """A message whose body is in shared memory, where there is one that has room there."""
+        if not 0 < sum(len(part) for part in parts) <= SIZE:
+            return pack(head, *parts)
+        if self._shared is None:
+            self._shared = SharedBuffer()
+        return pack({**head, "shared": self._shared.path, "size": self._shared.write(parts)})
 
     def _end_hung(self, limit_s: float) -> None:
         """Kill the Runner; whoever watches it sees that and starts another."""
@@ -148,7 +167,7 @@ class RunnerLink:
         connection, limit = min(self._connections[lane], key=lambda c: c.busy), _LOAD_S if lane == "load" else _ANSWER_S
         self.under_way += 1
         try:
-            answer, body = await connection.ask(pack(head, *parts), limit)
+            answer, body = await connection.ask(head, parts, limit)
         except (Closed, OSError):
             self._lose(connection)
             raise starting() from None
@@ -203,9 +222,9 @@ class RunnerLink:
 
     def _close(self) -> None:
         for connection in [c for lane in self._connections.values() for c in lane]:
-            connection.writer.close()
+            connection.close()
         if self._watch:
-            self._watch.writer.close()
+            self._watch.close()
         self._connections, self._watch = {}, None
 
 
@@ -250,7 +269,7 @@ async def _is_open(path: Path) -> bool:
         connection = await _open(path)
     except OSError:
         return False
-    connection.writer.close()
+    connection.close()
     return True
 
 
