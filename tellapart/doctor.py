@@ -1,4 +1,4 @@
-"""What this machine has of what the program can use, and how to get the rest. Needs torch."""
+"""What this machine has of what the program can use, and how to get the rest. Needs torch only where a GPU is."""
 
 import shutil
 import sys
@@ -8,19 +8,18 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
 from tellapart import store
 from tellapart.backbones import BACKBONES, DEFAULT_BACKBONE, cached_weights_file
-from tellapart.errors import TellapartError
+from tellapart.errors import TellapartError, UsageError
 from tellapart.files import why_unwritable
+from tellapart.hardware import visible_gpus
 from tellapart.settings import Settings
 from tellapart.supervisor import check_port
 
 _LEAST_ROOM = 2**30
 _BROWSER_SOURCES = "gallery, bing, duckduckgo, google and some site: recipes need it"
 _STAMPS = "apt-get install tuxpaint-stamps-default"
-_REDIS_SECONDS = 2
+_ANSWER_SECONDS = 2
 
 
 class Level(StrEnum):
@@ -42,7 +41,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look for everything that some command needs; writes nothing that stays, and asks no network but Redis."""
+    """Look for everything that some command needs; writes nothing that stays, and asks Redis and PostgreSQL alone."""
     yield Finding("Python", sys.version.split()[0])
     yield _gpu()
     yield _file("browser", settings.chromium, _BROWSER_SOURCES, "apt-get install chromium")
@@ -50,6 +49,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _file("demo pictures", settings.gallery_folder, "gallery shows them", _STAMPS)
     yield _weights()
     yield from _redis(settings)
+    yield _postgres(settings)
     yield _folder("data folder", settings.home, "TELLAPART_HOME")
     models = _folder("model store", store.pointer_file().parent, "BENTOML_HOME")
     yield models
@@ -66,8 +66,11 @@ def _file(what: str, path: Path, why: str, command: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    if torch.cuda.is_available():
-        return Finding("GPU", torch.cuda.get_device_name(0))
+    if visible_gpus():
+        import torch  # takes seconds
+
+        if torch.cuda.is_available():
+            return Finding("GPU", torch.cuda.get_device_name(0))
     return Finding("GPU", "none, the processor is used")
 
 
@@ -97,12 +100,31 @@ def _ask_redis(name: str, url: str) -> Finding:
     import redis
 
     try:
-        limits = {"socket_connect_timeout": _REDIS_SECONDS, "socket_timeout": _REDIS_SECONDS}
+        limits = {"socket_connect_timeout": _ANSWER_SECONDS, "socket_timeout": _ANSWER_SECONDS}
         with redis.Redis.from_url(url, **limits) as client:
             client.ping()
     except (redis.RedisError, ValueError):
         return Finding("Redis", f"asked for by {name}, does not answer", f"Start it or unset {name}", Level.WRONG)
     return Finding("Redis", f"asked for by {name}, answers")
+
+
+def _postgres(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return Finding("PostgreSQL", "not asked for, SQLite is used")
+    asked = "asked for by TELLAPART_DATABASE_URL"
+    if find_spec("psycopg") is None:
+        what, fix = f"{asked}, and its client is missing", "Get it with: pip install 'psycopg[binary]'"
+        return Finding("PostgreSQL", what, fix, Level.WRONG)
+    from tellapart.postgres import postgres_address, why_unreachable
+
+    try:
+        reason = why_unreachable(postgres_address(settings.database_url), _ANSWER_SECONDS)
+    except UsageError as error:
+        return Finding("PostgreSQL", error.what, error.fix, Level.WRONG)
+    if reason:
+        fix = "Start it, or put TELLAPART_DATABASE_URL right or unset it"
+        return Finding("PostgreSQL", f"{asked}, cannot be used: {reason}", fix, Level.WRONG)
+    return Finding("PostgreSQL", f"{asked}, answers")
 
 
 def _folder(what: str, folder: Path, setting: str) -> Finding:

@@ -14,13 +14,14 @@ from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, DateTime, Engine, create_engine, event, insert, inspect, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from tellapart.errors import DataError, TellapartError, UsageError
+from tellapart.errors import DataError, TellapartError
 from tellapart.files import readable_disk_errors
+from tellapart.postgres import postgres_address
 from tellapart.settings import Settings
 
 SCHEMA = 1
@@ -111,16 +112,7 @@ class Database:
 def _url(settings: Settings) -> URL:
     if not settings.database_url:
         return URL.create("sqlite", database=str(settings.home / "web" / "tellapart.sqlite"))
-    try:
-        url = make_url(settings.database_url)
-    except (ArgumentError, ValueError):
-        url = URL.create("unknown")
-    if url.get_backend_name() in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
-    raise UsageError(
-        "TELLAPART_DATABASE_URL is not the address of a PostgreSQL database",
-        "Write postgresql://USER:PASSWORD@HOST/NAME, or unset it for SQLite",
-    )
+    return postgres_address(settings.database_url)
 
 
 def _open(url: URL, settings: Settings) -> Engine:
