@@ -37,12 +37,16 @@ class Forms:
         mode: "on" compiles a backbone when it is loaded, "auto" once it answered `WORTH_IT` pictures, and takes
             what is in the cache at once; "off" never.
         cache: folder of what was compiled.
+        cores: processor cores that compute. With more than one nothing is compiled: torch holds Python's lock over a
+            compiled pass, so that no two of them run side by side.
 
     All of it happens in the background, so that no other classifier waits to be loaded.
     """
 
-    def __init__(self, mode: str, cache: Path) -> None:
-        self._mode, self._cache = mode, cache
+    def __init__(self, mode: str, cache: Path, cores: int) -> None:
+        if mode == "on" and cores > 1:
+            _log.warning("not compiled: %d cores compute, and compiled passes would wait for each other", cores)
+        self._mode, self._cache = mode if cores == 1 else "off", cache
         # by backbone, then by the side of its pictures; what was let go of is forgotten
         self._counts: WeakKeyDictionary[FeatureExtractor, Counter[int]] = WeakKeyDictionary()
         self._seen: WeakKeyDictionary[FeatureExtractor, set[int]] = WeakKeyDictionary()

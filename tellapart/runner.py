@@ -178,7 +178,7 @@ def work(path: Path) -> None:
     keep_freed_memory()
     settings = load_settings()
     device = pick_device("auto")
-    forms = Forms(settings.compiled, settings.cache)
+    forms = Forms(settings.compiled, settings.cache, cpus())
     engine = Engine(Loader(device), settings.model_memory, forms)
     has_gpu = device.type == "cuda"
     untuned = GPU_TUNING if has_gpu else Tuning(batch=CPU_BATCH, streams=cpus(), threads=1)

@@ -70,7 +70,7 @@ def taken(classifier: Classifier) -> bool:
 
 def bring(classifier: Classifier, cache: Path) -> None:
     """Have it compiled and tried."""
-    found = Forms("on", cache)
+    found = Forms("on", cache, cores=1)
     found.loaded(classifier)
     found.wait()
 
@@ -157,7 +157,7 @@ def test_no_other_classifier_waits_while_one_is_compiled(
 ) -> None:
     done = threading.Event()
     monkeypatch.setattr(forms, "_compile", lambda *_: done.wait(60))
-    found = Forms("on", tmp_path)
+    found = Forms("on", tmp_path, cores=1)
     found.loaded(classifier)
     assert not done.is_set()
     assert not taken(classifier)
@@ -174,12 +174,24 @@ def test_a_backbone_that_answers_many_is_compiled_in_the_background_once(
 
     monkeypatch.setattr(Forms, "_bring", lambda _, one: begun.append(one))
     monkeypatch.setattr("threading.Thread.start", lambda thread: thread.run())
-    watching = Forms(mode, tmp_path)
+    watching = Forms(mode, tmp_path, cores=1)
     watching.answered(classifier, WORTH_IT - 1)
     assert begun == []
     watching.answered(classifier, 1)
     watching.answered(classifier, WORTH_IT)
     assert begun == ([classifier] if compiles else [])
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_where_more_than_one_core_computes_nothing_is_compiled(
+    classifier: Classifier, compiled: Compiled, tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = Forms(mode, tmp_path, cores=2)
+    found.loaded(classifier)
+    found.answered(classifier, WORTH_IT)
+    found.wait()
+    assert not compiled.seen_in_use
+    assert ("2 cores compute" in caplog.text) == (mode == "on")
 
 
 @pytest.mark.skipif(not can_compile(), reason="needs a C++ compiler")
