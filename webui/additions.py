@@ -7,7 +7,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.manifest import Attempt, now
 from tellapart.pictures import Reason, Status, inspect
-from webui.datasets import find_dataset
+from webui.datasets import changing, find_dataset
 from webui.feedback import Feedback
 from webui.parts import parts
 
@@ -46,9 +46,11 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
         raise UsageError("the data set has no class for it", "Only pictures of its classes can be added")
     data = path.read_bytes()
     picture = inspect(data)
-    if any(a.status == Status.KEPT for a in dataset.manifest.with_digest(picture.sha256)):
-        raise UsageError("it is there already", "Nothing is left to do")
-    dataset.store(wanted.slug, picture, data)
-    fresh = Attempt(f"{SOURCE}:{picture.sha256}", wanted.slug, Status.KEPT, Reason.OK, source=SOURCE, fetched_at=now())
-    dataset.manifest.add([fresh.with_picture(picture)])
+    url = f"{SOURCE}:{picture.sha256}"
+    fresh = Attempt(url, wanted.slug, Status.KEPT, Reason.OK, source=SOURCE, fetched_at=now()).with_picture(picture)
+    with changing(dataset):
+        if any(a.status == Status.KEPT for a in dataset.manifest.with_digest(picture.sha256)):
+            raise UsageError("it is there already", "Nothing is left to do")
+        dataset.store(wanted.slug, picture, data)
+        dataset.manifest.add([fresh])
     return wanted.name

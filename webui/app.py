@@ -20,7 +20,10 @@ from webui import (
     limits,
     lists,
     login,
+    own_pictures,
     pages,
+    passwords,
+    removal,
     results,
     review,
     review_changes,
@@ -85,8 +88,11 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
         review,
         review_changes,
         additions,
+        own_pictures,
+        removal,
         audit,
         login,
+        passwords,
     ):
         app.register_blueprint(module.blueprint)
     limits.register(app, settings, made.database, made.users)

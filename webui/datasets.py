@@ -1,12 +1,13 @@
 """The data sets that the pages show: those known by name, and the one a classifier was trained on."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from flask import abort
 
 from tellapart.dataset import Dataset
-from tellapart.errors import TellapartError, UsageError
+from tellapart.errors import NoDataError, TellapartError, UsageError
 from tellapart.learned import trained_on
 from tellapart.manifest import Attempt
 from tellapart.names import check_name
@@ -47,6 +48,31 @@ def all_datasets(settings: Settings) -> Iterator[tuple[str, Dataset]]:
         if dataset and dataset.folder and dataset.root not in shown:
             shown.add(dataset.root)
             yield name, dataset
+
+
+def is_ours(dataset: Dataset, settings: Settings) -> bool:
+    """Whether its pictures are in our own folder, and not in one of somebody's own, nor linked from there."""
+    ours = dataset.root.parent == settings.datasets and not dataset.root.is_symlink()
+    return ours and dataset.folder is None
+
+
+@contextmanager
+def changing(dataset: Dataset) -> Iterator[None]:
+    """Put something into a data set, and nobody deletes it or decides about it meanwhile.
+
+    Raises:
+        NoDataError: it was deleted.
+        Unavailable: it takes others long.
+    """
+    with parts().staging.turn(dataset):
+        if not (dataset.root / "dataset.json").exists():
+            raise NoDataError(f"the data set {dataset.name} is gone", "See which there are under Data sets")
+        yield
+
+
+def deleted_folder(settings: Settings) -> Path:
+    """Where data sets go before they are deleted, which takes a while; on the same disk."""
+    return settings.datasets / ".deleted"
 
 
 def find_picture(dataset: Dataset, class_slug: str, sha256: str) -> Attempt:

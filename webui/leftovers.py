@@ -15,6 +15,7 @@ from tellapart.settings import Settings
 from webui.batches import Batches
 from webui.cache import KEEP_SECONDS
 from webui.database import Database
+from webui.datasets import deleted_folder
 from webui.exports import UNFINISHED
 from webui.intake import uploads_folder
 from webui.job_command import sample_folder
@@ -66,6 +67,7 @@ def _left_behind(settings: Settings, jobs: Collection[str]) -> Iterator[Path]:
         yield from (path for path in _old(web / folder) if path.stem not in jobs)
     yield from _old(uploads_folder(settings))
     yield from _old(settings.cache / "exports", f"*{UNFINISHED}")
+    yield from deleted_folder(settings).glob("*")
     yield from _old(web / "cache", seconds=KEEP_SECONDS)
 
 

@@ -23,6 +23,7 @@ from webui.users import Users
 
 LIMITS = {
     "login.enter": "10 per minute; 60 per hour",
+    "passwords.change": "10 per minute; 60 per hour",
     "create.submit": "60 per hour",
     "review_changes.train": "60 per hour",
     "review_changes.apply_staged": "600 per hour",
@@ -31,6 +32,7 @@ LIMITS = {
     "classifiers.dataset_zip": "60 per hour",
     "classifiers.model_zip": "60 per hour",
     "uploads.classify": "1200 per minute",
+    "own_pictures.add": "300 per hour",
     "batches.start": "120 per hour",
     "batches.add": "1200 per minute",
     "batches.show": "600 per minute",
@@ -41,7 +43,7 @@ LIMITS = {
     "shares.create": "120 per hour",
 }
 """By endpoint, for each client address; an archive is an upload that also counts as the start of a batch."""
-_ALWAYS = "login.enter"
+_ALWAYS = ("login.enter", "passwords.change")
 _UPLOAD, _BATCH = "uploads.classify", "batches.start"
 _QUEUED = "classifiers.export"  # who has to wait asks again and again
 
@@ -113,7 +115,7 @@ class DatabaseStorage(Storage):
 def register(app: Flask, settings: Settings, database: Database, users: Users) -> None:
     """Hold an app's endpoints to `LIMITS`; its blueprints are registered already.
 
-    Without users only this machine can ask, and nothing is counted but tries to log in.
+    Without users only this machine can ask, and nothing is counted but tries of passwords.
     """
     uri = settings.cache_url or "tellapart-database://"
     options: dict[str, Any] = {} if settings.cache_url else {"database": database}
@@ -129,7 +131,7 @@ def register(app: Flask, settings: Settings, database: Database, users: Users) -
         app.view_functions[endpoint] = limited
 
     for endpoint, limit in LIMITS.items():
-        hold(endpoint, limit, None if endpoint == _ALWAYS else lambda: not users.exist())
+        hold(endpoint, limit, None if endpoint in _ALWAYS else lambda: not users.exist())
     hold(_UPLOAD, LIMITS[_BATCH], lambda: not users.exist() or sent_archive() is None)
 
 

@@ -35,9 +35,7 @@ def enter() -> AnyResponse:
     if not parts().users.verify(name, password):
         page = _form_page(after, "That name and password do not belong together.")
         return AnyResponse(page, 401, mimetype="text/html")
-    session.clear()
-    session.permanent = True
-    session["login"] = parts().users.log_in(name)
+    begin_session(name)
     return redirect(after or url_for("pages.index"), 303)
 
 
@@ -51,6 +49,13 @@ def leave() -> AnyResponse:
 
 def _form_page(after: str, problem: str = "") -> str:
     return render_template("web/login.html", next=after, problem=problem, users=parts().users.exist())
+
+
+def begin_session(name: str) -> None:
+    """Let this browser be logged in as a user, whatever it was before."""
+    session.clear()
+    session.permanent = True
+    session["login"] = parts().users.log_in(name)
 
 
 def asks() -> bool:
@@ -83,7 +88,7 @@ def register(app: Flask) -> None:
 def gate() -> AnyResponse | None:
     """The answer to whoever has to log in first, None for all others."""
     endpoint = request.endpoint or ""
-    if endpoint == "login.enter":
+    if endpoint in ("login.enter", "passwords.change"):
         request.max_content_length = _LONGEST_FORM
     if endpoint in _OPEN or not asks():
         return None

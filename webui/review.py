@@ -9,13 +9,16 @@ from tellapart.actions import history
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import TellapartError
+from tellapart.images import DEFAULT_LIMITS
 from tellapart.listing import Listed, Wanted, class_counts, count, page
 from tellapart.pictures import REASON_TEXT, Status
-from webui.datasets import find_dataset, find_picture, job_on
+from tellapart.wire import MAX_BATCH_IMAGES
+from webui.datasets import find_dataset, find_picture, is_ours, job_on
 from webui.judged import judged_pictures
 from webui.login import mine
 from webui.parts import parts
 from webui.review_filters import read_filters, read_number
+from webui.security import MAX_UPLOAD_BYTES
 from webui.thumbnails import SIZES, thumbnail
 
 blueprint = Blueprint("review", __name__, url_prefix="/datasets/<name>")
@@ -46,6 +49,10 @@ def show(name: str) -> str:
         judged=judged_pictures(name),
         job=job,
         may_watch=job is not None and mine(job.owner),
+        ours=is_ours(dataset, parts().settings),
+        max_images=MAX_BATCH_IMAGES,
+        max_bytes=DEFAULT_LIMITS.max_bytes,
+        max_upload_bytes=MAX_UPLOAD_BYTES,
     )
 
 

@@ -69,14 +69,27 @@ class Users:
             UsageError: the name or the password cannot be used.
         """
         check_user_name(name)
-        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-            raise UsageError(
-                f"a password of {len(password)} characters", f"Use {MIN_PASSWORD} to {MAX_PASSWORD} characters"
-            )
-        hashed = _HASHER.hash(password)
+        hashed = _hashed(password)
         with self._database.writing() as session:
             session.merge(User(name=name, password_hash=hashed, created=utc_now()))
             session.execute(delete(LoginSession).where(LoginSession.user == name))
+
+    def change_password(self, name: str, old: str, new: str) -> bool:
+        """Give a user who knows the old password a new one, which ends the sessions there are; False for who does not.
+
+        Raises:
+            UsageError: the new password cannot be used.
+        """
+        hashed = _hashed(new)
+        if not self.verify(name, old):
+            return False
+        with self._database.writing() as session:
+            user = session.get(User, name)
+            if user is None:  # taken out meanwhile
+                return False
+            user.password_hash = hashed
+            session.execute(delete(LoginSession).where(LoginSession.user == name))
+        return True
 
     def remove(self, name: str) -> None:
         """Take a user out.
@@ -129,6 +142,14 @@ class Users:
             return _HASHER.verify(user.password_hash if user else _nobodys_hash(), password) and user is not None
         except (Argon2Error, InvalidHashError):
             return False
+
+
+def _hashed(password: str) -> str:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise UsageError(
+            f"a password of {len(password)} characters", f"Use {MIN_PASSWORD} to {MAX_PASSWORD} characters"
+        )
+    return _HASHER.hash(password)
 
 
 def _digest(token: str) -> str:

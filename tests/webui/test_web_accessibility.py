@@ -108,7 +108,7 @@ def pages(app: Any, fill: Callable[..., list[str]], upload_path: str, uploads_pa
         *(model, f"{model}/card", f"{model}/wrong", f"{model}/delete", f"{model}/promote"),
         *(f"/jobs/{job.id}" for job in (running, failed, stopped, done)),
         *("/datasets/colours", "/datasets/colours?show=suspects", f"/datasets/colours/pictures/red/{red.sha256}"),
-        *("/datasets/colours/audit", "/datasets/colours?show=out"),
+        *("/datasets/colours/audit", "/datasets/colours?show=out", "/datasets/colours/delete"),
         "/datasets/colours?show=cell&true=red&predicted=green",
     ]
 

@@ -78,6 +78,32 @@ def test_a_new_password_ends_what_was_open_and_is_asked_for(
     page.shown("h1", "Classify a picture")
 
 
+def test_one_changes_ones_own_password(
+    browser: webdriver.Chrome, page: Any, url: str, app: Flask, console: Any, axe: Callable[..., list[str]]
+) -> None:
+    def change(old: str) -> None:
+        page.shown("#old").clear()
+        for field, text in (("old", old), ("new", "quite another one"), ("again", "quite another one")):
+            browser.find_element(By.ID, field).send_keys(text)
+        page.press("Change it")
+
+    console.expect("401")
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(url + "/password")
+    log_in(browser, page)
+    page.shown("h1", "Change your password")
+    assert page.fits()
+    assert axe(browser) == []
+    change("not the password")
+    page.shown("[role=alert]", "The old password is not right")
+    change(PASSWORD)
+    page.shown(".note", "Your password is changed.")
+    assert app.extensions["tellapart"].users.verify("ann", "quite another one")
+    page.press("Password")
+    page.shown("h1", "Change your password")
+
+
 def test_a_page_that_nobody_can_log_in_to_says_how_to_change_that(
     browser: webdriver.Chrome, page: Any, serve: Callable[[Any], str], settings: Settings, service_client: Any
 ) -> None:

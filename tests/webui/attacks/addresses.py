@@ -17,13 +17,15 @@ EVERYBODYS = {  # who is logged in may use all classifiers and their pictures
         "uploads.classify",
         "batches.start",
         "login.leave",
+        "passwords.form",
+        "passwords.change",
     ),
     *("classifiers.show", "classifiers.report", "classifiers.card", "classifiers.card_markdown", "classifiers.export"),
     *("classifiers.exported", "classifiers.dataset_zip", "classifiers.model_zip", "classifiers.learned"),
     *("classifiers.wrong", "classifiers.wrong_picture", "classifiers.confirm", "classifiers.change"),
     *("review.show", "review.pictures", "review.picture", "review.details", "audit.show", "audit.reply"),
     *("review_changes.stage", "review_changes.discard", "review_changes.apply_staged", "review_changes.undo_last"),
-    *("review_changes.train", "additions.add"),
+    *("review_changes.train", "additions.add", "own_pictures.add", "removal.confirm", "removal.delete"),
 }
 OWNED = {
     *(

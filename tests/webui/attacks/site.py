@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -234,3 +235,13 @@ def changing(site: Site) -> list[str]:
 def refused(answer: Any) -> tuple[int, str]:
     """The status and the code."""
     return answer.status_code, answer.json["error"]["code"]
+
+
+def home(site: Site) -> Path:
+    """Where the page keeps what it keeps."""
+    folder: Path = site.app.extensions["tellapart"].settings.home / "web"
+    return folder
+
+
+def database(site: Site) -> bytes:
+    return b"".join(path.read_bytes() for path in home(site).glob("tellapart.sqlite*"))

@@ -1,0 +1,206 @@
+"""Pictures of one's own join a class: files, an archive, the same again, and what cannot be taken."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tellapart.dataset import Dataset
+from tellapart.folders import open_folder
+from tellapart.images import sha256
+from tellapart.names import parse_class_names
+from tellapart.pictures import Reason, Status
+from tellapart.settings import Settings
+from tellapart.store import new_model, promote
+from tests.webui.review.helpers import kept, keys, sha
+from webui import own_pictures
+from webui.jobs import Kind
+
+JSON = {"Accept": "application/json"}
+MakePicture = Callable[..., bytes]
+
+
+@pytest.fixture
+def send(web: FlaskClient) -> Callable[..., Any]:
+    """Send files to a class: `send(("a.png", bytes), to="cat", json=True)`."""
+
+    def post(*files: tuple[str, bytes], to: str = "cat", json: bool = True, name: str = "pets") -> Any:
+        data = {"class": to, "images": [(io.BytesIO(data), name) for name, data in files]}
+        return web.post(f"/datasets/{name}/uploads", data=data, headers=JSON if json else {})
+
+    return post
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_files_join_their_class_with_a_row_that_says_who(
+    web: FlaskClient, app: Flask, dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture
+) -> None:
+    users = app.extensions["tellapart"].users
+    users.add("ann", "a long enough one")
+    users._seen = None
+    web.post("/login", data={"name": "ann", "password": "a long enough one"})
+    photos = [make_photo(90), make_photo(91)]
+    answer = send(("a.png", photos[0]), ("b.png", photos[1]), json=False)
+    assert (answer.status_code, answer.location) == (303, "/datasets/pets?order=newest&class=cat")
+    page = web.get(answer.location).text
+    assert "2 pictures added to cat. Train again to let the classifier know." in page
+    assert all(sha256(photo) in page for photo in photos)
+    assert kept(dataset) == {"cat": 5, "dog": 3}
+    (row,) = dataset.manifest.with_digest(sha256(photos[0]))
+    assert (row.source, row.author, row.status, row.mime) == ("upload", "ann", Status.KEPT, "image/png")
+    assert row.fetched_at
+    assert dataset.image_path(row).read_bytes() == photos[0]
+    details = web.get(f"/datasets/pets/pictures/cat/{row.sha256}").text
+    assert "<dt>Source</dt><dd>upload</dd>" in details
+    assert "<dt>Uploaded by</dt><dd>ann</dd>" in details
+
+
+def test_an_archive_joins_and_each_file_that_cannot_is_named(
+    web: FlaskClient, dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, make_picture: MakePicture
+) -> None:
+    members = {"x/1.png": make_photo(90), "x/2.png": b"no picture", "../3.png": make_photo(91), "4.png": make_photo(92)}
+    tiny = make_picture("red", size=(8, 8))
+    answer = send(("pictures.zip", archive(members | {"5.png": tiny}))).json
+    assert {key: answer[key] for key in ("added", "there", "left")} == {"added": 2, "there": 0, "left": 0}
+    said = {refused["name"]: refused["message"] for refused in answer["refused"]}
+    assert set(said) == {"2.png", "3.png", "5.png"}
+    assert said["3.png"] == "its name leads out of the archive"
+    assert "the least is 32 a side" in said["5.png"]
+    reasons = {a.reason for a in dataset.manifest.attempts(status=Status.REJECTED) if a.source == "upload"}
+    assert reasons == {Reason.NOT_AN_IMAGE, Reason.TOO_SMALL}
+    page = web.get(send(("<b>.txt", b"x"), json=False).location).text
+    assert "No picture was added. 1 picture could not be taken: &lt;b&gt;.txt: " in page
+
+
+def test_what_a_class_has_or_had_is_not_added_again(
+    web: FlaskClient, dataset: Dataset, send: Callable[..., Any], stage: Callable[..., Any], make_photo: MakePicture
+) -> None:
+    mine = make_photo(90)
+    assert send(("a.png", mine), ("again.png", mine)).json["added"] == 1
+    stage("remove", [f"cat/{sha256(mine)}", *keys(dataset, 1)])
+    web.post("/datasets/pets/apply")
+    answer = send(("a.png", mine), ("collected.png", make_photo(0)), ("removed.png", make_photo(1))).json
+    assert (answer["added"], answer["there"]) == (0, 3)
+    assert kept(dataset) == {"cat": 2, "dog": 3}, "what was removed stays so"
+    rows = dataset.manifest.with_digest(sha(dataset, 0))
+    assert {(a.source, a.reason) for a in rows} == {("folder", Reason.OK), ("upload", Reason.DUPLICATE)}
+    assert send(("in another class.png", mine), to="dog").json["added"] == 1
+    web.post("/datasets/pets/undo")
+    assert kept(dataset) == {"cat": 4, "dog": 4}
+
+
+def test_a_large_archive_that_takes_long_goes_on_when_it_is_sent_again(
+    web: FlaskClient,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slowly(data: bytes) -> Any:
+        clock.sleep(20)
+        return judge(data)
+
+    judge = own_pictures.inspect
+    monkeypatch.setattr(own_pictures, "inspect", slowly)
+    monkeypatch.setattr(own_pictures.time, "monotonic", clock)
+    sent = ("x.zip", archive({f"{number}.png": make_photo(90 + number) for number in range(5)}))
+    assert send(sent).json == {"added": 2, "there": 0, "refused": [], "left": 3}
+    page = web.get(send(sent, json=False).location).text
+    assert "2 pictures it has or had already. There was no time for 1 more: send the archive again" in page
+    assert kept(dataset)["cat"] == 7
+    assert send(sent).json == {"added": 1, "there": 4, "refused": [], "left": 0}
+
+
+@pytest.mark.parametrize(
+    ("files", "to", "status", "message"),
+    [
+        ([], "cat", 400, "Choose at least one picture"),
+        ([("a.png", b"x")], "bird", 422, "Choose the class"),
+        ([("a.png", b"x")] * 65, "cat", 413, "65 pictures were sent"),
+        ([("a.zip", b"PK\x03\x04 and nothing")], "cat", 400, "The archive cannot be read"),
+    ],
+)
+def test_what_cannot_be_sent(
+    dataset: Dataset, send: Callable[..., Any], files: Any, to: str, status: int, message: str
+) -> None:
+    answer = send(*files, to=to)
+    assert answer.status_code == status
+    assert message in answer.json["error"]["message"]
+    assert kept(dataset) == {"cat": 3, "dog": 3}
+
+
+def test_nothing_is_added_while_a_job_works_or_where_it_was_deleted(
+    web: FlaskClient,
+    app: Flask,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def deleted_meanwhile(*_: Any) -> None:
+        web.post("/datasets/pets/delete")
+
+    jobs = app.extensions["tellapart"].jobs
+    job = jobs.enqueue(Kind.TRAIN, "pets", {})
+    answer = send(("a.png", make_photo(90)))
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, "refused")
+    assert "Add pictures of your own" not in web.get("/datasets/pets").text
+    jobs.stop(job.id)
+    assert "Add pictures of your own" in web.get("/datasets/pets").text
+    monkeypatch.setattr(own_pictures, "job_on", deleted_meanwhile)
+    assert send(("a.png", make_photo(90))).status_code == 404
+    assert not dataset.root.exists()
+
+
+def test_a_folder_of_ones_own_is_left_alone(
+    web: FlaskClient,
+    settings: Settings,
+    isolated_home: Path,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    tiny_bundle: Callable[..., Any],
+) -> None:
+    for number in range(4):
+        folder = isolated_home / "mine" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(make_photo(number))
+    dataset = open_folder(isolated_home / "mine", settings.home)
+    with new_model("pets") as (folder, version):
+        tiny_bundle(folder, ("cat", "dog"), file=b"x", dataset={"name": "mine", "digest": dataset.digest()})
+    promote(f"pets:{version}")
+    page = web.get("/datasets/pets").text
+    assert "Add pictures of your own" not in page
+    assert "Delete all" not in page
+    assert "Put more into mine/ yourself" in send(("a.png", make_photo(9))).json["error"]["message"]
+    assert [web.get("/datasets/pets/delete").status_code, web.post("/datasets/pets/delete").status_code] == [404, 404]
+    assert len(list((isolated_home / "mine").rglob("*.png"))) == 4
+
+
+def test_a_full_data_set_takes_no_more(
+    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_pictures, "MOST_PICTURES", 6)
+    assert "The data set has 6 pictures" in send(("a.png", make_photo(90))).json["error"]["message"]
+
+
+def test_training_again_uses_them(
+    settings: Settings, dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture
+) -> None:
+    before = dataset.digest()
+    send(("a.png", make_photo(90)))
+    assert {s.sha256 for s in dataset.training_samples()} >= {sha256(make_photo(90))}
+    assert dataset.digest() != before
+    assert [c.name for c in parse_class_names(["cat", "dog"])] == [c.name for c in dataset.classes]
