@@ -2,6 +2,7 @@
 
 ALWAYS_ANSWERS = "It always answers one of its classes: there were too few pictures to learn when to say none of these."
 _UNLIKELY = 1e-9
+_END, _BESIDE = 0.001, 0.0016  # what is beyond the one stands with a sign; the other is the first that does not
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -20,5 +21,11 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def confidence(probability: float) -> str:
-    """What a classifier holds for likely as a percentage; never certain, though the number may be rounded to 1."""
-    return percent(min(max(probability, _UNLIKELY), 1 - _UNLIKELY))
+    """What a classifier holds for likely as a percentage; never certain, though the number may be rounded to 1.
+
+    Next to the ends it is rounded towards the middle, so that 99.9 % never stands beside > 99.9 %.
+    """
+    likely = min(max(probability, _UNLIKELY), 1 - _UNLIKELY)
+    if _END <= likely <= 1 - _END:
+        likely = min(max(likely, _BESIDE), 1 - _BESIDE)
+    return percent(likely)

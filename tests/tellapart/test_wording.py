@@ -40,3 +40,18 @@ def test_the_rule_is_the_same_without_digits(value: float, expected: str) -> Non
 )
 def test_a_classifier_is_never_certain(value: float, expected: str) -> None:
     assert confidence(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0009, "< 0.1 %"),
+        (0.0011, "0.2 %"),
+        (0.002, "0.2 %"),
+        (0.998, "99.8 %"),
+        (0.999, "99.8 %"),
+        (0.9991, "> 99.9 %"),
+    ],
+)
+def test_no_figure_stands_with_a_sign_and_without(value: float, expected: str) -> None:
+    assert confidence(value) == expected
