@@ -48,7 +48,8 @@ def make_classifiers(backbone_name: str, count: int) -> list[Path]:
     """Classifiers of ten classes over one backbone in the model store, the first promoted; their folders."""
     from tellapart import store
     from tellapart.backbones import EMBEDDED_BACKBONE
-    from tellapart.bundle import BundleInfo, Head, write_bundle
+    from tellapart.bundle import BundleInfo, write_bundle
+    from tellapart.head import Head
     from tellapart.names import parse_class_names
     from tellapart.network import serialize
     from tellapart.weights import load_weights

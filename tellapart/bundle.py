@@ -2,10 +2,7 @@
 
     model.json              BundleInfo
     backbone.safetensors    the backbone's state dict
-    head.safetensors        weight (C, D), bias (C,), float32; where it can say "none of these" also
-                            exemplars (E, D) float16 and spacing (E,), and where strangers were given
-                            versus_weight (C + 1, D), versus_bias (C + 1,); earlier ones have
-                            centre (D,), scale (D,), means (C, D), raw_means (C, D) instead of exemplars
+    head.safetensors        see `head`
     labels.csv              index, class, slug; a name that a spreadsheet would work out has an apostrophe before it
     neighbours.safetensors  what it learned from, see `neighbours`; may be left out
     report/                 index.html and metrics.json
@@ -22,66 +19,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from tellapart.backbones import BACKBONES, Backbone
 from tellapart.csvs import table
 from tellapart.errors import BundleError
 from tellapart.files import write_bytes, write_json
+from tellapart.head import FILE as HEAD_FILE
+from tellapart.head import Head, read_head
 from tellapart.names import ClassName
 from tellapart.neighbours import FILE as NEIGHBOURS_FILE
 from tellapart.neighbours import Neighbours
 from tellapart.preprocess import Preprocessing
 from tellapart.public import public_path, public_source
-from tellapart.rejection import Rejection
-from tellapart.rejection_by_means import MeansRejection
 
 FORMAT = 1
-_VERSUS_TENSORS = ("versus_weight", "versus_bias")
-_DTYPES = {"exemplars": np.float16}  # of tensors that are not float32
-AnyRejection = Rejection | MeansRejection
-
-
-@dataclass(frozen=True)
-class Head:
-    """The linear layer from features to logits, and its calibration.
-
-    probabilities = softmax((features @ weight.T + bias) / temperature)
-
-    Attributes:
-        weight: (C, D) float32.
-        bias: (C,) float32.
-        temperature: above 0 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-        rejection: the rule for "none of these"; None for never.
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    temperature: float = 1.0
-    rejection: AnyRejection | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Memory it takes."""
-        parts = [*vars(self).values(), *(vars(self.rejection).values() if self.rejection else ())]
-        return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
-
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated class probabilities (N, C) of features (N, D): the one softmax there is."""
-        logits = (features @ self.weight.T + self.bias) / self.temperature
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return result
-
-    def none_of_these(self, features: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which pictures (N,) show none of the classes, by their features (N, D) and `probabilities` (N, C)."""
-        if self.rejection is None:
-            return np.zeros(len(features), dtype=np.bool_)
-        return self.rejection.none_of_these(features, probabilities)
 
 
 @dataclass(frozen=True)
@@ -203,16 +155,16 @@ def write_bundle(
     """
     files = {
         "backbone.safetensors": backbone,
-        "head.safetensors": save(_tensors(head)),
+        HEAD_FILE: head.to_bytes(),
         "labels.csv": _labels(info).encode(),
     }
     if neighbours is not None:
         files[NEIGHBOURS_FILE] = neighbours.to_bytes()
     values = _without_folders(info.to_json()) | {
         "backbone_sha256": hashlib.sha256(backbone).hexdigest(),
-        "head_sha256": hashlib.sha256(files["head.safetensors"]).hexdigest(),
+        "head_sha256": hashlib.sha256(files[HEAD_FILE]).hexdigest(),
         "temperature": head.temperature,
-        "rejection": _rejection_numbers(head.rejection),
+        "rejection": head.rejection_numbers,
         "sizes": {name: len(data) for name, data in files.items()},
     }
     checked = BundleInfo.from_json(json.loads(json.dumps(values)))
@@ -253,19 +205,14 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
     for name, expected in (("backbone", info.backbone_sha256), ("head", info.head_sha256)):
         if expected not in known:
             _check_file(folder / f"{name}.safetensors", expected)
-    try:
-        tensors = load_file(folder / "head.safetensors")
-        head = Head(tensors["weight"], tensors["bias"], info.temperature, _rejection(tensors, info))
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder}/head.safetensors cannot be read: {error}", "Train it again") from error
+    head = read_head(folder, info.temperature, info.rejection)
     expected_shape = (len(info.classes), BACKBONES[info.backbone].feature_dim)
     if head.weight.shape != expected_shape or head.bias.shape != expected_shape[:1]:
         raise BundleError(
-            f"head.safetensors in {folder} has shape {head.weight.shape}, "
+            f"{HEAD_FILE} in {folder} has shape {head.weight.shape}, "
             f"expected {expected_shape} for {len(info.classes)} classes and {info.backbone}",
             "Train it again",
         )
-    _check_rejection(head, folder)
     return Bundle(folder, info, head)
 
 
@@ -277,39 +224,6 @@ def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
     if "weights" in training:
         training["weights"] = public_path(training["weights"])
     return values | {"dataset": dataset, "training": training}
-
-
-def _tensors(head: Head) -> dict[str, NDArray[Any]]:
-    tensors = {"weight": head.weight, "bias": head.bias}
-    if head.rejection is not None:
-        found = {name: getattr(head.rejection, name) for name in (*head.rejection.TENSORS, *_VERSUS_TENSORS)}
-        tensors |= {name: tensor for name, tensor in found.items() if tensor is not None}
-    return {name: np.ascontiguousarray(tensor, dtype=_DTYPES.get(name, np.float32)) for name, tensor in tensors.items()}
-
-
-def _rejection_numbers(rejection: AnyRejection | None) -> dict[str, float] | None:
-    return {name: getattr(rejection, name) for name in rejection.NUMBERS} if rejection else None
-
-
-def _rejection(tensors: Mapping[str, NDArray[Any]], info: BundleInfo) -> AnyRejection | None:
-    if info.rejection is None:
-        return None
-    kind: type[AnyRejection] = MeansRejection if "means" in tensors else Rejection
-    values: dict[str, Any] = {name: tensors[name].astype(np.float32) for name in kind.TENSORS}
-    values |= {name: tensors[name] for name in _VERSUS_TENSORS if name in tensors}
-    values |= {name: info.rejection[name] for name in kind.NUMBERS if name in info.rejection}
-    return kind(**values)
-
-
-def _check_rejection(head: Head, folder: Path) -> None:
-    if head.rejection is None:
-        return
-    for name, shape in head.rejection.shapes(*head.weight.shape).items():
-        found = np.shape(getattr(head.rejection, name))
-        if found != shape or not all(shape):
-            raise BundleError(
-                f"{name} of head.safetensors in {folder} has shape {found}, expected {shape}", "Train it again"
-            )
 
 
 def _check_file(path: Path, expected: str) -> None:

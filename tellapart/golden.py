@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.bundle import Head
 from tellapart.errors import BundleError
+from tellapart.head import Head
 from tellapart.preprocess import Preprocessing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tellapart.bundle import Head
+from tellapart.head import Head
 from tellapart.network import FeatureExtractor
 
 _RED = np.array([220, 30, 20], dtype=np.float32)

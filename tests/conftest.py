@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from tellapart.backbones import BACKBONES
-from tellapart.bundle import BundleInfo, Head, write_bundle
+from tellapart.bundle import BundleInfo, write_bundle
+from tellapart.head import Head
 from tellapart.names import parse_class_names
 from tests.ports import free_port
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from tellapart.bundle import Head
 from tellapart.dataset import Dataset, Sample
+from tellapart.head import Head
 from tellapart.network import load_module
 from tellapart.progress import Progress, Report
 from tellapart.weights import Weights

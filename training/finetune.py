@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from tellapart.backbones import BACKBONES
-from tellapart.bundle import Head
 from tellapart.dataset import Sample
+from tellapart.head import Head
 from tellapart.network import load_module
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage, silent

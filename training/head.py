@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from tellapart.bundle import Head
 from tellapart.folds import Fold
+from tellapart.head import Head
 from tellapart.logistic import Linear, fit_path, rotate, standardise
 from training.calibrate import fit_temperature, negative_log_likelihood
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.bundle import Head
 from tellapart.dataset import Role, judging_split
 from tellapart.errors import DataError
 from tellapart.folds import FOLDS, grouped_folds
+from tellapart.head import Head
 from tellapart.progress import Report, Stage
 from training.features import Features
 from training.head import Choice, choose, fit_head, one_thread

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.bundle import Head
 from tellapart.folds import Fold, few_folds
+from tellapart.head import Head
 from tellapart.intervals import wilson
 from training.head import Floats, Learner, Targets
 

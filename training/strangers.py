@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.bundle import Head
+from tellapart.head import Head
 from tellapart.rejection import NEAREST, Rejection, log_odds, unit
 from training.head import fit_head
 from training.refits import Refits

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
-from tellapart.bundle import Head
+from tellapart.head import Head
 from tellapart.network import Module
 from tellapart.preprocess import Preprocessing
 

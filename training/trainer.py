@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from tellapart.bundle import Head
 from tellapart.dataset import Sample
 from tellapart.errors import TellapartError
+from tellapart.head import Head
 from tellapart.network import Module, pick_dtype, serialize
 from training.augment import Augmentation
 from training.calibrate import fit_temperature, negative_log_likelihood

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from tellapart import store
-from tellapart.bundle import BundleInfo, Head
+from tellapart.bundle import BundleInfo
+from tellapart.head import Head
 from tellapart.neighbours import Neighbours
 from tellapart.rejection import Rejection
 from tests.ports import free_port

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from safetensors.numpy import save
 
-from tellapart.bundle import Head
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
+from tellapart.head import Head
 from tellapart.network import FeatureExtractor
 from tellapart.wire import ServiceError
 

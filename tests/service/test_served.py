@@ -15,7 +15,7 @@ from PIL import Image
 
 from tellapart import store
 from tellapart.backbones import BACKBONES
-from tellapart.bundle import Head
+from tellapart.head import Head
 
 pytestmark = pytest.mark.service
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tellapart.bundle import BundleInfo, Head, open_bundle, read_info
+from tellapart.bundle import BundleInfo, open_bundle, read_info
 from tellapart.errors import BundleError
+from tellapart.head import Head
 
 
 def test_probabilities_by_hand():

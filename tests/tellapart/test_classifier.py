@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from tellapart.bundle import Head
 from tellapart.classifier import Loader
 from tellapart.errors import BundleError
+from tellapart.head import Head
 
 
 def pictures(count):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tellapart.backbones import BACKBONES
-from tellapart.bundle import Head
+from tellapart.head import Head
 from tellapart.heatmap import activation_maps, overlay
 from tellapart.network import FeatureExtractor, build_module
 

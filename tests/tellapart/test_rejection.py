@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tellapart.bundle import BundleInfo, Head, open_bundle
+from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.errors import BundleError
+from tellapart.head import Head
 from tellapart.rejection import Rejection, log_odds
 from tellapart.rejection_by_means import MeansRejection
 

@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 
 from tellapart.backbones import BACKBONES
-from tellapart.bundle import Bundle, BundleInfo, Head, open_bundle, read_info
+from tellapart.bundle import Bundle, BundleInfo, open_bundle, read_info
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError, MissingError, TellapartError
+from tellapart.head import Head
 from tellapart.learned import trained_on
 from tellapart.progress import Progress, silent
 from tellapart.settings import Settings

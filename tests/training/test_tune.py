@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import training.tune
-from tellapart.bundle import Head
 from tellapart.dataset import Sample
+from tellapart.head import Head
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Progress, silent
 from training.distributed import World
