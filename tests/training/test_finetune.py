@@ -20,17 +20,15 @@ from tellapart.dataset import Sample
 from tellapart.errors import DataError
 from tellapart.head import Head
 from tellapart.images import sha256
-from tellapart.network import FeatureExtractor, load_module, serialize
+from tellapart.network import load_module, serialize
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Progress, silent
 from tellapart.weights import load_weights
 from tests.ports import free_port
 from training.checkpoint import read_checkpoint
-from training.decoded import PictureCache
 from training.distributed import World
 from training.finetune import Job, Tuned, fine_tune
 from training.gradients import CorePool, add_gradients
-from training.last_layers import LastLayers, Mapped, see
 from training.trainable import Network, Recipe, make_optimizer, set_rate, stages
 from training.trainer import DivergedError, Epoch, pays_to_compile
 
@@ -270,51 +268,6 @@ def test_gradients_by_shares_are_those_of_the_whole_batch(job: Job) -> None:
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
 
 
-LAST = ("conv_head", "bn2")
-
-
-@pytest.fixture
-def last(job: Job) -> Job:
-    """The same job for the last layers alone."""
-    return replace(job, last_layers=LAST, recipe=replace(RECIPE, label_smoothing=0.0))
-
-
-def test_the_last_layers_learn_and_nothing_before_them(last: Job) -> None:
-    seen: list[Progress] = []
-    tuned = fine_tune(replace(last, recipe=replace(last.recipe, epochs=10)), World(), seen.append)
-    assert tuned is not None
-    assert tuned.curves[tuned.best].val_accuracy > 0.8
-    learned = load(tuned.backbone)
-    moved = {name for name, tensor in learned.items() if not torch.equal(tensor, last.state[name])}
-    assert moved == {"conv_head.weight", "bn2.weight", "bn2.bias"}
-    assert [p.stage for p in seen if p.finished] == ["feature maps", "feature maps of validation", "fine-tune"]
-    assert Job.from_bytes(last.to_bytes()).identity == last.identity != replace(last, last_layers=()).identity
-
-
-def test_last_layers_on_feature_maps_answer_as_the_whole_network(last: Job) -> None:
-    rng = np.random.default_rng(0)
-    head = Head(rng.normal(size=(3, 1280)).astype(np.float32) / 36, np.zeros(3, np.float32))
-    extractor = FeatureExtractor(load_module_of(last), SMALL)
-    pictures = PictureCache.for_network(last.cache, SMALL)
-    maps = see(last.train, pictures, extractor, LAST[0], silent, "feature maps")
-    assert maps.shape == (12, 1, 1, 320)
-    network = LastLayers(load_module_of(last), head, SMALL, LAST).eval()
-    with torch.inference_mode():
-        answers = network(torch.stack([Mapped(last.train, maps)[i][0] for i in range(12)])).numpy()
-    features = extractor(np.stack([pictures.get(sample) for sample in last.train]))
-    np.testing.assert_allclose(answers, features @ head.weight.T, atol=0.05)
-    assert np.ptp(answers, axis=0).min() > 0.2
-
-
-def test_last_layers_killed_and_run_again_are_the_same(last: Job, tmp_path: Path) -> None:
-    whole, last = tune(last), replace(last, checkpoint=tmp_path / "checkpoint")
-    assert tune(last, go_on=lambda row: row.epoch < 2).curves[-1].epoch == 2
-    resumed = tune(last)
-    assert resumed.resumed == 2
-    assert resumed.backbone == whole.backbone
-    assert tune(replace(last, seed=1)).backbone != whole.backbone
-
-
 def test_compiling_is_for_long_trainings_on_a_gpu() -> None:
     assert pays_to_compile(torch.device("cuda"), 1_000_000)
     assert not pays_to_compile(torch.device("cuda"), 10_000)
@@ -326,7 +279,6 @@ import sys
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
-from training.decoded import PictureCache
 from training.distributed import World
 from training.finetune import Job, fine_tune
 
