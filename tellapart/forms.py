@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier
-from tellapart.compiled import can_compile, load_package, package_file, start_compiling
+from tellapart.compiled import can_compile, load_package, package_path, start_compiling
 from tellapart.errors import TellapartError
 from tellapart.golden import check_golden, sample_pixels
 from tellapart.network import FeatureExtractor
@@ -57,13 +57,15 @@ class Forms:
         """A classifier was loaded: take the compiled form of its backbone if there is one."""
         if self._mode == "off" or classifier.extractor.device.type != "cpu":
             return
-        there = package_file(classifier.info, classifier.extractor.form, self._cache).exists()
+        there = package_path(classifier.info, classifier.extractor.form, self._cache).exists()
         if (there or self._mode == "on") and self._first(classifier):
             self._begin(classifier)
 
     def wait(self) -> None:
         """Wait for what is under way."""
-        for thread in list(self._under_way):
+        with self._lock:
+            threads = list(self._under_way)
+        for thread in threads:
             thread.join()
 
     def answered(self, classifier: Classifier, count: int) -> None:
@@ -79,7 +81,8 @@ class Forms:
 
     def _begin(self, classifier: Classifier) -> None:
         thread = threading.Thread(target=self._bring, args=(classifier,), daemon=True)
-        self._under_way.add(thread)
+        with self._lock:
+            self._under_way.add(thread)
         thread.start()
 
     def _first(self, classifier: Classifier) -> bool:
@@ -93,17 +96,17 @@ class Forms:
     def _bring(self, classifier: Classifier) -> None:
         """Compile where need be, and change over; whatever fails, what there is goes on."""
         extractor, side = classifier.extractor, classifier.info.preprocessing.crop
-        file = package_file(classifier.info, extractor.form, self._cache)
+        package = package_path(classifier.info, extractor.form, self._cache)
         try:
-            if not file.exists():
-                _compile(classifier, file)
-            forward = load_package(file)
+            if not package.exists():
+                _compile(classifier, package)
+            forward = load_package(package)
             pixels = sample_pixels(classifier.info.preprocessing)
             before, slow = _timed(extractor, pixels)
             after, fast = _timed(lambda some: _by_parts(forward, some, extractor.at_once), pixels)
             norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
             cosine = float((np.einsum("nd,nd->n", before, after) / norms).min())
-            _log.info("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", file.name, fast, slow, cosine)
+            _log.info("compiled %s: %.1f ms a picture, was %.1f; cosine %.4f", package.name, fast, slow, cosine)
             check_golden(classifier, after[:1])
             if cosine >= _LEAST_COSINE and slow >= fast * _LEAST_GAIN:
                 extractor.use(side, forward)  # only now: meanwhile it answers requests
@@ -111,11 +114,11 @@ class Forms:
             _log.warning("not compiled: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
-def _compile(classifier: Classifier, file: Path) -> None:
+def _compile(classifier: Classifier, package: Path) -> None:
     if not can_compile():
         raise TellapartError("there is no C++ compiler")
     started = time.monotonic()
-    process = start_compiling(classifier.bundle.path, file, classifier.extractor.form)
+    process = start_compiling(classifier.bundle.path, package, classifier.extractor.form)
     try:
         status = process.wait(_LONGEST_S)
     except subprocess.TimeoutExpired:
