@@ -36,6 +36,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.options import BaseOptions
 from selenium.webdriver.support.wait import WebDriverWait
 
+from scraping.page_scripts import LINK, PRESS, READ, REVEAL, SHOWN, STATUS, STEP, TOOLS
 from scraping.proxy import Proxy
 from scraping.selectors import Page
 from scraping.source import LayoutChanged, Unavailable
@@ -69,62 +70,6 @@ _PREFERENCES = {
     "webrtc.ip_handling_policy": "disable_non_proxied_udp",
 }
 
-_TOOLS = """
-const visible = selector => selector
-  ? Array.from(document.querySelectorAll(selector)).find(e => e.checkVisibility() && !e.disabled) : undefined;
-const value = (tile, [within, attributes]) => {
-  const element = !within || tile.matches(within) ? tile : tile.querySelector(within);
-  if (!element) return "";
-  if (!attributes) return element.textContent.trim();
-  const values = attributes.split("|").map(name => (element.getAttribute(name) || "").trim());
-  return values.find(text => text && !text.startsWith("data:")) || "";
-};
-const tiles = page => Array.from(document.querySelectorAll(page.tiles)).filter(t => value(t, page.fields.picture));
-const mark = page => {
-  let digest = 0;
-  for (const tile of tiles(page))
-    for (const letter of value(tile, page.fields.picture) + "\\n")
-      digest = (Math.imul(digest, 31) + letter.codePointAt(0)) | 0;
-  return digest;
-};
-"""
-_SHOWN = "return arguments[0].find(([name, selector]) => visible(selector))?.[0] || '';"
-_READ = """
-const page = arguments[0];
-const read = tile => Object.fromEntries(Object.entries(page.fields).map(([name, where]) => [name, value(tile, where)]));
-return [tiles(page).map(tile => ({...read(tile), base: document.baseURI})), mark(page)];
-"""
-_PRESS = "const button = visible(arguments[0]); if (button) button.click(); return Boolean(button);"
-_REVEAL = """
-const pressed = (document.tellapartPressed ??= new WeakSet());
-const stay = event => event.preventDefault();
-document.addEventListener("click", stay, true);
-for (const element of document.querySelectorAll(arguments[0])) {
-  if (pressed.has(element)) continue;
-  pressed.add(element);
-  for (const type of ["mouseover", "mousedown", "mouseup", "click"])
-    element.dispatchEvent(new MouseEvent(type, {bubbles: true, cancelable: true, view: window}));
-}
-document.removeEventListener("click", stay, true);
-"""
-# Two frames after a scroll, the page has heard of it: what is loaded when seen is then on its way.
-_STEP = """
-const [page, last, done] = arguments;
-const bottom = document.documentElement.scrollHeight - innerHeight - scrollY < 2;
-if (bottom) window.scrollBy(0, -100);
-window.scrollBy(0, innerHeight * 0.8);
-const all = document.querySelectorAll(page.tiles);
-if (bottom && all.length) all[all.length - 1].scrollIntoView({block: "end"});
-const tell = () => done(mark(page) !== last ? "changed" : visible(page.end) ? "end" : "");
-const late = setTimeout(tell, 500);
-requestAnimationFrame(() => requestAnimationFrame(() => { clearTimeout(late); tell(); }));
-"""
-_LINK = """
-const link = arguments[0] && document.querySelector(arguments[0]);
-return link && link.href ? String(link.href) : "";
-"""
-_STATUS = "return performance.getEntriesByType('navigation')[0]?.responseStatus || 0;"
-
 
 class Browser:
     """What sources do with a page: visit it, see what it shows, read its tiles, make it show more.
@@ -155,7 +100,7 @@ class Browser:
 
     def status(self) -> int:
         """The HTTP status the page came with; 0 for the browser's own page that says what went wrong."""
-        return int(self._run(_STATUS))
+        return int(self._run(STATUS))
 
     def shown(self, choices: Sequence[tuple[str, str]], wait: bool = True) -> str:
         """The name of the first of some (name, selector) that matches something visible; "" for none in time."""
@@ -163,7 +108,7 @@ class Browser:
 
         def look() -> bool:
             nonlocal found
-            found = str(self._run(_SHOWN, choices))
+            found = str(self._run(SHOWN, choices))
             return bool(found) or not wait
 
         self._until(look)
@@ -171,7 +116,7 @@ class Browser:
 
     def press(self, selector: str) -> bool:
         """Press the first visible element that matches and wait until none does; False where it stays."""
-        return bool(self._run(_PRESS, selector)) and self._until(lambda: not self.shown([("it", selector)], wait=False))
+        return bool(self._run(PRESS, selector)) and self._until(lambda: not self.shown([("it", selector)], wait=False))
 
     def read(self, page: Page) -> tuple[list[Tile], int]:
         """The tiles that have a picture's address, in one step, and a mark that changes when they do.
@@ -179,8 +124,8 @@ class Browser:
         Each tile also has the address that its relative ones start from, as `base`.
         """
         if page.press:
-            self._run(_REVEAL, page.press)
-        tiles, mark = self._run(_READ, _script_form(page))
+            self._run(REVEAL, page.press)
+        tiles, mark = self._run(READ, _script_form(page))
         return list(tiles), int(mark)
 
     def bring_more(self, page: Page, mark: int) -> bool:
@@ -189,10 +134,10 @@ class Browser:
 
         def step() -> bool:
             nonlocal pressed, state
-            pressed = pressed or bool(self._run(_PRESS, page.more))
+            pressed = pressed or bool(self._run(PRESS, page.more))
             with _told_by_selenium():
                 try:
-                    state = str(self.driver.execute_async_script(_TOOLS + _STEP, _script_form(page), mark))
+                    state = str(self.driver.execute_async_script(TOOLS + STEP, _script_form(page), mark))
                 except TimeoutException:  # its own script led the page away
                     state = "changed"
             return bool(state)
@@ -202,11 +147,11 @@ class Browser:
 
     def link(self, selector: str) -> str:
         """The address that the first match links to; "" for none."""
-        return str(self._run(_LINK, selector))
+        return str(self._run(LINK, selector))
 
     def _run(self, script: str, *arguments: object) -> Any:
         with _told_by_selenium():
-            return self.driver.execute_script(_TOOLS + script, *arguments)
+            return self.driver.execute_script(TOOLS + script, *arguments)
 
     def _until(self, condition: Callable[[], bool]) -> bool:
         with _told_by_selenium():
