@@ -89,7 +89,6 @@ def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:
     """Measure and log every way; a line each."""
     measured = []
     for streams, threads in sorted({(cores, 1), (1, cores)}):
-        torch.set_num_threads(threads)
         for batch in _BATCHES:
             extractor.at_once = batch
             rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams, threads, cores)

@@ -6,6 +6,18 @@ from pathlib import Path
 
 import pytest
 
+_FAILS = """
+import os, sys
+from tellapart.keeper import keep
+
+def work():
+    with open(sys.argv[1], "a") as file:
+        file.write("once ")
+    raise ValueError("no")
+
+os._exit(keep(work))
+"""
+
 _KEEPS = """
 import os, signal, sys, threading
 from pathlib import Path
@@ -29,3 +41,11 @@ def test_whatever_signal_ends_it_another_is_forked_and_threads_are_warned_of(tmp
     assert kept.returncode == 0
     assert "another is forked" in kept.stderr
     assert ("2 threads" in kept.stderr) == (threads == 2)
+
+
+def test_what_fails_by_itself_is_said_and_not_forked_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FAILS, str(tmp_path / "file")]
+    kept = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert kept.returncode == 1
+    assert "ValueError: no" in kept.stderr
+    assert (tmp_path / "file").read_text() == "once "
