@@ -32,7 +32,7 @@ def test_a_browser_stores_no_file_and_asks_no_proxy_of_the_environment(browser_s
     site.serve("/after", b"<p>after</p>", mimetype="text/html")
     with open_browser(browser_settings, local=True) as browser:
         browser.visit(site.url)
-        assert handed.wait(20)
+        assert handed.wait(90)
         browser.visit(f"{site.url}/after")
         assert browser.shown([("it", "p")])
         assert not [path for path in (tmp_path / "Downloads").rglob("*") if path.is_file()]

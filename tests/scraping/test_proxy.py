@@ -22,7 +22,7 @@ def proxy(request: pytest.FixtureRequest) -> Generator[Proxy, None, None]:
 
 def ask(proxy: Proxy, request: bytes, then: bytes = b"") -> bytes:
     """All that comes back before the proxy hangs up."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=90) as client:
         client.sendall(request + then)
         client.shutdown(socket.SHUT_WR)
         return until_the_end(client)
@@ -112,7 +112,7 @@ def test_the_next_address_of_a_host_is_tried(site):
 def test_an_answer_comes_however_late(proxy):
     with (
         socket.create_server(("127.0.0.1", 0)) as site,
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=90) as client,
     ):
         client.sendall(connect(b"\x01\x7f\x00\x00\x01", site.getsockname()[1]) + b"question")
         client.shutdown(socket.SHUT_WR)
@@ -133,10 +133,10 @@ def test_it_may_end_as_soon_as_it_began():
 
 def test_it_ends_with_what_is_still_open():
     with Proxy(Network(), local=True) as proxy:
-        client = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+        client = socket.create_connection(("127.0.0.1", proxy.port), timeout=90)
         client.sendall(HELLO)
         assert client.recv(2) == b"\x05\x00"
     with client:
         assert client.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=90)
