@@ -28,11 +28,11 @@ def list_command(name: str | None, json_out: str | None) -> None:
     """List the classifiers in the model store, newest first."""
     from tellapart import store, tables
 
-    found = store.list_models(name)
+    found = store.list_models(name) or ([store.resolve(name)] if name else [])
     if json_out:
         write_json(json_out, [{"tag": m.tag, "promoted": m.promoted, **m.info.to_json()} for m in found])
     else:
-        show(tables.models(found) if found else f"No classifier is called {name}." if name else _NONE_YET)
+        show(tables.models(found) if found else _NONE_YET)
 
 
 @models.command("show")

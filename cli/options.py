@@ -32,7 +32,8 @@ _PER_CLASS_HELP = "Pictures wanted of each class."
 _DEVICE_HELP = "Where to compute; auto takes a GPU where there is one."
 _WEIGHTS_HELP = "ImageNet weights found or downloaded, random ones, or a .pth or .safetensors file."
 _BACKBONE_HELP = (
-    "The network under the classifier; auto is resnet50, or what is embedded where its weights cannot be had."
+    "The network under the classifier; auto is resnet50, or where its weights cannot be had efficientnet_lite0, "
+    "which comes with this program."
 )
 _OPTIMIZER_HELP = "How fine-tuning steps."
 _RESUME_HELP = "Go on where a killed fine-tuning stopped, or begin anew."

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,9 +85,13 @@ def resolve(tag: str, models: list[StoredModel] | None = None) -> StoredModel:
     else:
         found = [m for m in mine if (m.version == version if version else m.promoted)]
     if not found:
-        there = ", ".join(m.tag for m in (mine or models)[:5]) or "none yet"
-        raise MissingError(f"there is no classifier {tag[:120]!r}", f"There are: {there}")
+        raise _no_classifier(tag, mine or models)
     return found[0]
+
+
+def _no_classifier(tag: str, models: Sequence[StoredModel]) -> MissingError:
+    there = ", ".join(m.tag for m in models[:5]) or "none yet"
+    return MissingError(f"there is no classifier {tag[:120]!r}", f"There are: {there}")
 
 
 @contextmanager
@@ -181,7 +185,7 @@ def rollback(name: str) -> StoredModel:
     """
     versions = {m.version for m in list_models(name)}
     if not versions:
-        raise MissingError(f"there is no classifier {name[:120]!r}", "See: tellapart models list")
+        raise _no_classifier(name, list_models())
     with _changing_pointer() as pointer:
         history = _history(pointer, name, versions)
         if len(history) < 2:

@@ -85,7 +85,8 @@ def evaluated(result: Mapping[str, Any]) -> str:
     """The figures of the whole, and a warning where the classifier learned from what it was measured on."""
     text = (
         f"accuracy {result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}, "
-        f"calibration error {result['ece']:.3f}, {counted(result['n'], 'picture')}, {result['skipped']} skipped"
+        f"confidence off by {result['ece']:.3f} on average, "
+        f"{counted(result['n'], 'picture')}, {result['skipped']} skipped"
     )
     if result["left_out"]:
         folders = ", ".join(f"{name} ({counted(n, 'file')})" for name, n in result["left_out"].items())

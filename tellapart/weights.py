@@ -68,7 +68,8 @@ def load_weights(backbone: str, weights: str, seed: int = 0, fetch: Fetch | None
             raise
         spare = _load(find_backbone(EMBEDDED_BACKBONE), "auto", seed, fetch or _download)
         note = (
-            f"ResNet50's weights could not be downloaded, so {spare.backbone.title}, which is embedded, is used instead"
+            f"ResNet50's weights could not be downloaded, so {spare.backbone.title}, which comes with this program, "
+            "is used instead"
         )
         return Weights(spare.backbone, spare.module, spare.origin, note)
 

@@ -39,7 +39,7 @@ def find_class_folders(folder: Path, classes: Sequence[ClassName]) -> ClassFolde
         DataError: none of what it holds is named like a class.
     """
     if not folder.is_dir():
-        raise NoDataError(f"there is no folder {folder}", "Give a folder that holds one folder a class")
+        raise NoDataError(f"there is no folder {folder}", "Give a folder that has one folder for each class")
     index = {key: i for i, c in enumerate(classes) for key in (c.name.casefold(), c.slug)}
     inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     found = {path: i for path in inside if (i := _class_index(path, index)) is not None}

@@ -57,4 +57,4 @@ def _stop(error: OSError) -> None:
 
 
 def _unreadable(error: OSError) -> Unavailable:
-    return Unavailable(f"cannot read {error.filename}: {error.strerror}", "Check the folder's permissions")
+    return Unavailable(f"{error.filename} cannot be read: {error.strerror}", "Check the folder's permissions")

@@ -92,6 +92,6 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", "Give a recipe file, .toml or .json") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}", "Give a recipe file, .toml or .json") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is no recipe: {error}", "Write it as TOML, or as JSON in a .json file") from error

@@ -102,7 +102,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text", "Save the list as plain text") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", "Give a file with a line for each address") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}", "Give a file with a line an address") from error
 
 
 def _without_class(path: Path, number: int, line: str) -> DataError:

@@ -55,10 +55,10 @@ def test_the_recipes_of_the_page_can_be_read(tmp_path):
         ("", UsageError, "there is no source ''"),
         ("folder", UsageError, "source 'folder' needs a path. Write folder:PATH"),
         ("site:", UsageError, "source 'site' needs a path. Write site:RECIPE"),
-        ("site:/no/such", DataError, "cannot read /no/such: No such file or directory"),
+        ("site:/no/such", DataError, "/no/such cannot be read: No such file or directory"),
         ("urls:", UsageError, "source 'urls' needs a path. Write urls:PATH"),
         ("folder:/no/such", DataError, "there is no folder /no/such"),
-        ("urls:/no/such", DataError, "cannot read /no/such: No such file or directory"),
+        ("urls:/no/such", DataError, "/no/such cannot be read: No such file or directory"),
     ],
 )
 def test_what_is_no_source_is_one_line(settings, spec, error, words):

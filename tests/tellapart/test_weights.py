@@ -34,7 +34,8 @@ def test_auto_falls_back_to_the_embedded_backbone_with_a_sentence():
     weights = load_weights("auto", "auto", fetch=offline)
     assert weights.backbone.name == "efficientnet_lite0"
     assert weights.note == (
-        "ResNet50's weights could not be downloaded, so EfficientNet-Lite0, which is embedded, is used instead"
+        "ResNet50's weights could not be downloaded, so EfficientNet-Lite0, which comes with this program, "
+        "is used instead"
     )
     assert weights.origin == "efficientnet-lite0-57934424.pth"
 

@@ -89,6 +89,7 @@ def test_folders_of_other_classes_are_left_out_and_said(
     result = measured(trained.classifier, folder, tmp_path / "cache")
     assert result["left_out"] == {"other": 2, "yellow star": 0}
     assert "left out, as the classifier has no such class: other (2 files)" in evaluated(result)
+    assert f"confidence off by {result['ece']:.3f} on average" in evaluated(result)
 
 
 def test_an_older_slug_is_found_by_the_name_and_by_itself(tmp_path: Path) -> None:
