@@ -21,6 +21,7 @@ from tellapart.images import sha256
 from tellapart.progress import silent
 
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(900)  # twenty runs, which a busy machine starts slowly
 MOMENTS = 20
 PER_CLASS = 200
 
