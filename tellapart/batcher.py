@@ -1,6 +1,7 @@
 """Micro-batching: requests that wait at the same moment are computed together."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ Key = TypeVar("Key")
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Run = Callable[[Key, list[Item]], Awaitable[Sequence[Answer | Exception]]]
+
+LARGEST = 32  # that a batch grows to; one that fails should not take more along
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,15 @@ class MicroBatcher(Generic[Key, Item, Answer]):
     """Collects single items into batches of one key each, and hands every caller its own answer.
 
     A batch leaves as soon as fewer than `concurrency` batches are computed; whatever came in
-    the meantime is in the next one. There is no timer and no learned wait, so a lone item is
-    never held back. An item whose caller gave up is not computed.
+    the meantime is in the next one, or in the next ones where several may leave. There is no timer
+    and no learned wait, so a lone item is never held back. An item whose caller gave up is not computed.
+    Where much waits batches grow, as each costs the same beside what is in it, and never take what the
+    next ones would go on with.
 
     Args:
         run: computes one batch; answers in the items' order, an exception for an item that failed.
             If it raises, every item of that batch fails with that error.
-        max_batch_size: items in one batch at most.
+        batch_size: items in one batch at most, where not several times as many wait.
         max_queue: items that may wait; more are refused.
         timeout_s: seconds an item may take from submission to answer.
         concurrency: batches computed at the same time; at 0, what comes waits.
@@ -41,20 +46,20 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         self,
         run: Run[Key, Item, Answer],
         *,
-        max_batch_size: int = 32,
+        batch_size: int = 32,
         max_queue: int = 256,
         timeout_s: float = 30.0,
         concurrency: int = 1,
     ) -> None:
         self._run = run
-        self._max_batch_size, self._concurrency = max_batch_size, concurrency
+        self._batch_size, self._concurrency = batch_size, concurrency
         self._max_queue, self._timeout_s = max_queue, timeout_s
         self._queue: deque[_Waiting[Key, Item, Answer]] = deque()
         self._batches: set[asyncio.Task[None]] = set()
 
-    def work_with(self, *, max_batch_size: int, concurrency: int) -> None:
+    def work_with(self, *, batch_size: int, concurrency: int) -> None:
         """Change how large batches are and how many are computed at the same time, from now on."""
-        self._max_batch_size, self._concurrency = max_batch_size, concurrency
+        self._batch_size, self._concurrency = batch_size, concurrency
         self._start_batches()
 
     async def submit(self, key: Key, item: Item) -> Answer:
@@ -77,7 +82,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
             late.cancel()
 
     def _start_batches(self) -> None:
-        while len(self._batches) < self._concurrency and (batch := self._next_batch()):
+        while (free := self._concurrency - len(self._batches)) > 0 and (batch := self._next_batch(free)):
             task = asyncio.create_task(self._compute(batch))
             self._batches.add(task)
             task.add_done_callback(self._finished)
@@ -86,15 +91,22 @@ class MicroBatcher(Generic[Key, Item, Answer]):
         self._batches.discard(task)
         self._start_batches()
 
-    def _next_batch(self) -> list[_Waiting[Key, Item, Answer]]:
-        """The oldest item that is still wanted and those of the same key; the rest stays, in order."""
+    def _next_batch(self, free: int) -> list[_Waiting[Key, Item, Answer]]:
+        """The oldest item that is still wanted and those of the same key; the rest stays, in order.
+
+        Args:
+            free: batches that may leave now.
+        """
+        waiting = len(self._queue)
+        most = max(self._batch_size, min(waiting // (self._concurrency + 1), LARGEST))
+        most = min(most, math.ceil(waiting / free))
         batch: list[_Waiting[Key, Item, Answer]] = []
         rest: deque[_Waiting[Key, Item, Answer]] = deque()
-        for waiting in self._queue:
-            if waiting.answer.done():
+        for item in self._queue:
+            if item.answer.done():
                 continue
-            fits = len(batch) < self._max_batch_size and (not batch or waiting.key == batch[0].key)
-            (batch if fits else rest).append(waiting)
+            fits = len(batch) < most and (not batch or item.key == batch[0].key)
+            (batch if fits else rest).append(item)
         self._queue = rest
         return batch
 

@@ -181,7 +181,7 @@ class Runners:
     def _share_out(self) -> None:
         """Compute as many batches as there are Runners for; where there is none, what waits is kept for the next."""
         ready = sum(link.ready for link in self._links)
-        self._batcher.work_with(max_batch_size=self._batch, concurrency=self._streams * ready)
+        self._batcher.work_with(batch_size=self._batch, concurrency=self._streams * ready)
 
     def _free(self) -> RunnerLink:
         return min(self._links, key=lambda link: (not link.ready, link.under_way))

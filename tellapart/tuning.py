@@ -24,6 +24,7 @@ _BATCHES = (2, 4, 8, 16)
 _SECONDS = 0.15  # of each measurement; the whole sweep takes some two seconds
 _BUSY = 1.5  # load a core from which figures say more about others than about us
 _MARGIN = 1.25  # a batch spread over cores waits for the slowest, and a front or a neighbour makes one slow
+_ALIKE = 0.95  # of the fastest; what is measured so shortly is not known better
 
 _log = logging.getLogger(__name__)
 
@@ -81,8 +82,13 @@ def _keep(best: Tuning, file: Path, name: str) -> None:
 
 
 def choose(measured: Sequence[Tuning]) -> Tuning:
-    """The fastest, where cores that wait for each other must be clearly faster than cores that do not."""
-    return max(measured, key=lambda t: t.rate / (_MARGIN if t.threads > 1 else 1))
+    """The fastest, where cores that wait for each other must be clearly faster than cores that do not.
+
+    Of batches that are about as fast the largest, as each costs the front and the Runner the same whatever is in it.
+    """
+    fastest = max(measured, key=lambda t: t.rate / (_MARGIN if t.threads > 1 else 1))
+    alike = [t for t in measured if t.threads == fastest.threads and t.rate >= _ALIKE * fastest.rate]
+    return max(alike, key=lambda t: t.batch)
 
 
 def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:

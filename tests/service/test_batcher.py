@@ -68,7 +68,7 @@ def test_what_comes_while_nothing_may_be_computed_waits_in_order() -> None:
         waiting = [asyncio.create_task(made.submit("a", i)) for i in range(3)]
         await asyncio.sleep(0.01)
         assert run.batches == []
-        made.work_with(max_batch_size=2, concurrency=1)
+        made.work_with(batch_size=2, concurrency=1)
         assert await asyncio.gather(*waiting) == [0, 2, 4]
         assert run.batches == [("a", [0, 1]), ("a", [2])]
 
@@ -78,12 +78,37 @@ def test_what_comes_while_nothing_may_be_computed_waits_in_order() -> None:
 def test_batches_hold_one_key_and_at_most_the_given_number() -> None:
     async def body() -> None:
         run = Doubler(closed=True)
-        made, first = await occupied(run, max_batch_size=2)
+        made, first = await occupied(run, batch_size=2)
         waiting = [asyncio.create_task(made.submit(key, i)) for i, key in enumerate("abaab", start=20)]
         await asyncio.sleep(0)
         run.gate.set()
         assert await asyncio.gather(first, *waiting) == [2, 40, 42, 44, 46, 48]
         assert run.batches == [("a", [1]), ("a", [20, 22]), ("b", [21, 24]), ("a", [23])]
+
+    asyncio.run(body())
+
+
+def test_batches_grow_where_much_waits() -> None:
+    """Half of it goes where one batch may leave: 4 of 9, then 2 of 5, as many as always."""
+
+    async def body() -> None:
+        run = Doubler(closed=True)
+        made, first = await occupied(run, batch_size=2)
+        waiting = [asyncio.create_task(made.submit("a", i)) for i in range(9)]
+        await asyncio.sleep(0)
+        run.gate.set()
+        await asyncio.gather(first, *waiting)
+        assert [len(items) for _, items in run.batches] == [1, 4, 2, 2, 1]
+
+    asyncio.run(body())
+
+
+def test_what_waits_is_shared_out_where_several_batches_may_leave() -> None:
+    async def body() -> None:
+        run = Doubler()
+        made = batcher(run, batch_size=8, concurrency=2)
+        await asyncio.gather(*(made.submit("a", i) for i in range(5)))
+        assert run.batches == [("a", [0, 1, 2]), ("a", [3, 4])]
 
     asyncio.run(body())
 

@@ -144,7 +144,7 @@ def test_only_what_was_in_a_runner_is_lost_with_it(tmp_path: Path, monkeypatch: 
         server = await asyncio.start_unix_server(played.talk, path)
         found = Runners(_no_default, Meters(), max_queue=5, timeout_s=60.0)
         await found.start()
-        waiting = [found.answer(model, np.zeros((8, 8, 3), np.uint8)) for _ in range(4)]
+        waiting = [found.answer(model, np.zeros((8, 8, 3), np.uint8)) for _ in range(3)]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         await found.stop()
         server.close()
@@ -154,4 +154,4 @@ def test_only_what_was_in_a_runner_is_lost_with_it(tmp_path: Path, monkeypatch: 
     first, *rest = asyncio.run(body())
     assert isinstance(first, ServiceError)
     assert first.code == "not_ready"
-    assert [probabilities.tolist() for probabilities, _ in rest] == [[0.25, 0.75]] * 3
+    assert [probabilities.tolist() for probabilities, _ in rest] == [[0.25, 0.75]] * 2

@@ -17,6 +17,11 @@ def test_the_fastest_is_chosen_and_cores_that_wait_for_each_other_only_when_clea
     assert choose([slow, alone, Tuning(8, 1, 2, 130.0)]).threads == 2
 
 
+def test_of_batches_that_are_about_as_fast_the_largest_is_chosen() -> None:
+    ways = [Tuning(2, 2, 1, 80.0), Tuning(4, 2, 1, 100.0), Tuning(8, 2, 1, 96.0), Tuning(16, 2, 1, 94.0)]
+    assert choose([*ways, Tuning(16, 1, 2, 99.0)]) == ways[2]
+
+
 def test_every_way_is_measured_once_a_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
