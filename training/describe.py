@@ -15,7 +15,7 @@ from tellapart.intervals import wilson
 from tellapart.manifest import now
 from tellapart.weights import Weights
 from training.candidates import Candidate
-from training.features import Features, count_skipped
+from training.features import Features, count_skipped, torch_threads
 from training.fingerprint import RECIPE, fingerprint
 from training.metrics import balanced_accuracy_interval, summarize
 from training.options import TrainingOptions
@@ -49,6 +49,8 @@ class Run:
 def describe(run: Run) -> BundleInfo:
     """The bundle's model.json, but for the digests of what is not written yet."""
     source = run.winner.source
+    with torch_threads(1):
+        golden = golden_answer(source.extractor, source.preprocessing, run.winner.outcome.head)
     return BundleInfo(
         classes=run.dataset.classes,
         preprocessing=source.preprocessing,
@@ -63,7 +65,7 @@ def describe(run: Run) -> BundleInfo:
         training=_training_facts(run),
         packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         created=now(),
-        golden=golden_answer(source.extractor, source.preprocessing, run.winner.outcome.head),
+        golden=golden,
     )
 
 

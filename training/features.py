@@ -159,7 +159,7 @@ def extract(
         faults: dict[str, str] = {}
         with Stage(report, stage_name, total=len(missing)) as stage:
             stage.counts["cached"] = len(samples) - len(missing)
-            for done in _in_background(lambda batch: _compute(batch, source), _batches(missing, source)):
+            for done in in_background(lambda batch: _compute(batch, source), _batches(missing, source)):
                 store.put(done.vectors)
                 known |= done.vectors
                 faults |= done.faults
@@ -215,7 +215,7 @@ def _read(sample: Sample) -> bytes:
     return data
 
 
-def _in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_background(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`, computed by threads a bounded way ahead."""
     keep_freed_memory()
     workers = min(_MAX_WORKERS, cpus())

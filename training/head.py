@@ -18,6 +18,7 @@ from tellapart.folds import Fold
 from tellapart.head import Head
 from tellapart.logistic import Linear, fit_path, rotate, standardise
 from training.calibrate import fit_temperature, negative_log_likelihood
+from training.forked import forked_map
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 DEFAULT_C = 1e-3
@@ -44,12 +45,11 @@ class Choice:
 
 
 class Learner:
-    """Pictures (N, D) that heads learn from, made ready for it once."""
+    """Pictures (N, D) that heads learn from, made ready for it once; it is for within `one_thread`."""
 
     def __init__(self, features: Floats) -> None:
-        with one_thread():
-            standard, self._mean, self._std = standardise(features)
-            self._coordinates, self._span = rotate(standard)
+        standard, self._mean, self._std = standardise(features)
+        self._coordinates, self._span = rotate(standard)
 
     def fit(self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None) -> Iterator[Head]:
         """A head for each C of a rising grid, from class indices (N,); standardisation is folded into it.
@@ -57,12 +57,11 @@ class Learner:
         Args:
             start: where the solver begins; it ends where it would from anywhere, sooner.
         """
-        with one_thread():
-            begin = None if start is None else self._inside(start)
-            for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin):
-                weight = self._span.outside(found.weight) / self._std
-                bias = found.bias - weight @ self._mean
-                yield Head(weight.astype(np.float32), bias.astype(np.float32))
+        begin = None if start is None else self._inside(start)
+        for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin):
+            weight = self._span.outside(found.weight) / self._std
+            bias = found.bias - weight @ self._mean
+            yield Head(weight.astype(np.float32), bias.astype(np.float32))
 
     def _inside(self, head: Head) -> Linear:
         bias = head.bias + head.weight @ self._mean
@@ -71,7 +70,8 @@ class Learner:
 
 def fit_head(features: Floats, targets: Targets, n_classes: int, c: float, temperature: float = 1.0) -> Head:
     """Fit on features (N, D) and class indices (N,)."""
-    (head,) = Learner(features).fit(targets, n_classes, (c,))
+    with one_thread():
+        (head,) = Learner(features).fit(targets, n_classes, (c,))
     return replace(head, temperature=temperature)
 
 
@@ -115,9 +115,14 @@ def _out_of_fold(
 ) -> Floats:
     """Logits (grid, N, C) from heads that had not seen the picture; NaN where none knew its class."""
     logits = np.full((len(GRID), len(targets), n_classes), np.nan, dtype=np.float32)
-    for train, held in folds:
-        known = held[np.isin(targets[held], targets[train])]
-        for row, head in zip(logits, Learner(features[train]).fit(targets[train], n_classes, GRID), strict=True):
-            row[known] = features[known] @ head.weight.T + head.bias
+    known = [held[np.isin(targets[held], targets[train])] for train, held in folds]
+
+    def answer(fold: int) -> list[Floats]:
+        train, asked = folds[fold][0], features[known[fold]]
+        heads = Learner(features[train]).fit(targets[train], n_classes, GRID)
+        return [asked @ head.weight.T + head.bias for head in heads]
+
+    for which, answers in zip(known, forked_map(answer, range(len(folds))), strict=True):
+        logits[:, which] = answers
         tick()
     return logits

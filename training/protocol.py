@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from tellapart.dataset import Role, judging_split
 from tellapart.errors import DataError
-from tellapart.folds import FOLDS, grouped_folds
+from tellapart.folds import FOLDS, Fold, grouped_folds
 from tellapart.head import Head
 from tellapart.progress import Report, Stage
 from training.features import Features
+from training.forked import forked_map
 from training.head import Choice, choose, fit_head, one_thread
 from training.protocol_names import Protocol
 from training.telling_apart import leave_one_out_loss
@@ -177,14 +178,20 @@ def _cross_validate(
     learns, judges = _may(features, Role.LEARN), _may(features, Role.JUDGE)
     probabilities, plain = np.zeros((2, len(features.samples), n_classes), dtype=np.float32)
     judged = np.zeros(len(features.samples), dtype=np.bool_)
-    for train, held in grouped_folds(features.targets, features.groups, seed):
+    folds = grouped_folds(features.targets, features.groups, seed)
+
+    def answer(fold: Fold) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        train, held = fold
         inside = np.zeros(len(judged), dtype=np.bool_)
         inside[train] = learns[train]
-        head, choice = learn(features.part(inside), n_classes, seed, tick)
+        head, choice = learn(features.part(inside), n_classes, seed, lambda: None)
         values = features.views[choice.view][held]
-        probabilities[held] = head.probabilities(values)
-        plain[held] = _uncalibrated(head, values)
+        return head.probabilities(values), _uncalibrated(head, values)
+
+    for (_, held), answers in zip(folds, forked_map(answer, folds), strict=True):
+        probabilities[held], plain[held] = answers
         judged[held] = judges[held]
+        tick()
     return features.part(judged), probabilities[judged], plain[judged]
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +15,7 @@ from PIL import Image
 from tellapart.errors import TellapartError
 from tellapart.heatmap import activation_maps, overlay
 from tellapart.images import decode
-from training.features import FeatureSource, torch_threads
+from training.features import FeatureSource, in_background
 from training.protocol import Outcome
 
 MOST_MISTAKES = 12
@@ -59,7 +59,7 @@ def worst_mistakes(
     targets = outcome.judged.targets
     wrong = np.flatnonzero(predicted != targets)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    pictures = ((int(i), _thumbnail(outcome.judged.samples[i].path, _LARGE)) for i in surest)
+    pictures = zip(surest.tolist(), _thumbnails(outcome, surest, _LARGE), strict=True)
     shown = list(islice(((i, picture) for i, picture in pictures if picture), most))
     heats = _heats(outcome, [i for i, _ in shown], source) if source else {}
     return [
@@ -77,11 +77,11 @@ def examples(outcome: Outcome, class_names: Sequence[str], most: int = MOST_EXAM
         cells.setdefault((int(targets[i]), int(predicted[i])), []).append(i)
     wrong = _spread({place: found for place, found in cells.items() if place[0] != place[1]}, min(most, _MOST_WRONG))
     right = _spread({place: found for place, found in cells.items() if place[0] == place[1]}, most - len(wrong))
+    chosen = sorted(wrong | right)
+    pictures = dict(zip(chosen, _thumbnails(outcome, chosen, _SMALL), strict=True))
     groups = []
     for place in sorted(cells, key=lambda p: (p[0], p[0] != p[1], p[1])):
-        chosen = [i for i in cells[place] if i in wrong or i in right]
-        pictures = [(_thumbnail(outcome.judged.samples[i].path, _SMALL), float(confidence[i])) for i in chosen]
-        shown = [pair for pair in pictures if pair[0]]
+        shown = [(pictures[i], float(confidence[i])) for i in cells[place] if pictures.get(i)]
         if shown:
             names = class_names[place[0]], class_names[place[1]]
             groups.append(ExampleGroup(place, *names, len(cells[place]), shown))
@@ -100,6 +100,13 @@ def _spread(cells: dict[tuple[int, int], list[int]], most: int) -> set[int]:
 
 def _heats(outcome: Outcome, indices: Sequence[int], source: FeatureSource) -> dict[int, str]:
     """Heat maps of the answers as data: URLs by index among the judged; none where a picture is gone."""
+    size = source.extractor.at_once
+    batches = (indices[at : at + size] for at in range(0, len(indices), size))
+    parts = in_background(lambda batch: _heats_at_once(outcome, batch, source), batches)
+    return {i: url for part in parts for i, url in part.items()}
+
+
+def _heats_at_once(outcome: Outcome, indices: Sequence[int], source: FeatureSource) -> dict[int, str]:
     pixels: dict[int, NDArray[np.uint8]] = {}
     for i in indices:
         with suppress(OSError, TellapartError):
@@ -107,9 +114,13 @@ def _heats(outcome: Outcome, indices: Sequence[int], source: FeatureSource) -> d
     if not pixels:
         return {}
     answers = outcome.probabilities[list(pixels)].argmax(axis=1)
-    with torch_threads(1):
-        maps = activation_maps(source.extractor, outcome.head, np.stack(list(pixels.values())), answers)
+    maps = activation_maps(source.extractor, outcome.head, np.stack(list(pixels.values())), answers)
     return {i: _data_url(overlay(seen, heat), _LARGE) for (i, seen), heat in zip(pixels.items(), maps, strict=True)}
+
+
+def _thumbnails(outcome: Outcome, indices: Iterable[int], side: int) -> Iterator[str]:
+    """Judged pictures by index as small ones, see `_thumbnail`."""
+    return in_background(lambda i: _thumbnail(outcome.judged.samples[i].path, side), indices)
 
 
 def _thumbnail(path: Path, side: int) -> str:

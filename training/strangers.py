@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tellapart.head import Head
 from tellapart.rejection import NEAREST, Rejection, log_odds, unit
+from training.forked import forked_map
 from training.head import fit_head
 from training.refits import Refits
 from training.stranger_evidence import (
@@ -74,10 +75,7 @@ def learn_rejection(
     pictures = _Pictures(refits.features, targets, given)
     settings = _Settings(refits.n_classes, refits.c, temperature)
     part = np.arange(len(given)) % (len(folds) if len(folds) > 1 else _PARTS)
-    rounds = []
-    for i in range(len(folds)):
-        for left_out in (None, *_pick_classes(targets, refits.seed)):
-            rounds.append(_round(pictures, refits, i, part == i, left_out, settings))
+    rounds = _rounds(pictures, refits, part, settings)
     columns = np.concatenate([r.known for r in rounds if r.left_out is None])
     if answers is not None:
         columns[:, 0] = log_odds(answers[np.concatenate([held for _, held in folds])])
@@ -85,6 +83,18 @@ def learn_rejection(
     if not rule.familiar:  # too few strangers to learn from some and set a threshold on others
         pictures = replace(pictures, strangers=given[:0])
     return _describe(pictures, settings, rule), measure(rounds)
+
+
+def _rounds(pictures: _Pictures, refits: Refits, part: NDArray[np.int64], settings: _Settings) -> list[Round]:
+    """All rounds: in each fold with every class and without each of some; fold i holds the strangers of part i."""
+    left_out = (None, *_pick_classes(pictures.targets, refits.seed))
+    heads = refits.heads
+
+    def look(chosen: tuple[int, int | None]) -> Round:
+        fold, c = chosen
+        return _round(pictures, refits, fold, heads[fold], part == fold, c, settings)
+
+    return list(forked_map(look, [(fold, c) for fold in range(len(heads)) for c in left_out]))
 
 
 def _pick_classes(targets: Targets, seed: int) -> list[int]:
@@ -100,6 +110,7 @@ def _round(
     pictures: _Pictures,
     refits: Refits,
     fold: int,
+    head: Head,
     held_given: NDArray[np.bool_],
     left_out: int | None,
     settings: _Settings,
@@ -108,7 +119,6 @@ def _round(
     train, held = (part[pictures.targets[part] != left_out] for part in refits.folds[fold])
     left = refits.folds[fold][1][pictures.targets[refits.folds[fold][1]] == left_out]
     learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[~held_given])
-    head = refits.heads[fold]
     if left_out is not None:
         head = refits.head(train, start=head)
     head = replace(head, temperature=settings.temperature)

@@ -19,6 +19,7 @@ from training.describe import Run, describe
 from training.distributed import World
 from training.durations import in_words
 from training.features import Features, FeatureSource, extract
+from training.forked import imports_left_alone
 from training.honesty import gather_evidence
 from training.logs import RunLog
 from training.options import ALONE, Circumstances, Mode, TrainingOptions, check
@@ -63,7 +64,7 @@ def train(
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     start = _Start(budget, world, weights, circumstances.resume)
-    with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
+    with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log, imports_left_alone():
         return _train(dataset, options, folder, report, start, log)
 
 
