@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import training.forked
 import training.protocol
 from tellapart.dataset import Role, Sample
 from tellapart.errors import DataError
@@ -86,6 +87,7 @@ def test_cross_validation_never_learns_from_a_judged_picture_or_its_group(monkey
         return real(part, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training.protocol, "learn", watched)
+    monkeypatch.setattr(training.forked, "cpus", lambda: 1)  # what other processes did would not be seen
     learn_and_judge(features, NAMES, 0, silent)
     whole, *folds = learned
     assert whole == set(range(36))

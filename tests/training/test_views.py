@@ -102,6 +102,7 @@ def test_every_fold_chooses_its_view_by_itself(monkeypatch: pytest.MonkeyPatch) 
         return choice
 
     monkeypatch.setattr(training.protocol, "choose_view", watched)
+    monkeypatch.setattr(training.forked, "cpus", lambda: 1)  # what other processes did would not be seen
     learn_and_judge(two_views(made({"train": 10}), (0.0, 0.0)), CLASSES, 0, silent)
     assert chosen[0] == 30
     assert len(chosen) == 6
