@@ -9,6 +9,7 @@ The Classifier gathers what waits into batches and sends each batch to a Runner
 import asyncio
 import base64
 import gc
+import math
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,9 +83,14 @@ class _OurService(Service):  # type: ignore[misc]
         return Guard(build_app(get_current_service, describe()), super().to_asgi(is_main=is_main))
 
 
+def _fronts() -> int:
+    """How many processes take requests."""
+    return load_settings().fronts or (min(MAX_FRONTS, cpus()) if visible_gpus() else 1)
+
+
 @bentoml.service(
     service_class=_OurService,
-    workers=load_settings().fronts or (min(MAX_FRONTS, cpus()) if visible_gpus() else 1),
+    workers=_fronts(),
     logging={"access": {"enabled": False}},  # `Guard` writes one line a request, with its id
 )
 class Classifier:
@@ -94,7 +100,8 @@ class Classifier:
         settings = load_settings()
         self.catalogue = Catalogue()
         self._meters = Meters()
-        self._threads = ThreadPoolExecutor(max_workers=cpus(), thread_name_prefix="decode")
+        threads = max(2, math.ceil(cpus() / _fronts()))
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
         self._pictures = Admission("pictures", settings.max_waiting, self._meters)
         self._explanations = Admission("explanations", MAX_EXPLANATIONS, self._meters)
         self._one_explanation = asyncio.Lock()

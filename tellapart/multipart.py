@@ -8,6 +8,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 _MOST_FILES = 65  # one more than any request may have, so that the answer can say so
 _MOST_TEXTS = 16
 _MOST_TEXT_BYTES = 4096
+_MOST_AFTER = 1024  # bytes, of white space after the form
 
 
 class FormError(ValueError):
@@ -35,7 +36,7 @@ def read_form(content_type: str, body: bytes) -> list[Part]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if boundary is None:
         raise FormError("the Content-Type names no boundary")
-    if not body.rstrip().endswith(b"--"):
+    if not body[-_MOST_AFTER:].rstrip().endswith(b"--"):
         raise FormError("it ends early")
     reader = _Reader()
     try:
