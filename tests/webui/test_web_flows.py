@@ -51,7 +51,7 @@ def archive(tmp_path: Path, photos: Path) -> Path:
     path = tmp_path / "holiday.zip"
     with zipfile.ZipFile(path, "w") as file:
         for photo in sorted(photos.rglob("*.*")):
-            file.write(photo, photo.relative_to(photos))
+            file.write(photo, photo.relative_to(photos).with_suffix(".png"))  # or it would be left out
     return path
 
 
