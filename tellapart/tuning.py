@@ -21,7 +21,7 @@ from tellapart.hardware import processor
 from tellapart.network import FeatureExtractor
 
 _BATCHES = (2, 4, 8, 16)
-_SECONDS = 0.15  # of each measurement; the whole sweep takes some two seconds
+_SECONDS, _ROUNDS = 0.1, 2  # of each measurement; the whole sweep takes some two seconds
 _BUSY = 1.5  # load a core from which figures say more about others than about us
 _MARGIN = 1.25  # a batch spread over cores waits for the slowest, and a front or a neighbour makes one slow
 _ALIKE = 0.95  # of the fastest; what is measured so shortly is not known better
@@ -92,15 +92,18 @@ def choose(measured: Sequence[Tuning]) -> Tuning:
 
 
 def sweep(extractor: FeatureExtractor, side: int, cores: int) -> list[Tuning]:
-    """Measure and log every way; a line each."""
-    measured = []
-    for streams, threads in sorted({(cores, 1), (1, cores)}):
-        for batch in _BATCHES:
-            extractor.at_once = batch
-            rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams, threads, cores)
-            measured.append(Tuning(batch, streams, threads, round(rate, 1)))
-            _log.info("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
-    return measured
+    """Measure every way, the best of some rounds as neighbours only make slower, and log a line each."""
+    ways = [(*shared, batch) for shared in sorted({(cores, 1), (1, cores)}) for batch in _BATCHES]
+    rates = dict.fromkeys(ways, 0.0)
+    for way in ways * _ROUNDS:
+        streams, threads, batch = way
+        torch.set_num_threads(threads)
+        extractor.at_once = batch
+        rate = _rate(extractor, np.zeros((batch, side, side, 3), np.uint8), streams, threads, cores)
+        rates[way] = max(rates[way], rate)
+    for (streams, threads, batch), rate in rates.items():
+        _log.info("tuning: batch %2d, %d streams of %d threads: %.0f pictures/s", batch, streams, threads, rate)
+    return [Tuning(batch, streams, threads, round(rate, 1)) for (streams, threads, batch), rate in rates.items()]
 
 
 def _rate(extractor: FeatureExtractor, pixels: NDArray[np.uint8], streams: int, threads: int, cores: int) -> float:
