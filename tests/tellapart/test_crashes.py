@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Dataset
+from tellapart.images import sha256
 from tellapart.names import parse_class_names
-from tellapart.pictures import Reason, Status
+from tellapart.pictures import Reason, Rejected, Status
 
 REPOSITORY = Path(__file__).parents[2]
 FRAGILE = """
@@ -95,3 +97,28 @@ def test_so_does_reading_a_plain_folder(run, pictures, tmp_path):
     assert run(OPENS, home, pictures) == 0
     (root,) = (home / "folders").iterdir()
     check_rows(Dataset.open(root))
+
+
+@pytest.fixture
+def guard(tmp_path, make_photo, monkeypatch):
+    """A guard that was left a mark of `make_photo(1)`, which it tries out in a process that a signal ends."""
+
+    def make(ended_by: signal.Signals) -> CrashGuard:
+        (tmp_path / "sitecustomize.py").write_text(f"import signal\nsignal.raise_signal({ended_by.value})")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        (tmp_path / "decoding").mkdir()
+        (tmp_path / "decoding" / sha256(make_photo(1))).touch()
+        return CrashGuard(tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("crash", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_what_ends_a_process_of_its_own_is_turned_away(guard, make_photo, crash):
+    with pytest.raises(Rejected, match=crash.name):
+        guard(crash).inspect(make_photo(1))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_tried_out_while_everything_is_stopped_is_not_turned_away(guard, make_photo, stop):
+    assert guard(stop).inspect(make_photo(1)).sha256 == sha256(make_photo(1))
