@@ -69,6 +69,11 @@ def test_doctor_sees_taken_ports_unreadable_classifiers_and_a_silent_redis(
             "asked for by TELLAPART_DATABASE_URL, cannot be used: connection failed",
         ),
         ("mysql://ann:secret@127.0.0.1:9/x", "TELLAPART_DATABASE_URL is not the address of a PostgreSQL database"),
+        ("postgresql://ann:an@secret@127.0.0.1:9/x", "TELLAPART_DATABASE_URL is not the address of a PostgreSQL"),
+        (
+            "postgresql://ann:secret@127.0.0.1:9/x?plugin=none",
+            "asked for by TELLAPART_DATABASE_URL, cannot be used: Can't load plugin",
+        ),
     ],
 )
 def test_doctor_sees_a_database_that_cannot_be_used(
@@ -80,6 +85,17 @@ def test_doctor_sees_a_database_that_cannot_be_used(
     assert line.startswith(f"wrong     PostgreSQL: {said}")
     assert "secret" not in told.out + told.err
     assert (told.code, len(told.errors)) == (1, 1)
+
+
+def test_doctor_sees_a_database_client_that_lacks_its_library(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ImportError("no pq wrapper available.\nAttempts made:\n- couldn't import psycopg 'c'")
+
+    monkeypatch.setenv("TELLAPART_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:9/x")
+    monkeypatch.setattr("tellapart.postgres.create_engine", fail)
+    told = tell("doctor")
+    assert "wrong     PostgreSQL: asked for by TELLAPART_DATABASE_URL, cannot be used: no pq wrapper avail" in told.out
+    assert told.code == 1
 
 
 @pytest.mark.postgres
