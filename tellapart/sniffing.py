@@ -7,7 +7,7 @@ from PIL import Image
 from tellapart.images import OPENABLE, SUPPORTED
 
 HEAD = 16  # bytes by which Pillow tells the kinds apart
-_NOT_TAKEN = {".svg", ".psd", ".ico", ".zip"}  # pictures all the same, or what may hold some
+_NOT_TAKEN = {".svg", ".psd", ".ico", ".jp2", ".jxl", ".tga", ".zip"}  # pictures all the same, or what may hold some
 _ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in SUPPORTED} | _NOT_TAKEN
 
 

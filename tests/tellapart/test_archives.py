@@ -57,7 +57,7 @@ def test_what_is_no_picture_by_name_and_content_is_left_out_and_counted(
 ) -> None:
     picture = make_picture()
     kept = {"text.jpg": b"words", "picture": picture, "picture.txt": picture, "cut": picture[:20], "empty.PNG": b""}
-    kept |= {"drawing.svg": b"<svg/>", "inner.zip": b"PK\x03\x04"}
+    kept |= {"drawing.svg": b"<svg/>", "photo.jxl": b"\xff\x0a", "inner.zip": b"PK\x03\x04"}
     others = {
         "readme.txt": b"words",
         "LICENSE": b"words",
