@@ -94,6 +94,7 @@ def compile_network(extractor: FeatureExtractor, side: int, package: Path) -> No
     example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
     count = torch.export.Dim("count", min=1, max=_MOST_AT_ONCE)
     waiting = package.with_name(f"{_WAITING}{package.name}")
+    shutil.rmtree(waiting, ignore_errors=True)  # of one that was killed over this package
     waiting.mkdir()
     archive, unpacked = waiting / "network.pt2", waiting / "unpacked"
     with torch.no_grad():

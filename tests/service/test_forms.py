@@ -201,8 +201,10 @@ def test_a_network_is_compiled_and_computes_the_same(tmp_path: Path, monkeypatch
     layers = torch.nn.Conv2d(3, 8, 3, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
     network = FeatureExtractor(torch.nn.Sequential(*layers), preprocessing, dtype=torch.float32, fused=False)
     package = tmp_path / "network.pt2"
+    (tmp_path / "half-network.pt2" / "unpacked" / "of one that was killed").mkdir(parents=True)
     compile_network(network, preprocessing.crop, package)
     assert list(tmp_path.iterdir()) == [package]
+    assert not list(package.glob("of one*"))
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     pixels = sample_pixels(preprocessing)
