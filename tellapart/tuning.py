@@ -20,8 +20,8 @@ from tellapart.files import write_json
 from tellapart.hardware import processor
 from tellapart.network import FeatureExtractor
 
-_BATCHES = (2, 4, 8, 16)
-_SECONDS, _ROUNDS = 0.1, 2  # of each measurement; the whole sweep takes some two seconds
+_BATCHES = (4, 8, 16)
+_SECONDS, _ROUNDS = 0.1, 3  # of each measurement; the whole sweep takes some two seconds
 _BUSY = 1.5  # load a core from which figures say more about others than about us
 _MARGIN = 1.25  # a batch spread over cores waits for the slowest, and a front or a neighbour makes one slow
 _ALIKE = 0.95  # of the fastest; what is measured so shortly is not known better

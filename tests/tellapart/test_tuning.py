@@ -38,12 +38,12 @@ def test_every_way_is_measured_once_a_machine(
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     with caplog.at_level("INFO", logger="tellapart"):
         first = tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside")  # type: ignore[arg-type]
-    assert [line.partition(",")[0] for line in caplog.messages] == [f"tuning: batch {n:2d}" for n in (2, 4, 8, 16)]
-    assert calls == [(2, 2), (4, 4), (8, 8), (16, 16)] * 2
+    assert [line.partition(",")[0] for line in caplog.messages] == [f"tuning: batch {n:2d}" for n in (4, 8, 16)]
+    assert calls == [(4, 4), (8, 8), (16, 16)] * 3
     assert tune(extractor, 8, 1, tmp_path, "backbone", tmp_path / "beside") == first  # type: ignore[arg-type]
-    assert len(calls) == 8
+    assert len(calls) == 9
     tune(extractor, 8, 1, tmp_path, "another", tmp_path / "beside")  # type: ignore[arg-type]
-    assert len(calls) == 16
+    assert len(calls) == 18
 
 
 @pytest.mark.parametrize(("load", "measured"), [(0.1, [1, 1, 1]), (50.0, [1, 1, 2])])
