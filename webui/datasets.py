@@ -65,9 +65,18 @@ def changing(dataset: Dataset) -> Iterator[None]:
         Unavailable: it takes others long.
     """
     with parts().staging.turn(dataset):
-        if not (dataset.root / "dataset.json").exists():
-            raise NoDataError(f"the data set {dataset.name} is gone", "See which there are under Data sets")
+        refuse_deleted(dataset)
         yield
+
+
+def refuse_deleted(dataset: Dataset) -> None:
+    """Refuse to write into a data set that was deleted since it was opened, which would bring its folder back.
+
+    Raises:
+        NoDataError: it was.
+    """
+    if not (dataset.root / "dataset.json").exists():
+        raise NoDataError(f"the data set {dataset.name} is gone", "See which there are under Data sets")
 
 
 def deleted_folder(settings: Settings) -> Path:

@@ -11,7 +11,7 @@ from tellapart.errors import UsageError
 from tellapart.files import readable_disk_errors
 from tellapart.listing import Wanted, count
 from tellapart.settings import Settings
-from webui.datasets import deleted_folder, find_dataset, is_ours, job_on
+from webui.datasets import changing, deleted_folder, find_dataset, is_ours, job_on
 from webui.parts import parts
 
 blueprint = Blueprint("removal", __name__, url_prefix="/datasets/<name>")
@@ -35,9 +35,12 @@ def delete(name: str) -> AnyResponse:
 
 
 def _deletable(name: str) -> Dataset:
-    """The data set of that name; 404 where it is none of ours, such as a folder of somebody's own."""
+    """The data set of that very name; 404 where it is none of ours, such as a folder of somebody's own.
+
+    The one that a classifier of that name learned from is not meant: what is deleted twice would take it along.
+    """
     dataset = find_dataset(name, parts().settings)
-    return dataset if is_ours(dataset, parts().settings) else abort(404)
+    return dataset if is_ours(dataset, parts().settings) and dataset.root.name == name else abort(404)
 
 
 def _delete(name: str, dataset: Dataset, settings: Settings) -> None:
@@ -45,14 +48,16 @@ def _delete(name: str, dataset: Dataset, settings: Settings) -> None:
 
     Raises:
         UsageError: a job uses it.
+        NoDataError: somebody else has deleted it.
         Unavailable: decisions about it are being carried out.
     """
     away = deleted_folder(settings) / secrets.token_urlsafe(12)
-    with parts().staging.turn(dataset), parts().database.exclusive():  # so that no job begins meanwhile
-        if job_on(name, dataset):
-            raise UsageError(f"a job is working on {name}", "Wait for it, or stop it first")
-        with readable_disk_errors(dataset.root):
-            away.parent.mkdir(parents=True, exist_ok=True)
-            dataset.root.rename(away)
-    parts().staging.unstage(dataset)
+    with changing(dataset):
+        with parts().database.exclusive():  # so that no job begins meanwhile
+            if job_on(name, dataset):
+                raise UsageError(f"a job is working on {name}", "Wait for it, or stop it first")
+            with readable_disk_errors(dataset.root):
+                away.parent.mkdir(parents=True, exist_ok=True)
+                dataset.root.rename(away)
+        parts().staging.unstage(dataset)
     shutil.rmtree(away, ignore_errors=True)

@@ -13,7 +13,7 @@ from tellapart.dataset import Dataset
 from tellapart.decisions import Action, in_force
 from tellapart.errors import UsageError
 from tellapart.listing import standing
-from webui.datasets import find_dataset, job_on
+from webui.datasets import changing, find_dataset, job_on
 from webui.errors import Trouble, answer, wants_json
 from webui.formats import pictures
 from webui.job_pages import visible_job
@@ -73,7 +73,7 @@ def apply_staged(name: str) -> AnyResponse:
     dataset = find_dataset(name, parts().settings)
     if job_on(name, dataset):
         return _busy()
-    with parts().staging.turn(dataset):
+    with changing(dataset):
         staged = parts().staging.staged(dataset)
         actions = _outstanding(dataset, staged)
         if actions:
@@ -90,7 +90,7 @@ def undo_last(name: str) -> AnyResponse:
     dataset = find_dataset(name, parts().settings)
     if job_on(name, dataset):
         return _busy()
-    with parts().staging.turn(dataset):
+    with changing(dataset):
         undone = undo(dataset, by="person")
     return _after(name, dataset, f"Taken back for {pictures(len(undone))}." if undone else "Nothing to take back.")
 

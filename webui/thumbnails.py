@@ -6,6 +6,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import MissingError
 from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
+from webui.datasets import refuse_deleted
 from webui.previews import preview
 
 SIZES = {"small": 256, "large": 960}  # longest side in pixels
@@ -15,12 +16,14 @@ def thumbnail(dataset: Dataset, attempt: Attempt, size: str = "small") -> Path:
     """The JPEG that stands for a picture, at most `SIZES[size]` pixels a side.
 
     Raises:
-        MissingError: its file is gone.
+        MissingError: its file is gone, or its data set was deleted.
         ImageError: the file is no usable picture any more.
     """
     path = dataset.cache / "thumbnails" / size / attempt.sha256[:2] / f"{attempt.sha256}.jpg"
     if not path.is_file():
-        write_bytes(path, preview(_original(dataset, attempt), SIZES[size]), durable=False)
+        small = preview(_original(dataset, attempt), SIZES[size])
+        refuse_deleted(dataset)
+        write_bytes(path, small, durable=False)
     return path
 
 

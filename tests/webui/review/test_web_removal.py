@@ -1,5 +1,6 @@
 """Deleting a data set: asked first, refused while it is used, and nothing else goes with it."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tellapart.names import parse_class_names
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import keys
-from webui import removal
+from webui import removal, review_changes, thumbnails
 from webui.datasets import deleted_folder
 from webui.jobs import Kind
 from webui.leftovers import sweep
@@ -117,3 +118,55 @@ def test_one_that_is_only_linked_is_nobodys_to_delete(
     assert "Delete all" not in web.get("/datasets/pets").text
     assert web.post("/datasets/pets/delete").status_code == 404
     assert (elsewhere.root / "dataset.json").exists()
+
+
+def test_deleting_twice_takes_no_other_one_of_the_same_name_along(
+    web: FlaskClient, dataset: Dataset, settings: Settings, tiny_bundle: Callable[..., Any]
+) -> None:
+    """A copy of the folder has the name inside; the classifier's page finds it once the first one is gone."""
+    with new_model("pets") as (folder, version):
+        tiny_bundle(folder, ("cat", "dog"), file=b"x", dataset={"name": "pets", "digest": dataset.digest()})
+    promote(f"pets:{version}")
+    copy = settings.datasets / "pets-before"
+    shutil.copytree(dataset.root, copy)
+    assert [web.post("/datasets/pets/delete").status_code for _ in range(2)] == [303, 404]
+    assert len(Dataset.open(copy).manifest.kept()) == 6
+    assert 'href="/datasets/pets-before/delete"' in web.get("/datasets/pets").text
+    assert web.post("/datasets/pets-before/delete").status_code == 303
+
+
+def test_of_two_who_delete_it_at_once_the_second_finds_nothing(
+    web: FlaskClient, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(*asked: Any) -> None:
+        delete(*asked)
+        delete(*asked)
+
+    delete = removal._delete
+    monkeypatch.setattr(removal, "_delete", both)
+    assert web.post("/datasets/pets/delete").status_code == 404
+    assert not dataset.root.exists()
+
+
+@pytest.mark.parametrize("action", ["apply", "undo"])
+def test_decisions_about_one_that_was_deleted_meanwhile_find_nothing(
+    web: FlaskClient, dataset: Dataset, stage: Callable[..., Any], action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage("remove", keys(dataset, 0))
+    monkeypatch.setattr(review_changes, "job_on", lambda *_: web.post("/datasets/pets/delete") and None)
+    assert web.post(f"/datasets/pets/{action}").status_code == 404
+    assert not dataset.root.exists()
+
+
+def test_a_small_copy_that_is_being_made_does_not_bring_it_back(
+    web: FlaskClient, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted_meanwhile(data: bytes, side: int) -> bytes:
+        web.post("/datasets/pets/delete")
+        return small(data, side)
+
+    small = thumbnails.preview
+    monkeypatch.setattr(thumbnails, "preview", deleted_meanwhile)
+    slug, sha256 = keys(dataset, 0)[0].split("/")
+    assert web.get(f"/datasets/pets/thumbnails/{slug}/{sha256}.jpg").status_code == 404
+    assert not dataset.root.exists()
