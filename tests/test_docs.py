@@ -105,9 +105,20 @@ def test_links_between_pages_lead_somewhere() -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("room", ["tellapart", "scraping", "curation", "training", "webui", "cli"])
-def test_every_module_is_on_the_page_that_says_where_everything_is(room: str) -> None:
-    spans = " ".join(_SPAN.findall((ROOT / "ARCHITECTURE.md").read_text()))
+@pytest.mark.parametrize(
+    ("room", "under"),
+    [
+        ("tellapart", ["What they share (`tellapart/`)"]),
+        ("scraping", ["Collecting"]),
+        ("curation", ["Curating"]),
+        ("training", ["Training", "What happens to a picture"]),
+        ("webui", ["The web page"]),
+        ("cli", ["The rooms"]),
+    ],
+)
+def test_every_module_is_on_the_page_that_says_where_everything_is(room: str, under: list[str]) -> None:
+    parts = (ROOT / "ARCHITECTURE.md").read_text().split("\n## ")
+    spans = " ".join(_SPAN.findall("".join(part for part in parts if part.partition("\n")[0] in under)))
     modules = {path.stem for path in (ROOT / room).rglob("*.py") if not path.stem.startswith("__")}
     assert sorted(modules - set(re.findall(r"\w+", spans))) == []
 
