@@ -70,6 +70,8 @@ class MicroBatcher(Generic[Key, Item, Answer]):
             Exception: what `run` gave for this item or raised for its batch.
         """
         if len(self._queue) >= self._max_queue:
+            self._queue = deque(waiting for waiting in self._queue if not waiting.answer.done())
+        if len(self._queue) >= self._max_queue:
             raise ServiceError("overloaded", "too many pictures are waiting. Try again in a moment")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Key, Item, Answer] = _Waiting(key, item, loop.create_future())

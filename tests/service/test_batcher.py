@@ -179,6 +179,22 @@ def test_a_full_queue_refuses_and_goes_on() -> None:
     asyncio.run(body())
 
 
+def test_who_gave_up_takes_no_place_in_the_queue() -> None:
+    async def body() -> None:
+        run = Doubler(closed=True)
+        made, first = await occupied(run, max_queue=2)
+        waiting = [asyncio.create_task(made.submit("a", i)) for i in (2, 3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        another = asyncio.create_task(made.submit("a", 4))
+        await asyncio.sleep(0)
+        run.gate.set()
+        assert await asyncio.gather(first, waiting[1], another) == [2, 6, 8]
+
+    asyncio.run(body())
+
+
 def test_an_answer_that_takes_too_long_is_overload() -> None:
     async def body() -> None:
         run = Doubler(closed=True)
