@@ -2,7 +2,8 @@
 
 4 bytes   length of the head, big endian
 4 bytes   length of the body
-head      a JSON object; "shared" and "size" say where the body of a question is in shared memory, and how long it is
+head      a JSON object; "shared" and "size" say where the body of a question is in shared memory, and how long it is.
+          Who cannot open that answers `UNOPENED` and gets the question again, with its body
 body      the numbers of one array, files, or nothing
 """
 
@@ -30,6 +31,7 @@ Piece = bytes | memoryview
 ORDINARY = Limits(max_bytes=2 * 2**20, max_pixels=8_000_000, max_frames=1, max_scans=30)
 WATCH = "watch"  # tells the Runner whose end it is to notice; never answered
 GOODBYE = "goodbye"  # takes that back
+UNOPENED = "unopened"
 
 _LENGTHS = struct.Struct("!II")
 _MOST = 2**31

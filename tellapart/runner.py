@@ -35,6 +35,7 @@ from tellapart.keeper import keep
 from tellapart.messages import (
     GOODBYE,
     ORDINARY,
+    UNOPENED,
     WATCH,
     Closed,
     Head,
@@ -103,8 +104,11 @@ class Runner:
                 head, body = receive_blocking(connection)
                 if head["do"] == WATCH:
                     self._watch(connection, head)
-                if "shared" in head and shared is None:
-                    shared = open_buffer(head["shared"])
+                if "shared" in head:
+                    shared = shared or _opened(head["shared"])
+                    if shared is None:
+                        send_blocking(connection, pack({UNOPENED: True}))
+                        continue
                 head, parts = self._reply(head, shared[: head["size"]] if shared and "shared" in head else body)
                 send_blocking(connection, pack(head, *parts))
 
@@ -171,6 +175,15 @@ class Runner:
     def _nearest(self, head: Head, body: Any) -> Reply:
         found = self._engine.nearest(body.reshape(head["shape"]), head["folder"], head["count"])
         return {"neighbours": [(n.sha256, n.class_index, n.similarity) for n in found]}, []
+
+
+def _opened(path: str) -> memoryview | None:
+    """A front's memory; None where it ended meanwhile, or may not be looked into, as where Python has capabilities."""
+    try:
+        return open_buffer(path)
+    except OSError as error:
+        _log.warning("pictures come through the socket: %s", error)
+        return None
 
 
 def work(path: Path) -> None:

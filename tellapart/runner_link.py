@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from tellapart.hardware import visible_gpus
-from tellapart.messages import GOODBYE, WATCH, Closed, Head, Piece, pack, receive
+from tellapart.messages import GOODBYE, UNOPENED, WATCH, Closed, Head, Piece, pack, receive
 from tellapart.shared_buffer import SIZE, SharedBuffer
 from tellapart.wire import ServiceError
 
@@ -41,6 +41,7 @@ class _Connection:
         self.reader, self.writer = reader, writer
         self._lock = asyncio.Lock()
         self._shared: SharedBuffer | None = None
+        self._shares = True
 
     @property
     def runner(self) -> int:
@@ -77,7 +78,12 @@ class _Connection:
                 raise Closed("the Runner ended")
             async with asyncio.timeout(limit_s):
                 self.writer.writelines(self._pack(head, parts))
-                return await receive(self.reader)
+                answer, body = await receive(self.reader)
+                if UNOPENED in answer:
+                    self._shares = False
+                    self.writer.writelines(pack(head, *parts))
+                    answer, body = await receive(self.reader)
+                return answer, body
         except TimeoutError:
             self._end_hung(limit_s)
             raise Closed("the Runner hung") from None
@@ -88,7 +94,7 @@ class _Connection:
 
     def _pack(self, head: Head, parts: Sequence[Piece]) -> list[Piece]:
         """A message whose body is in shared memory, where there is one that has room there."""
-        if not 0 < sum(len(part) for part in parts) <= SIZE:
+        if not self._shares or not 0 < sum(len(part) for part in parts) <= SIZE:
             return pack(head, *parts)
         if self._shared is None:
             self._shared = SharedBuffer()

@@ -19,9 +19,14 @@ class SharedBuffer:
     """
 
     def __init__(self, size: int = SIZE) -> None:
+        """Raises OSError where there is no room for it, or too much is open."""
         self._descriptor = os.memfd_create("tellapart")
-        os.ftruncate(self._descriptor, size)
-        self._memory = mmap.mmap(self._descriptor, size)
+        try:
+            os.ftruncate(self._descriptor, size)
+            self._memory = mmap.mmap(self._descriptor, size)
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> int:
@@ -43,7 +48,9 @@ def open_buffer(path: str) -> memoryview:
     """What a `SharedBuffer` of another process has.
 
     Raises:
-        OSError: it was closed.
+        OSError: it was closed, or that process may not be looked into.
     """
     with open(path, "r+b") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise FileNotFoundError(f"{path} is something else by now")
         return memoryview(mmap.mmap(file.fileno(), 0))

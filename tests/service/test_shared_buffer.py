@@ -1,6 +1,7 @@
 """Bodies of questions in memory that a front and a Runner share, by themselves and over a real link."""
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tellapart import fronts, runner_link
+from tellapart import fronts, runner, runner_link, shared_buffer
 from tellapart.messages import Closed, read_answers
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -48,6 +49,23 @@ def test_a_closed_buffer_is_let_go_of() -> None:
     assert descriptors() == before
     with pytest.raises(FileNotFoundError):
         open_buffer(buffer.path)
+
+
+def test_where_it_cannot_be_mapped_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mapped(*_: Any) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr(shared_buffer.mmap, "mmap", mapped)
+    before = descriptors()
+    with pytest.raises(OSError, match="no memory"):
+        SharedBuffer(16)
+    assert descriptors() == before
+
+
+def test_what_has_the_number_of_a_closed_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(FileNotFoundError):
+        open_buffer(str(tmp_path / "empty"))
 
 
 class Summing:
@@ -126,6 +144,23 @@ def test_each_batch_gets_the_answers_to_its_own_pictures(
     with_link(ask)
     assert len(made) == (room > 4)
     assert path.exists()
+
+
+def test_where_the_runner_may_not_open_it_pictures_go_through_the_socket(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(_: str) -> None:
+        raise PermissionError("not allowed")
+
+    monkeypatch.setattr(runner, "open_buffer", refused)
+
+    async def ask(link: RunnerLink) -> None:
+        for _ in range(2):
+            assert await summed(link, b"\1\2\3", b"\4\5\6") == [6, 15]
+
+    with_link(ask)
+    assert path.exists()
+    assert caplog.text.count("through the socket: not allowed") == 1  # it is not tried again
 
 
 def test_a_connection_that_was_lost_is_not_written_to_any_more(path: Path) -> None:
