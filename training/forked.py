@@ -19,13 +19,14 @@ from tellapart.stopping import end_with_parent
 T = TypeVar("T")
 R = TypeVar("R")
 _PAYS = 0.2  # seconds that are left to do
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def forked_map(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`: the first by this process, the others by it and forked ones in turn.
 
-    How long the first took says whether it pays to fork. What a process that ended has left undone is done here,
-    where what went wrong is raised. Inside of `work`, no further process is forked.
+    How long the first took says whether it pays to fork. What a process that ended, or could not be had, has left
+    undone is done here, where what went wrong is raised. Inside of `work`, no further process is forked.
     """
     if not items:
         return
@@ -60,20 +61,25 @@ def _process(work: Callable[[T], R], items: Sequence[T]) -> Iterator[Connection]
     """What a process that does `work` on `items` sends, one result after the other."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send_results, args=(work, items, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that the end of the process is an end of what is received
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the process has handlers of its own
+    process = context.Process(target=_send_results, args=(work, items, theirs, mask), daemon=True)
     try:
+        with suppress(OSError):  # there may be no more processes
+            process.start()
+        theirs.close()  # so that the end of the process is an end of what is received
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with ours:
             yield ours
     finally:
-        process.terminate()
-        process.join()
+        if process.pid:
+            process.terminate()
+            process.join()
 
 
-def _send_results(work: Callable[[T], R], items: Sequence[T], to: Connection) -> None:
+def _send_results(work: Callable[[T], R], items: Sequence[T], to: Connection, mask: set[signal.Signals]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     end_with_parent()
     with suppress(Exception):
         for item in items:

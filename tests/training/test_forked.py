@@ -3,15 +3,20 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import active_children
+from pathlib import Path
 
 import pytest
 
 import training.forked
 from tellapart.errors import DataError
 from training.forked import forked_map, imports_left_alone
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,35 @@ def test_what_a_killed_process_left_undone_is_done_here() -> None:
     found = list(forked_map(work, range(9)))
     assert [item for item, _ in found] == list(range(9))
     assert {process for _, process in found[5:]} == {here}
+
+
+def test_where_no_process_can_be_had_all_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more() -> int:
+        raise BlockingIOError("there are too many")
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    monkeypatch.setattr("os.fork", no_more)
+    assert list(forked_map(working, range(8))) == [(i, os.getpid()) for i in range(8)]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+_ENDED_EARLY = """
+import os, signal
+import training.forked
+from tellapart.stopping import stopping_on_sigterm
+
+training.forked.cpus, training.forked._PAYS = lambda: 3, -1.0
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+with stopping_on_sigterm():
+    print(list(training.forked.forked_map(abs, range(8))))
+"""
+
+
+def test_a_process_that_is_ended_as_soon_as_it_is_there_says_nothing() -> None:
+    """It has the handlers of the one that forked it at first."""
+    command = [sys.executable, "-c", _ENDED_EARLY]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2, 3, 4, 5, 6, 7]\n", "")
 
 
 def test_what_goes_wrong_is_raised_here(capfd: pytest.CaptureFixture[str]) -> None:
