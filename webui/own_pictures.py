@@ -14,13 +14,13 @@ from tellapart.dataset import Dataset
 from tellapart.errors import UsageError
 from tellapart.images import sha256
 from tellapart.listing import Wanted, count
-from tellapart.manifest import Attempt, now
+from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
-from tellapart.pictures import Reason, Rejected, Status, inspect
+from tellapart.pictures import Picture, Reason, Rejected, Status, inspect
 from tellapart.wire import ServiceError
 from webui.batches import PART, count_pictures, read_part
 from webui.create_form import MOST_PICTURES
-from webui.datasets import changing, find_dataset, job_on
+from webui.datasets import changing, find_dataset, job_on, refuse_deleted
 from webui.errors import wants_json
 from webui.formats import pictures
 from webui.intake import as_file, read_uploads, sent_archive, shown_name
@@ -30,7 +30,7 @@ from webui.parts import parts
 blueprint = Blueprint("own_pictures", __name__, url_prefix="/datasets/<name>")
 SOURCE = "upload"
 PATIENCE = 30.0  # seconds that one upload is worked on
-_SHOWN, _NAME_LENGTH = 3, 40  # refused files that a message names, which has to fit into a cookie
+_SHOWN, _NAME_LENGTH, _WHY_LENGTH = 3, 40, 120  # refused files in a message, which has to fit into a cookie
 Sent = Iterable[tuple[str, bytes | ArchiveError]]
 
 
@@ -49,11 +49,11 @@ class Tally:
         if self.there:
             said.append(f"{pictures(self.there)} it has or had already.")
         if self.refused:
-            some = [f"{name[:_NAME_LENGTH]}: {why}" for name, why in self.refused[:_SHOWN]]
+            some = [f"{name[:_NAME_LENGTH]}: {why[:_WHY_LENGTH]}" for name, why in self.refused[:_SHOWN]]
             more = f", and {len(self.refused) - _SHOWN} more" if len(self.refused) > _SHOWN else ""
             said.append(f"{pictures(len(self.refused))} could not be taken: {'; '.join(some)}{more}.")
         if self.left:
-            said.append(f"There was no time for {self.left} more: send the archive again, and it goes on there.")
+            said.append(f"There was no time for {self.left} more: send the same again, and it goes on there.")
         return " ".join([*said, *(["Train again to let the classifier know."] if self.added else [])])
 
 
@@ -111,53 +111,82 @@ def _sent() -> Iterator[tuple[Sent, int]]:
 
 
 def _add_all(dataset: Dataset, wanted: ClassName, sent: Sent, total: int) -> Tally:
-    """Take the pictures in for as long as there is time; what is known already costs little of it."""
+    """Take the pictures in for as long as there is time; what came before costs little of it."""
     tally, end = Tally(), time.monotonic() + PATIENCE
-    for number, (name, data) in enumerate(sent):
-        if time.monotonic() > end:
-            tally.left = total - number
-            break
-        try:
-            if isinstance(data, ArchiveError):
-                raise data
-            added = _add(dataset, wanted.slug, data)
-        except (ArchiveError, Rejected) as error:
-            tally.refused.append((name, error.what))
-        else:
-            tally.added += added
-            tally.there += not added
+    refuse_deleted(dataset)
+    with dataset.manifest.held_open() as manifest:
+        door = _Door(dataset, manifest, wanted.slug)
+        for number, (name, data) in enumerate(sent):
+            if time.monotonic() > end:
+                tally.left = total - number
+                break
+            try:
+                if isinstance(data, ArchiveError):
+                    raise data
+                added = door.add(data)
+            except (ArchiveError, Rejected) as error:
+                tally.refused.append((name, error.what))
+            else:
+                tally.added += added
+                tally.there += not added
     return tally
 
 
-def _add(dataset: Dataset, slug: str, data: bytes) -> bool:
-    """Add a picture to a class, with a row that says who did; False where the class has or had it.
+class _Door:
+    """The way into one class of a data set; it knows again what was refused there before."""
 
-    Raises:
-        Rejected: it cannot be used, as its row then says.
-        NoDataError: the data set was deleted meanwhile.
-    """
-    digest = sha256(data)
-    row = Attempt(
-        url=f"{SOURCE}:{digest}",
-        class_slug=slug,
-        status=Status.REJECTED,
-        reason=Reason.DUPLICATE,
-        source=SOURCE,
-        author=current_user() or "",
-        fetched_at=now(),
-        bytes=len(data),
-    )
-    with changing(dataset):
-        manifest = dataset.manifest
-        if manifest.has_bytes(slug, digest):
-            known = {(a.class_slug, a.url) for a in manifest.with_digest(digest)}
-            manifest.add([replace(row, sha256=digest)] if (slug, row.url) not in known else [])
+    def __init__(self, dataset: Dataset, manifest: Manifest, slug: str) -> None:
+        self._dataset, self._manifest, self._slug = dataset, manifest, slug
+        rejected = manifest.attempts(slug, Status.REJECTED)
+        self._refused = {a.url: a for a in rejected if a.source == SOURCE and a.reason != Reason.DUPLICATE}
+
+    def add(self, data: bytes) -> bool:
+        """Add a picture, with a row that says who did; False where the class has or had it.
+
+        It is decoded before its turn, so that who decides about the data set meanwhile does not wait for that.
+
+        Raises:
+            Rejected: it cannot be used, as its row says.
+            NoDataError: the data set was deleted meanwhile.
+        """
+        row = self._row(data)
+        there = [a for a in self._manifest.with_digest(row.sha256) if a.class_slug == self._slug]
+        if any(a.reason != Reason.DUPLICATE for a in there):
+            if row.url not in {a.url for a in there}:
+                self._write(row)
             return False
+        picture = self._inspect(row, data)
+        with changing(self._dataset):
+            if self._manifest.has_bytes(self._slug, row.sha256):  # another upload was quicker
+                return False
+            self._dataset.store(self._slug, picture, data)
+            self._manifest.add([replace(row, status=Status.KEPT, reason=Reason.OK).with_picture(picture)])
+        return True
+
+    def _inspect(self, row: Attempt, data: bytes) -> Picture:
+        if before := self._refused.get(row.url):
+            raise Rejected(before.reason, before.detail)
         try:
-            picture = inspect(data)
+            return inspect(data)
         except Rejected as error:
-            manifest.add([replace(row, reason=error.reason, detail=error.what)])
+            self._write(replace(row, reason=error.reason, detail=error.what, sha256=""))
             raise
-        dataset.store(slug, picture, data)
-        manifest.add([replace(row, status=Status.KEPT, reason=Reason.OK).with_picture(picture)])
-    return True
+
+    def _row(self, data: bytes) -> Attempt:
+        """That of a picture which the class has already."""
+        digest = sha256(data)
+        return Attempt(
+            url=f"{SOURCE}:{digest}",
+            class_slug=self._slug,
+            status=Status.REJECTED,
+            reason=Reason.DUPLICATE,
+            source=SOURCE,
+            author=current_user() or "",
+            fetched_at=now(),
+            bytes=len(data),
+            sha256=digest,
+        )
+
+    def _write(self, row: Attempt) -> None:
+        with changing(self._dataset):
+            self._manifest.add([row])

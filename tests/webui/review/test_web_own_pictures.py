@@ -18,7 +18,7 @@ from tellapart.pictures import Reason, Status
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import kept, keys, sha
-from webui import own_pictures
+from webui import own_pictures, staging
 from webui.jobs import Kind
 
 JSON = {"Accept": "application/json"}
@@ -119,9 +119,72 @@ def test_a_large_archive_that_takes_long_goes_on_when_it_is_sent_again(
     sent = ("x.zip", archive({f"{number}.png": make_photo(90 + number) for number in range(5)}))
     assert send(sent).json == {"added": 2, "there": 0, "refused": [], "left": 3}
     page = web.get(send(sent, json=False).location).text
-    assert "2 pictures it has or had already. There was no time for 1 more: send the archive again" in page
+    assert "2 pictures it has or had already. There was no time for 1 more: send the same again" in page
     assert kept(dataset)["cat"] == 7
     assert send(sent).json == {"added": 1, "there": 4, "refused": [], "left": 0}
+
+
+def test_what_came_before_is_neither_decoded_again_nor_waits_for_a_turn(
+    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an archive whose first part is known, or cannot be taken, would never be taken to its end."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it took its time")
+
+    members = {"new.png": make_photo(90), "collected.png": make_photo(0), "words.png": b"words"}
+    sent = ("x.zip", archive(members))
+    first = send(sent).json
+    assert [first[key] for key in ("added", "there", "left")] == [1, 1, 0]
+    rows = dataset.manifest.attempts()
+    for slow in ("inspect", "changing"):
+        monkeypatch.setattr(own_pictures, slow, refuse)
+    again = send(sent).json
+    assert [again[key] for key in ("added", "there", "left")] == [0, 2, 0]
+    assert again["refused"] == first["refused"] == [{"name": "words.png", "message": "the file is not a picture"}]
+    assert dataset.manifest.attempts() == rows
+
+
+def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
+    app: Flask,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def while_others_have_their_turn(data: bytes) -> Any:
+        with app.extensions["tellapart"].staging.turn(dataset):
+            return judge(data)
+
+    judge = own_pictures.inspect
+    monkeypatch.setattr(own_pictures, "inspect", while_others_have_their_turn)
+    monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
+    assert send(("a.png", make_photo(90))).json["added"] == 1
+
+
+def test_of_two_uploads_of_the_same_picture_at_once_one_adds_it(
+    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_another(data: bytes) -> Any:
+        monkeypatch.setattr(own_pictures, "inspect", judge)
+        assert send(("a.png", data)).json["added"] == 1
+        return judge(data)
+
+    judge = own_pictures.inspect
+    monkeypatch.setattr(own_pictures, "inspect", after_another)
+    assert send(("b.png", make_photo(90))).json["there"] == 1
+    assert kept(dataset)["cat"] == 4
+
+
+def test_a_message_with_long_reasons_fits_into_its_cookie(web: FlaskClient, dataset: Dataset, send: Any) -> None:
+    """zipfile's own words repeat the name that a damaged archive has for a file, of up to 64 KB."""
+    letters = "".join(f"{number:x}" for number in range(6_000))
+    damaged = bytearray(archive({f"{number}{letters}.png": b"x" for number in range(3)}))
+    for place in range(3):
+        damaged[damaged.index(f"{place}{letters}".encode())] = ord("x")
+    answer = send(("x.zip", bytes(damaged)), json=False)
+    assert len(answer.headers["Set-Cookie"]) < 4000
+    assert "3 pictures could not be taken: " in web.get(answer.location).text
 
 
 @pytest.mark.parametrize(
