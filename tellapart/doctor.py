@@ -111,16 +111,13 @@ def _ask_redis(name: str, url: str) -> Finding:
 def _postgres(settings: Settings) -> Finding:
     if not settings.database_url:
         return Finding("PostgreSQL", "not asked for, SQLite is used")
-    asked = "asked for by TELLAPART_DATABASE_URL"
-    if find_spec("psycopg") is None:
-        what, fix = f"{asked}, and its client is missing", "Get it with: pip install 'psycopg[binary]'"
-        return Finding("PostgreSQL", what, fix, Level.WRONG)
     from tellapart.postgres import postgres_address, why_unreachable
 
     try:
         reason = why_unreachable(postgres_address(settings.database_url), _ANSWER_SECONDS)
     except UsageError as error:
         return Finding("PostgreSQL", error.what, error.fix, Level.WRONG)
+    asked = "asked for by TELLAPART_DATABASE_URL"
     if reason:
         fix = "Start it, or put TELLAPART_DATABASE_URL right or unset it"
         return Finding("PostgreSQL", f"{asked}, cannot be used: {reason}", fix, Level.WRONG)

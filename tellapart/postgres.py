@@ -1,6 +1,8 @@
 """The PostgreSQL database that the web page may be given: its address, and whether it answers."""
 
-from sqlalchemy import create_engine
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -27,11 +29,33 @@ def postgres_address(text: str) -> URL:
     )
 
 
-def why_unreachable(url: URL, seconds: int) -> str:
-    """Why a database cannot be connected to in this time, "" where it can; makes nothing in it."""
+def postgres_engine(url: URL, seconds: int, **options: Any) -> Engine:
+    """What connects to a database, or gives up after so long.
+
+    Raises:
+        UsageError: the client of PostgreSQL, or the library that it needs, is not installed.
+    """
     try:
-        engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": seconds})
-        engine.connect().close()
-    except (SQLAlchemyError, ImportError) as error:  # psycopg is there, and the C library that it needs is not
-        return str(getattr(error, "orig", None) or error).splitlines()[0]
+        return create_engine(url, connect_args={"connect_timeout": seconds}, **options)
+    except ImportError as error:
+        raise UsageError(
+            f"TELLAPART_DATABASE_URL asks for PostgreSQL, whose client cannot be loaded: {_first_line(error)}",
+            "Get it with: pip install 'psycopg[binary]'",
+        ) from error
+
+
+def why_unreachable(url: URL, seconds: int) -> str:
+    """Why a database cannot be connected to in this time, "" where it can; makes nothing in it.
+
+    Raises:
+        UsageError: as `postgres_engine`.
+    """
+    try:
+        postgres_engine(url, seconds, poolclass=NullPool).connect().close()
+    except SQLAlchemyError as error:
+        return _first_line(getattr(error, "orig", None) or error)
     return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tellapart.errors import DataError, TellapartError
 from tellapart.files import readable_disk_errors
-from tellapart.postgres import postgres_address
+from tellapart.postgres import postgres_address, postgres_engine
 from tellapart.settings import Settings
 
 SCHEMA = 1
@@ -124,7 +124,7 @@ def _open(url: URL, settings: Settings) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        engine = postgres_engine(url, 5, pool_pre_ping=True)
     try:
         with engine.execution_options(immediate=True).begin() as connection:
             _lock_out_others(connection)

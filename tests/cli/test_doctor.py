@@ -87,15 +87,20 @@ def test_doctor_sees_a_database_that_cannot_be_used(
     assert (told.code, len(told.errors)) == (1, 1)
 
 
-def test_doctor_sees_a_database_client_that_lacks_its_library(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [("doctor",), ("users", "list")])
+def test_a_database_client_that_cannot_be_loaded_is_one_line(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ImportError("no pq wrapper available.\nAttempts made:\n- couldn't import psycopg 'c'")
 
     monkeypatch.setenv("TELLAPART_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:9/x")
     monkeypatch.setattr("tellapart.postgres.create_engine", fail)
-    told = tell("doctor")
-    assert "wrong     PostgreSQL: asked for by TELLAPART_DATABASE_URL, cannot be used: no pq wrapper avail" in told.out
-    assert told.code == 1
+    told = tell(*words)
+    assert (told.code != 0, len(told.errors)) == (True, 1)
+    (line,) = [line for line in (told.out + told.err).splitlines() if "asks for PostgreSQL" in line]
+    assert "whose client cannot be loaded: no pq wrapper available" in line
+    assert line.endswith("Get it with: pip install 'psycopg[binary]'")
 
 
 @pytest.mark.postgres
