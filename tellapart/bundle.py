@@ -26,7 +26,7 @@ from tellapart.csvs import table
 from tellapart.errors import BundleError
 from tellapart.files import write_bytes, write_json
 from tellapart.head import FILE as HEAD_FILE
-from tellapart.head import Head, read_head
+from tellapart.head import Head, check_rejection, read_head
 from tellapart.names import ClassName
 from tellapart.neighbours import FILE as NEIGHBOURS_FILE
 from tellapart.neighbours import Neighbours
@@ -213,6 +213,7 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
             f"expected {expected_shape} for {len(info.classes)} classes and {info.backbone}",
             "Train it again",
         )
+    check_rejection(head, folder)
     return Bundle(folder, info, head)
 
 

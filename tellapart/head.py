@@ -78,7 +78,7 @@ class Head:
 
 
 def read_head(folder: Path, temperature: float, rejection: Mapping[str, float] | None) -> Head:
-    """Read a bundle's head.
+    """Read a bundle's head, whatever shapes it has.
 
     Args:
         rejection: what `Head.rejection_numbers` gave.
@@ -89,11 +89,23 @@ def read_head(folder: Path, temperature: float, rejection: Mapping[str, float] |
     try:
         tensors = load_file(folder / FILE)
         rule = None if rejection is None else _rejection(tensors, rejection)
-        head = Head(tensors["weight"], tensors["bias"], temperature, rule)
+        return Head(tensors["weight"], tensors["bias"], temperature, rule)
     except (SafetensorError, KeyError, TypeError) as error:
         raise BundleError(f"{folder}/{FILE} cannot be read: {error}", "Train it again") from error
-    _check_rejection(head, folder)
-    return head
+
+
+def check_rejection(head: Head, folder: Path) -> None:
+    """Check that the rule for "none of these" fits the weight (C, D), whose own shape was checked before.
+
+    Raises:
+        BundleError: what was expected and what was found.
+    """
+    if head.rejection is None:
+        return
+    for name, shape in head.rejection.shapes(*head.weight.shape).items():
+        found = np.shape(getattr(head.rejection, name))
+        if found != shape or not all(shape):
+            raise BundleError(f"{name} of {FILE} in {folder} has shape {found}, expected {shape}", "Train it again")
 
 
 def _rejection(tensors: Mapping[str, NDArray[Any]], numbers: Mapping[str, float]) -> AnyRejection:
@@ -102,12 +114,3 @@ def _rejection(tensors: Mapping[str, NDArray[Any]], numbers: Mapping[str, float]
     values |= {name: tensors[name] for name in _VERSUS_TENSORS if name in tensors}
     values |= {name: numbers[name] for name in kind.NUMBERS if name in numbers}
     return kind(**values)
-
-
-def _check_rejection(head: Head, folder: Path) -> None:
-    if head.rejection is None:
-        return
-    for name, shape in head.rejection.shapes(*head.weight.shape).items():
-        found = np.shape(getattr(head.rejection, name))
-        if found != shape or not all(shape):
-            raise BundleError(f"{name} of {FILE} in {folder} has shape {found}, expected {shape}", "Train it again")

@@ -129,6 +129,15 @@ def test_a_rule_that_does_not_fit_the_head_is_named(
         open_bundle(tmp_path / "b")
 
 
+@pytest.mark.parametrize("head", RULES, ids=["exemplars", "means"])
+def test_a_rule_beside_a_weight_of_no_rows_is_an_error_of_the_weight(
+    tmp_path: Path, tiny_bundle: TinyBundle, head: Head
+) -> None:
+    tiny_bundle(tmp_path / "b", head=replace(head, weight=head.weight.ravel()), file=b"weights")
+    with pytest.raises(BundleError, match=r"has shape \(1024,\), expected \(2, 512\)"):
+        open_bundle(tmp_path / "b")
+
+
 @pytest.mark.parametrize(("threshold", "none"), [(0.9, False), (1.1, True)])
 def test_a_classifier_answers_by_the_rule(
     tmp_path: Path, tiny_bundle: TinyBundle, threshold: float, none: bool
