@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from tellapart.files import readable_disk_errors
 from tellapart.images import sha256
@@ -26,6 +27,7 @@ class CrashGuard:
         """Keeps its marks in a data set's `cache`, which may be deleted at any time."""
         self._marks = cache / "decoding"
         self._died_over = {mark.name for mark in self._marks.glob("*")}
+        self._alone = Lock()  # of several large ones tried out together, one may be killed for another's memory
 
     def inspect(self, data: bytes) -> Picture:
         """Decode a picture whole and describe it.
@@ -36,7 +38,8 @@ class CrashGuard:
         """
         mark = self._marks / sha256(data)
         if mark.name in self._died_over:
-            _try_out(data)
+            with self._alone:
+                _try_out(data)
         with readable_disk_errors(mark):
             self._marks.mkdir(parents=True, exist_ok=True)
             mark.touch()

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,23 @@ def test_what_ends_a_process_of_its_own_is_turned_away(guard, make_photo, crash)
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
 def test_what_is_tried_out_while_everything_is_stopped_is_not_turned_away(guard, make_photo, stop):
     assert guard(stop).inspect(make_photo(1)).sha256 == sha256(make_photo(1))
+
+
+def test_pictures_are_tried_out_one_after_the_other(tmp_path, make_photo, monkeypatch):
+    (tmp_path / "decoding").mkdir()
+    photos, at_work, most = [make_photo(seed) for seed in range(4)], [], []
+
+    def try_out(command, **_):
+        at_work.append(command)
+        most.append(len(at_work))
+        time.sleep(0.1)
+        at_work.pop()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("tellapart.crashes.subprocess.run", try_out)
+    for photo in photos:
+        (tmp_path / "decoding" / sha256(photo)).touch()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(CrashGuard(tmp_path).inspect, photos))
+    assert [picture.sha256 for picture in found] == [sha256(photo) for photo in photos]
+    assert most == [1, 1, 1, 1]
