@@ -32,10 +32,11 @@ def enter() -> AnyResponse:
     """Log in; whatever is wrong, the answer is the same."""
     name, password = request.form.get("name", ""), request.form.get("password", "")
     after = _inside(request.form.get("next", ""))
-    if not parts().users.verify(name, password):
+    token = parts().users.log_in(name, password)
+    if token is None:
         page = _form_page(after, "That name and password do not belong together.")
         return AnyResponse(page, 401, mimetype="text/html")
-    begin_session(name)
+    begin_session(token)
     return redirect(after or url_for("pages.index"), 303)
 
 
@@ -51,11 +52,11 @@ def _form_page(after: str, problem: str = "") -> str:
     return render_template("web/login.html", next=after, problem=problem, users=parts().users.exist())
 
 
-def begin_session(name: str) -> None:
-    """Let this browser be logged in as a user, whatever it was before."""
+def begin_session(token: str) -> None:
+    """Let this browser carry a session of `Users`, and nothing of what it had before."""
     session.clear()
     session.permanent = True
-    session["login"] = parts().users.log_in(name)
+    session["login"] = token
 
 
 def asks() -> bool:

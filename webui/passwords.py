@@ -27,12 +27,12 @@ def change() -> AnyResponse:
     if new != request.form.get("again", ""):
         return _refused("The new password is not the same both times.", 400)
     try:
-        changed = parts().users.change_password(user, old, new)
+        token = parts().users.change_password(user, old, new)
     except UsageError as error:
         return _refused(f"That cannot be the new password: {error}.", 400)
-    if not changed:
+    if token is None:
         return _refused("The old password is not right.", 401)
-    begin_session(user)
+    begin_session(token)
     flash("Your password is changed. Wherever else you were logged in, you no longer are.")
     return redirect(url_for("pages.index"), 303)
 

@@ -11,7 +11,7 @@ from threading import Lock
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import String, Text, delete, func, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tellapart.errors import NoDataError, UsageError
 from webui.database import Base, Database, Moment
@@ -74,22 +74,22 @@ class Users:
             session.merge(User(name=name, password_hash=hashed, created=utc_now()))
             session.execute(delete(LoginSession).where(LoginSession.user == name))
 
-    def change_password(self, name: str, old: str, new: str) -> bool:
-        """Give a user who knows the old password a new one, which ends the sessions there are; False for who does not.
+    def change_password(self, name: str, old: str, new: str) -> str | None:
+        """Give a user who knows the old password a new one, which ends the sessions there are.
+
+        Gives what the session carries that begins then, None for who does not know it.
 
         Raises:
             UsageError: the new password cannot be used.
         """
-        hashed = _hashed(new)
-        if not self.verify(name, old):
-            return False
+        hashed, known = _hashed(new), self._known_by(name, old)
         with self._database.writing() as session:
-            user = session.get(User, name)
-            if user is None:  # taken out meanwhile
-                return False
+            user = _unchanged(session, name, known)
+            if user is None:
+                return None
             user.password_hash = hashed
             session.execute(delete(LoginSession).where(LoginSession.user == name))
-        return True
+            return _begin(session, name)
 
     def remove(self, name: str) -> None:
         """Take a user out.
@@ -115,13 +115,14 @@ class Users:
                     self._seen = self._clock(), bool(session.scalar(select(func.count()).select_from(User)))
             return self._seen[1]
 
-    def log_in(self, name: str) -> str:
-        """What the session of a user carries from now on, until it is logged out or `LONGEST_SESSION` is over."""
-        token, now = secrets.token_urlsafe(32), utc_now()
+    def log_in(self, name: str, password: str) -> str | None:
+        """What the session of a user carries from now on, until it is logged out or `LONGEST_SESSION` is over.
+
+        None where the password is not the user's, which takes as long for a name that there is not.
+        """
+        known = self._known_by(name, password)
         with self._database.writing() as session:
-            session.execute(delete(LoginSession).where(LoginSession.expires < now))
-            session.add(LoginSession(digest=_digest(token), user=name, expires=now + LONGEST_SESSION))
-        return token
+            return _begin(session, name) if _unchanged(session, name, known) else None
 
     def logged_in(self, token: str) -> str | None:
         """Whose session carries this, None where it is nobody's or was logged out."""
@@ -134,14 +135,28 @@ class Users:
         with self._database.writing() as session:
             session.execute(delete(LoginSession).where(LoginSession.digest == _digest(token)))
 
-    def verify(self, name: str, password: str) -> bool:
-        """Whether the password is the user's; takes as long for a name that there is not."""
+    def _known_by(self, name: str, password: str) -> str:
+        """The hash of the user's password, "" where this is not the password."""
         with self._database.reading() as session:
             user = session.get(User, name) if _NAME.fullmatch(name) else None
         try:
-            return _HASHER.verify(user.password_hash if user else _nobodys_hash(), password) and user is not None
+            fits = _HASHER.verify(user.password_hash if user else _nobodys_hash(), password)
         except (Argon2Error, InvalidHashError):
-            return False
+            return ""
+        return user.password_hash if user and fits else ""
+
+
+def _unchanged(session: Session, name: str, known: str) -> User | None:
+    """The user whose password still has this hash: to look at it takes long, and it may be changed meanwhile."""
+    user = session.get(User, name, with_for_update=True) if known else None
+    return user if user and user.password_hash == known else None
+
+
+def _begin(session: Session, name: str) -> str:
+    token, now = secrets.token_urlsafe(32), utc_now()
+    session.execute(delete(LoginSession).where(LoginSession.expires < now))
+    session.add(LoginSession(digest=_digest(token), user=name, expires=now + LONGEST_SESSION))
+    return token
 
 
 def _hashed(password: str) -> str:

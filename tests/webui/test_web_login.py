@@ -298,6 +298,6 @@ def test_users_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert run(users_command, ["list"]).output == "ann\nbob\n"
     assert run(users_command, ["remove", "bob"]).exit_code == 0
     assert isinstance(run(users_command, ["remove", "bob"]).exception, MissingError)
-    assert Users(Database(Settings(home=tmp_path))).verify("ann", PASSWORD)
+    assert Users(Database(Settings(home=tmp_path))).log_in("ann", PASSWORD)
     database = tmp_path / "web" / "tellapart.sqlite"
     assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700

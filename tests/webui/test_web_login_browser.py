@@ -99,7 +99,7 @@ def test_one_changes_ones_own_password(
     page.shown("[role=alert]", "The old password is not right")
     change(PASSWORD)
     page.shown(".note", "Your password is changed.")
-    assert app.extensions["tellapart"].users.verify("ann", "quite another one")
+    assert app.extensions["tellapart"].users.log_in("ann", "quite another one")
     page.press("Password")
     page.shown("h1", "Change your password")
 

@@ -47,9 +47,9 @@ def test_a_new_password_ends_the_sessions_elsewhere_and_only_ones_own(
     assert change().location == "/"
     assert "Your password is changed." in web.get("/").text
     assert [client.get("/").status_code for client in (web, bobs, elsewhere, thief)] == [200, 200, 302, 302]
-    assert users.verify("ann", NEW)
-    assert not users.verify("ann", PASSWORD)
-    assert users.verify("bob", PASSWORD)
+    assert users.log_in("ann", NEW)
+    assert not users.log_in("ann", PASSWORD)
+    assert users.log_in("bob", PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_wrong_changes_nothing(
     assert answer.status_code == status
     assert problem in answer.text
     assert "x" * 201 not in answer.text
-    assert users.verify("ann", PASSWORD)
+    assert users.log_in("ann", PASSWORD)
     assert [client.get("/").status_code for client in (web, elsewhere)] == [200, 200]
 
 
@@ -85,20 +85,39 @@ def test_without_users_or_a_login_there_is_none_to_change(
     users._seen = None
     assert web.get("/password").location == "/login?next=/password"
     assert change().status_code == 401
-    assert users.verify("ann", PASSWORD)
+    assert users.log_in("ann", PASSWORD)
 
 
-def test_one_who_was_taken_out_meanwhile_does_not_come_back(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = users.verify
+def log_in_with(users: Users) -> str | None:
+    return users.log_in("ann", PASSWORD)
 
-    def removed_then(name: str, password: str) -> bool:
-        known = right(name, password)
-        users.remove("ann")
+
+def change_with(users: Users) -> str | None:
+    return users.change_password("ann", PASSWORD, "what a thief would like")
+
+
+@pytest.mark.parametrize("with_the_old_one", [log_in_with, change_with])
+@pytest.mark.parametrize("taken_out", [True, False])
+def test_who_comes_with_a_password_that_is_changed_meanwhile_does_not_get_in(
+    users: Users, monkeypatch: pytest.MonkeyPatch, with_the_old_one: Callable[[Users], str | None], taken_out: bool
+) -> None:
+    """To look at a password takes long; what becomes of the user in that time counts."""
+    look, tokens = users._known_by, []
+
+    def changed_then(name: str, password: str) -> str:
+        known = look(name, password)
+        monkeypatch.setattr(users, "_known_by", look)
+        if taken_out:
+            users.remove("ann")
+        else:
+            tokens.append(users.change_password("ann", PASSWORD, NEW))
         return known
 
-    monkeypatch.setattr(users, "verify", removed_then)
-    assert not users.change_password("ann", PASSWORD, NEW)
-    assert users.names() == ["bob"]
+    monkeypatch.setattr(users, "_known_by", changed_then)
+    assert with_the_old_one(users) is None
+    assert users.names() == (["bob"] if taken_out else ["ann", "bob"])
+    assert [users.logged_in(token) for token in tokens] == ([] if taken_out else ["ann"])
+    assert bool(users.log_in("ann", NEW)) is not taken_out
 
 
 def test_tries_are_limited_as_those_to_log_in_are(
@@ -113,7 +132,7 @@ def test_tries_are_limited_as_those_to_log_in_are(
     answer = change()
     assert answer.status_code == 429
     assert "too often" in answer.text
-    assert users.verify("ann", PASSWORD)
+    assert users.log_in("ann", PASSWORD)
 
 
 def test_no_long_forms_are_read(web: FlaskClient, users: Users, change: Callable[..., Any]) -> None:
