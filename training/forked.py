@@ -26,7 +26,7 @@ def forked_map(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Results of `work` in the order of `items`: the first by this process, the others by it and forked ones in turn.
 
     How long the first took says whether it pays to fork. What a process that ended, or could not be had, has left
-    undone is done here, where what went wrong is raised. Inside of `work`, no further process is forked.
+    undone is done here, where what went wrong is raised. A forked process forks no further one.
     """
     if not items:
         return
@@ -81,6 +81,7 @@ def _send_results(work: Callable[[T], R], items: Sequence[T], to: Connection, ma
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     end_with_parent()
+    gc.freeze()  # what was garbage before, on a GPU perhaps, is for the process that made it
     with suppress(Exception):
         for item in items:
             to.send(work(item))

@@ -116,6 +116,34 @@ def test_what_goes_wrong_is_raised_here(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr() == ("", "")
 
 
+class Garbage:
+    """Holds itself, so that only a collection takes it away."""
+
+    def __init__(self, taken_away: Path) -> None:
+        self.itself, self.taken_away = self, taken_away
+
+    def __del__(self) -> None:
+        with self.taken_away.open("a") as file:
+            file.write(f"{os.getpid()} ")
+
+
+def test_what_was_garbage_before_is_not_taken_away_in_a_forked_process(tmp_path: Path) -> None:
+    def work(item: int) -> tuple[int, int]:
+        if os.getpid() != here:
+            gc.collect()
+        return working(item)
+
+    here = os.getpid()
+    gc.disable()
+    try:
+        Garbage(tmp_path / "by")
+        assert len({process for _, process in forked_map(work, range(8))}) == 3
+        gc.collect()
+    finally:
+        gc.enable()
+    assert (tmp_path / "by").read_text() == f"{here} "
+
+
 def test_no_process_is_left_where_nobody_waits_for_the_results() -> None:
     def work(item: int) -> int:
         if item > 1:
