@@ -22,7 +22,8 @@ def picture_names(folder: Path) -> Iterator[str]:
 def known_words(folder: Path, least: int = 8) -> dict[str, int]:
     """The words that find at least so many pictures, with their number, the most first; none where there is no folder.
 
-    A folder is looked through once, until something is put into it or taken out.
+    A folder is looked through once, and again when what stands right in it changes; what changes deeper is seen at
+    the next start.
     """
     try:
         counts = _counts(folder, folder.stat().st_mtime_ns)
