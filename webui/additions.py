@@ -7,7 +7,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.manifest import Attempt, now
 from tellapart.pictures import Reason, Status, inspect
-from webui.datasets import changing, find_dataset
+from webui.datasets import changing, find_dataset, refuse_at_work
 from webui.feedback import Feedback
 from webui.parts import parts
 
@@ -33,7 +33,7 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
     """The name of the class that got the picture.
 
     Raises:
-        UsageError: there is no such answer, its picture was not to be kept, or the data set cannot take it.
+        UsageError: there is no such answer, its picture was not to be kept, or the data set cannot take it (now).
         ImageError: it is too small or damaged.
     """
     path = parts().feedback.picture(told) if told else None
@@ -48,6 +48,7 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
     picture = inspect(data)
     url = f"{SOURCE}:{picture.sha256}"
     fresh = Attempt(url, wanted.slug, Status.KEPT, Reason.OK, source=SOURCE, fetched_at=now()).with_picture(picture)
+    refuse_at_work(told.classifier, dataset)
     with changing(dataset):
         if any(a.status == Status.KEPT for a in dataset.manifest.with_digest(picture.sha256)):
             raise UsageError("it is there already", "Nothing is left to do")

@@ -51,6 +51,25 @@ from webui.shares import Shares
 from webui.staging import Staging
 from webui.users import Users
 
+_PAGES = (
+    pages,
+    lists,
+    create,
+    job_pages,
+    classifiers,
+    uploads,
+    batch_pages,
+    results,
+    share_pages,
+    review,
+    review_changes,
+    additions,
+    own_pictures,
+    removal,
+    audit,
+    login,
+    passwords,
+)
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
@@ -75,25 +94,7 @@ def create_app(settings: Settings | None = None, client: ServiceClient | None = 
     errors.register(app)
     formats.register(app)
     assets.register(app)
-    for module in (
-        pages,
-        lists,
-        create,
-        job_pages,
-        classifiers,
-        uploads,
-        batch_pages,
-        results,
-        share_pages,
-        review,
-        review_changes,
-        additions,
-        own_pictures,
-        removal,
-        audit,
-        login,
-        passwords,
-    ):
+    for module in _PAGES:
         app.register_blueprint(module.blueprint)
     limits.register(app, settings, made.database, made.users)
     login.register(app)

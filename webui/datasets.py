@@ -100,6 +100,16 @@ def job_on(name: str, dataset: Dataset) -> Job | None:
     return next((j for j in active if name == j.name or dataset_folder(j, parts().settings) == where), None)
 
 
+def refuse_at_work(name: str, dataset: Dataset) -> None:
+    """Refuse to change a data set under an unfinished job: what comes between its stages is in none of its splits.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if job_on(name, dataset):
+        raise UsageError(f"a job is working on {name}", "Wait for it, or stop it first")
+
+
 def _of_classifier(name: str, settings: Settings) -> Dataset | None:
     current = next((m for m in _models(name) if m.promoted), None)
     try:

@@ -20,7 +20,7 @@ from tellapart.pictures import Picture, Reason, Rejected, Status, inspect
 from tellapart.wire import ServiceError
 from webui.batches import PART, count_pictures, read_part
 from webui.create_form import MOST_PICTURES
-from webui.datasets import changing, find_dataset, job_on, refuse_deleted
+from webui.datasets import changing, find_dataset, refuse_at_work, refuse_deleted
 from webui.errors import wants_json
 from webui.formats import pictures
 from webui.intake import as_file, read_uploads, sent_archive, shown_name
@@ -31,17 +31,20 @@ blueprint = Blueprint("own_pictures", __name__, url_prefix="/datasets/<name>")
 SOURCE = "upload"
 PATIENCE = 30.0  # seconds that one upload is worked on
 _SHOWN, _NAME_LENGTH, _WHY_LENGTH = 3, 40, 120  # refused files in a message, which has to fit into a cookie
+_NO_TIME = "there was no time for more, send the same again"
+_JOB_BEGAN = "a job began to work on the data set, send the same again once it has ended"
 Sent = Iterable[tuple[str, bytes | ArchiveError]]
 
 
 @dataclass
 class Tally:
-    """What became of the pictures that came: names and reasons of the refused, how many there was no time for."""
+    """What became of the pictures that came: names and reasons of the refused; how many were left, and why."""
 
     added: int = 0
     there: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
     left: int = 0
+    why_left: str = ""
 
     def words(self, class_name: str) -> str:
         """The same for people."""
@@ -53,7 +56,7 @@ class Tally:
             more = f", and {len(self.refused) - _SHOWN} more" if len(self.refused) > _SHOWN else ""
             said.append(f"{pictures(len(self.refused))} could not be taken: {'; '.join(some)}{more}.")
         if self.left:
-            said.append(f"There was no time for {self.left} more: send the same again, and it goes on there.")
+            said.append(f"{pictures(self.left)} left: {self.why_left}, and it goes on there.")
         return " ".join([*said, *(["Train again to let the classifier know."] if self.added else [])])
 
 
@@ -62,11 +65,10 @@ def add(name: str) -> AnyResponse:
     """Add the pictures in `images`, or of a zip archive there, to the class whose slug is `class`."""
     dataset = find_dataset(name, parts().settings)
     wanted = _class(dataset)
-    if job_on(name, dataset):
-        raise UsageError("a job is working on these pictures", "Wait for it, or stop it first")
+    refuse_at_work(name, dataset)
     try:
         with _sent() as (sent, total):
-            tally = _add_all(dataset, wanted, sent, total)
+            tally = _add_all(name, dataset, wanted, sent, total)
     except ArchiveError as error:
         raise ServiceError(error.code, str(error)) from error
     if wants_json():
@@ -110,22 +112,25 @@ def _sent() -> Iterator[tuple[Sent, int]]:
             yield ((shown_name(name), data) for group in groups for name, data in group), total
 
 
-def _add_all(dataset: Dataset, wanted: ClassName, sent: Sent, total: int) -> Tally:
+def _add_all(name: str, dataset: Dataset, wanted: ClassName, sent: Sent, total: int) -> Tally:
     """Take the pictures in for as long as there is time; what came before costs little of it."""
     tally, end = Tally(), time.monotonic() + PATIENCE
     refuse_deleted(dataset)
     with dataset.manifest.held_open() as manifest:
-        door = _Door(dataset, manifest, wanted.slug)
-        for number, (name, data) in enumerate(sent):
+        door = _Door(name, dataset, manifest, wanted.slug)
+        for number, (file, data) in enumerate(sent):
             if time.monotonic() > end:
-                tally.left = total - number
+                tally.left, tally.why_left = total - number, _NO_TIME
                 break
             try:
                 if isinstance(data, ArchiveError):
                     raise data
                 added = door.add(data)
             except (ArchiveError, Rejected) as error:
-                tally.refused.append((name, error.what))
+                tally.refused.append((file, error.what))
+            except UsageError:
+                tally.left, tally.why_left = total - number, _JOB_BEGAN
+                break
             else:
                 tally.added += added
                 tally.there += not added
@@ -135,8 +140,8 @@ def _add_all(dataset: Dataset, wanted: ClassName, sent: Sent, total: int) -> Tal
 class _Door:
     """The way into one class of a data set; it knows again what was refused there before."""
 
-    def __init__(self, dataset: Dataset, manifest: Manifest, slug: str) -> None:
-        self._dataset, self._manifest, self._slug = dataset, manifest, slug
+    def __init__(self, name: str, dataset: Dataset, manifest: Manifest, slug: str) -> None:
+        self._name, self._dataset, self._manifest, self._slug = name, dataset, manifest, slug
         rejected = manifest.attempts(slug, Status.REJECTED)
         self._refused = {a.url: a for a in rejected if a.source == SOURCE and a.reason != Reason.DUPLICATE}
 
@@ -147,6 +152,7 @@ class _Door:
 
         Raises:
             Rejected: it cannot be used, as its row says.
+            UsageError: a job began to work on the data set meanwhile.
             NoDataError: the data set was deleted meanwhile.
         """
         row = self._row(data)
@@ -155,6 +161,7 @@ class _Door:
             if row.url not in {a.url for a in there}:
                 self._write(row)
             return False
+        refuse_at_work(self._name, self._dataset)
         picture = self._inspect(row, data)
         with changing(self._dataset):
             if self._manifest.has_bytes(self._slug, row.sha256):  # another upload was quicker

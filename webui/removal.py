@@ -7,11 +7,10 @@ from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.dataset import Dataset
-from tellapart.errors import UsageError
 from tellapart.files import readable_disk_errors
 from tellapart.listing import Wanted, count
 from tellapart.settings import Settings
-from webui.datasets import changing, deleted_folder, find_dataset, is_ours, job_on
+from webui.datasets import changing, deleted_folder, find_dataset, is_ours, job_on, refuse_at_work
 from webui.parts import parts
 
 blueprint = Blueprint("removal", __name__, url_prefix="/datasets/<name>")
@@ -54,8 +53,7 @@ def _delete(name: str, dataset: Dataset, settings: Settings) -> None:
     away = deleted_folder(settings) / secrets.token_urlsafe(12)
     with changing(dataset):
         with parts().database.exclusive():  # so that no job begins meanwhile
-            if job_on(name, dataset):
-                raise UsageError(f"a job is working on {name}", "Wait for it, or stop it first")
+            refuse_at_work(name, dataset)
             with readable_disk_errors(dataset.root):
                 away.parent.mkdir(parents=True, exist_ok=True)
                 dataset.root.rename(away)

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tellapart.dataset import Dataset
 from tellapart.names import parse_class_names
 from tellapart.settings import Settings
+from webui.jobs import Kind
 
 MakePicture = Callable[..., bytes]
 
@@ -66,3 +68,12 @@ def test_an_answer_of_another_classifier_is_not_added(
     web.post("/datasets/others/additions", data={"record": told()})
     web.post("/datasets/others/additions", data={"record": "no-such-record"})
     assert others.manifest.kept() == []
+
+
+def test_nothing_is_added_between_the_stages_of_a_job(
+    web: FlaskClient, app: Flask, dataset: Dataset, told: Callable[..., str]
+) -> None:
+    app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "colours", {})
+    web.post("/datasets/colours/additions", data={"record": told()})
+    assert "a job is working on colours" in web.get("/classifiers/colours/wrong").text
+    assert dataset.manifest.kept() == []

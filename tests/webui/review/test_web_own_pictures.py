@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import kept, keys, sha
 from webui import own_pictures, staging
-from webui.jobs import Kind
+from webui.jobs import AlreadyThere, Kind
 
 JSON = {"Accept": "application/json"}
 MakePicture = Callable[..., bytes]
@@ -119,7 +120,7 @@ def test_a_large_archive_that_takes_long_goes_on_when_it_is_sent_again(
     sent = ("x.zip", archive({f"{number}.png": make_photo(90 + number) for number in range(5)}))
     assert send(sent).json == {"added": 2, "there": 0, "refused": [], "left": 3}
     page = web.get(send(sent, json=False).location).text
-    assert "2 pictures it has or had already. There was no time for 1 more: send the same again" in page
+    assert "2 pictures it has or had already. 1 picture left: there was no time for more, send the same" in page
     assert kept(dataset)["cat"] == 7
     assert send(sent).json == {"added": 1, "there": 4, "refused": [], "left": 0}
 
@@ -160,6 +161,28 @@ def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
     monkeypatch.setattr(own_pictures, "inspect", while_others_have_their_turn)
     monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
     assert send(("a.png", make_photo(90))).json["added"] == 1
+
+
+def test_a_job_that_begins_meanwhile_stops_what_is_left(
+    web: FlaskClient,
+    app: Flask,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes between its stages has no split: a copy of what it measures on could be learned from."""
+
+    def while_a_job_begins(data: bytes) -> Any:
+        with suppress(AlreadyThere):
+            app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "pets", {})
+        return judge(data)
+
+    judge = own_pictures.inspect
+    monkeypatch.setattr(own_pictures, "inspect", while_a_job_begins)
+    page = web.get(send(*((f"{n}.png", make_photo(90 + n)) for n in range(3)), json=False).location).text
+    assert "1 picture added to cat. 2 pictures left: a job began to work on the data set" in page
+    assert kept(dataset)["cat"] == 4
 
 
 def test_of_two_uploads_of_the_same_picture_at_once_one_adds_it(
@@ -223,7 +246,7 @@ def test_nothing_is_added_while_a_job_works_or_where_it_was_deleted(
     assert "Add pictures of your own" not in web.get("/datasets/pets").text
     jobs.stop(job.id)
     assert "Add pictures of your own" in web.get("/datasets/pets").text
-    monkeypatch.setattr(own_pictures, "job_on", deleted_meanwhile)
+    monkeypatch.setattr(own_pictures, "refuse_at_work", deleted_meanwhile)
     assert send(("a.png", make_photo(90))).status_code == 404
     assert not dataset.root.exists()
 

@@ -87,15 +87,14 @@ def test_no_job_begins_while_it_goes(
     asking = threading.Thread(
         target=lambda: (jobs.enqueue(Kind.TRAIN, "pets", {}), there.append(dataset.root.exists()))
     )
-    look = removal.job_on
+    look = removal.refuse_at_work
 
-    def looked(name: str, found: Dataset) -> Any:
-        job = look(name, found)
+    def looked(name: str, found: Dataset) -> None:
+        look(name, found)
         asking.start()
         asking.join(0.5)
-        return job
 
-    monkeypatch.setattr(removal, "job_on", looked)
+    monkeypatch.setattr(removal, "refuse_at_work", looked)
     assert web.post("/datasets/pets/delete").status_code == 303
     asking.join(60)
     assert there == [False]
