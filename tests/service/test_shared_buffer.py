@@ -46,7 +46,7 @@ def test_a_closed_buffer_is_let_go_of() -> None:
     before = descriptors()
     buffer = SharedBuffer(16)
     buffer.close()
-    assert descriptors() == before
+    assert descriptors() <= before  # others may close theirs meanwhile
     with pytest.raises(FileNotFoundError):
         open_buffer(buffer.path)
 
@@ -59,7 +59,7 @@ def test_where_it_cannot_be_mapped_no_descriptor_is_left(monkeypatch: pytest.Mon
     before = descriptors()
     with pytest.raises(OSError, match="no memory"):
         SharedBuffer(16)
-    assert descriptors() == before
+    assert descriptors() <= before  # others may close theirs meanwhile
 
 
 def test_what_has_the_number_of_a_closed_one_is_not_taken_for_it(tmp_path: Path) -> None:
