@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ from tellapart.backbones import BACKBONES
 from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.head import Head
 from tellapart.names import parse_class_names
+from tellapart.stopping import end_with_parent
 from tests.ports import free_port
 
 MakePicture = Callable[..., bytes]
@@ -179,7 +181,7 @@ def redis_url() -> Iterator[str]:
         pytest.skip("redis-server is missing (Debian package redis-server)")
     port = free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+    process = _ending_with_us([binary, *options], stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
     url = f"redis://127.0.0.1:{port}/0"
     try:
         with redis.Redis.from_url(url) as client:
@@ -197,23 +199,31 @@ def postgres_url() -> Iterator[str]:
     The server listens on a unix socket only. A test that uses it is marked `postgres`, and skipped
     where there is no PostgreSQL.
     """
-    pg_ctl = _postgres_binary("pg_ctl")
+    server, init = _postgres_binary("postgres"), _postgres_binary("initdb")
+    import psycopg
+
     with tempfile.TemporaryDirectory(prefix="tellapart-postgres-") as folder:
         user = _give_away(Path(folder)) if os.geteuid() == 0 else None  # it refuses to run as root
-
-        def run(*command: str) -> None:
-            done = subprocess.run(
-                command, user=user, group=user, cwd=folder, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-
-        run(pg_ctl, "init", "-D", f"{folder}/data", "-o", "-U tellapart -A trust -E UTF8 --locale=C --no-sync")
-        settings = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        run(pg_ctl, "start", "-w", "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", settings)
+        how: Any = {"user": user, "group": user, "cwd": folder}
+        options = ["-U", "tellapart", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        command = [init, "-D", f"{folder}/data", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
+        assert done.returncode == 0, done.stdout + done.stderr
+        settings = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+        with open(f"{folder}/log", "wb") as log:
+            process = _ending_with_us([server, "-D", f"{folder}/data", *settings], stdout=log, stderr=log, **how)
         try:
-            yield f"postgresql+psycopg://tellapart@/postgres?host={folder}"
+            address = f"postgresql://tellapart@/postgres?host={folder}"
+            _until_it_answers(process, lambda: psycopg.connect(address).close(), psycopg.OperationalError)
+            yield address.replace("postgresql:", "postgresql+psycopg:")
         finally:
-            run(pg_ctl, "stop", "-w", "-m", "immediate", "-D", f"{folder}/data")
+            process.send_signal(signal.SIGQUIT)  # at once
+            process.wait(90)
+
+
+def _ending_with_us(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """A server that does not stay behind where the run is killed."""
+    return subprocess.Popen(command, preexec_fn=end_with_parent, **options)  # noqa: PLW1509 (it takes no lock)
 
 
 def _until_it_answers(
