@@ -114,6 +114,7 @@ class Classifier:
         """Begin to keep the Runners; end with BentoML's supervisor, which may be killed outright."""
         log_as_front()
         end_with_parent()
+        gc.collect()
         gc.freeze()  # what was imported stays: no collection need go through it
         await self._runners.start()
         self._following = asyncio.create_task(self._versions.follow())
