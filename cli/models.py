@@ -84,3 +84,5 @@ def delete_command(tag: str, yes: bool) -> None:
         refuse_without_terminal(f"whether {model.tag} is to be deleted", "Give --yes")
         click.confirm(f"Delete {model.tag}?", abort=True, err=True)
     show(f"{store.delete(model.tag).tag} is deleted")
+    if model.promoted and (left := [m.tag for m in store.list_models() if m.name == model.name and m.promoted]):
+        show(f"{left[0]} answers now")

@@ -109,14 +109,14 @@ def _write_beside(main: Path, model: StoredModel, info: BundleInfo) -> None:
         (folder / "model.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "run.py").write_bytes(_SCRIPT.read_bytes())
     else:
-        (folder / "README.txt").write_text(_readme(model.tag, info), encoding="utf-8")
+        (folder / "README.txt").write_text(_readme(model.tag, info, main.name), encoding="utf-8")
 
 
-def _readme(tag: str, info: BundleInfo) -> str:
+def _readme(tag: str, info: BundleInfo, file: str) -> str:
     colour = tuple(map(round, info.preprocessing.mean))
     values = asdict(info.preprocessing) | {"classes": len(info.classes), "colour": colour}
     text = Template(_README.read_text(encoding="utf-8"), keep_trailing_newline=True, trim_blocks=True)
-    return str(text.render(values, tag=tag, stem=tag.replace(":", "-")))
+    return str(text.render(values, tag=tag, file=file))
 
 
 def _compare(main: Path, kind: str, bundle: Bundle, pictures: Sequence[bytes]) -> Exported:

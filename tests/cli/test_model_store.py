@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tellapart.bundle import BundleInfo
 from tellapart.errors import TellapartError
 from tellapart.store import new_model
-from tests.cli.helpers import Tell
+from tests.cli.helpers import METRICS, Tell
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,3 +48,14 @@ def test_a_model_store_that_cannot_be_is_one_line() -> None:
     assert "the model store at /proc/nothing cannot be used" in told.stderr
     assert "Set BENTOML_HOME" in told.stderr
     assert len(told.stderr.splitlines()) == 1
+
+
+def test_deleting_the_version_that_answers_says_which_answers_then(
+    tell: Tell, classifier: str, tiny_bundle: Callable[..., BundleInfo]
+) -> None:
+    with new_model("pets") as (folder, version):
+        tiny_bundle(folder, metrics=METRICS)
+    newer = f"pets:{version}"
+    assert tell("models", "promote", newer).code == 0
+    assert tell("models", "delete", newer, "--yes").out == f"{newer} is deleted\n{classifier} answers now\n"
+    assert tell("models", "delete", classifier, "--yes").out == f"{classifier} is deleted\n"
