@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Run = Callable[[Key, list[Item]], Awaitable[Sequence[Answer | Exception]]]
 
-LARGEST = 32  # that a batch grows to; one that fails should not take more along
+_LARGEST = 32  # that a batch grows to; one that fails should not take more along
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class MicroBatcher(Generic[Key, Item, Answer]):
             free: batches that may leave now.
         """
         waiting = len(self._queue)
-        most = max(self._batch_size, min(waiting // (self._concurrency + 1), LARGEST))
+        most = max(self._batch_size, min(waiting // (self._concurrency + 1), _LARGEST))
         most = min(most, math.ceil(waiting / free))
         batch: list[_Waiting[Key, Item, Answer]] = []
         rest: deque[_Waiting[Key, Item, Answer]] = deque()
