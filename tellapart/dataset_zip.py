@@ -23,7 +23,7 @@ from tellapart.metadata import without_metadata
 from tellapart.names import slugify
 from tellapart.pictures import Status
 from tellapart.progress import Report, Stage, silent
-from tellapart.public import public_source
+from tellapart.public import public_author, public_source
 
 _CREDIT = ("author", "license", "license_url", "attribution", "source", "page_url", "url")
 
@@ -133,5 +133,6 @@ def _credits(dataset: Dataset, kept: Iterable[Attempt], places: _Places) -> Iter
 
 
 def _shared(attempt: Attempt) -> dict[str, object]:
-    """An attempt's columns without folders of this machine: of a local file only its name goes along."""
-    return {name: public_source(v) if isinstance(v, str) else v for name, v in vars(attempt).items()}
+    """An attempt's columns without its people, and without its folders: of a local file only the name goes along."""
+    shared = {name: public_source(v) if isinstance(v, str) else v for name, v in vars(attempt).items()}
+    return shared | {"author": public_author(attempt.source, attempt.author)}

@@ -1,8 +1,9 @@
-"""What may leave this machine: names of files, never the folders they lie in."""
+"""What may leave this machine: names of files, never the folders they lie in, nor who put pictures in."""
 
 from pathlib import PurePath
 from urllib.parse import unquote
 
+UPLOAD = "upload"  # the source of pictures that people put in on the web page
 _LOCAL = ("file:", "folder:", "site:", "urls:")
 
 
@@ -18,3 +19,8 @@ def public_source(text: str) -> str:
 def public_path(text: str) -> str:
     """The name of a file; words such as "auto" are as they were."""
     return PurePath(text).name
+
+
+def public_author(source: str, author: str) -> str:
+    """Whom to name for a picture from this source; never who put it in on the web page."""
+    return "" if source == UPLOAD else author

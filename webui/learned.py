@@ -9,6 +9,7 @@ from tellapart.errors import TellapartError
 from tellapart.learned import trained_on
 from tellapart.manifest import Attempt
 from tellapart.pictures import Status
+from tellapart.public import public_author
 from tellapart.store import resolve
 from tellapart.wire import NeighbourList
 from webui.parts import parts
@@ -70,7 +71,7 @@ def _credited(picture: LearnedPicture, attempt: Attempt) -> LearnedPicture:
         picture.sha256,
         picture.class_name,
         picture.similarity,
-        attempt.attribution or attempt.author,
+        attempt.attribution or public_author(attempt.source, attempt.author),
         attempt.license,
         page,
         here=True,

@@ -17,6 +17,7 @@ from tellapart.listing import Wanted, count
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
 from tellapart.pictures import Picture, Reason, Rejected, Status, inspect
+from tellapart.public import UPLOAD
 from tellapart.wire import ServiceError
 from webui.batches import PART, count_pictures, read_part
 from webui.create_form import MOST_PICTURES
@@ -26,9 +27,9 @@ from webui.formats import pictures
 from webui.intake import as_file, read_uploads, sent_archive, shown_name
 from webui.login import current_user
 from webui.parts import parts
+from webui.secret import pseudonym
 
 blueprint = Blueprint("own_pictures", __name__, url_prefix="/datasets/<name>")
-SOURCE = "upload"
 PATIENCE = 30.0  # seconds that one upload is worked on
 _SHOWN, _NAME_LENGTH, _WHY_LENGTH = 3, 40, 120  # refused files in a message, which has to fit into a cookie
 _NO_TIME = "there was no time for more, send the same again"
@@ -142,8 +143,10 @@ class _Door:
 
     def __init__(self, name: str, dataset: Dataset, manifest: Manifest, slug: str) -> None:
         self._name, self._dataset, self._manifest, self._slug = name, dataset, manifest, slug
+        user = current_user()
+        self._person = pseudonym(parts().settings.home, user) if user else ""
         rejected = manifest.attempts(slug, Status.REJECTED)
-        self._refused = {a.url: a for a in rejected if a.source == SOURCE and a.reason != Reason.DUPLICATE}
+        self._refused = {a.url: a for a in rejected if a.source == UPLOAD and a.reason != Reason.DUPLICATE}
 
     def add(self, data: bytes) -> bool:
         """Add a picture, with a row that says who did; False where the class has or had it.
@@ -183,12 +186,12 @@ class _Door:
         """That of a picture which the class has already."""
         digest = sha256(data)
         return Attempt(
-            url=f"{SOURCE}:{digest}",
+            url=f"{UPLOAD}:{digest}",
             class_slug=self._slug,
             status=Status.REJECTED,
             reason=Reason.DUPLICATE,
-            source=SOURCE,
-            author=current_user() or "",
+            source=UPLOAD,
+            author=self._person,
             fetched_at=now(),
             bytes=len(data),
             sha256=digest,

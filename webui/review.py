@@ -11,13 +11,16 @@ from tellapart.decisions import Action
 from tellapart.errors import TellapartError
 from tellapart.images import DEFAULT_LIMITS
 from tellapart.listing import Listed, Wanted, class_counts, count, page
+from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Status
+from tellapart.public import UPLOAD, public_author
 from tellapart.wire import MAX_BATCH_IMAGES
 from webui.datasets import find_dataset, find_picture, is_ours, job_on
 from webui.judged import judged_pictures
 from webui.login import mine
 from webui.parts import parts
 from webui.review_filters import read_filters, read_number
+from webui.secret import pseudonym
 from webui.security import MAX_UPLOAD_BYTES
 from webui.thumbnails import SIZES, thumbnail
 
@@ -94,6 +97,8 @@ def details(name: str, class_slug: str, sha256: str) -> str:
         attempt=attempt,
         flag=listed[0].flag if listed else {},
         reason=REASON_TEXT[attempt.reason],
+        author=public_author(attempt.source, attempt.author),
+        uploader=_uploader(attempt),
         names={c.slug: c.name for c in dataset.classes},
         staged=_staged(dataset).get((class_slug, sha256)),
         decided=[a for a in history(dataset) if (a.class_slug, a.sha256) == (class_slug, sha256)],
@@ -115,6 +120,14 @@ def _tile(row: Listed, staged: Mapping[tuple[str, str], Action]) -> dict[str, An
 
 def _staged(dataset: Dataset) -> dict[tuple[str, str], Action]:
     return {(a.class_slug, a.sha256): a for a in parts().staging.staged(dataset)}
+
+
+def _uploader(attempt: Attempt) -> str:
+    """Who put a picture in, while they are among the users."""
+    if attempt.source != UPLOAD or not attempt.author:
+        return ""
+    home = parts().settings.home
+    return next((name for name in parts().users.names() if pseudonym(home, name) == attempt.author), "")
 
 
 def _last_batch(dataset: Dataset) -> int:

@@ -1,5 +1,7 @@
-"""The key that signs sessions: made on the first start, the same for all workers, readable by its owner only."""
+"""The key that signs sessions, and what else has to be kept from strangers: made on the first start, the same for all
+workers, readable by its owner only."""
 
+import hmac
 import os
 import secrets
 import tempfile
@@ -26,6 +28,15 @@ def secret_key(home: Path) -> str:
     if len(key) != _LENGTH:
         raise TellapartError(f"{path} is not a key of {_LENGTH} characters", "Delete it; a new one is made")
     return key
+
+
+def pseudonym(home: Path, person: str) -> str:
+    """What stands for a person in what might be given on: always the same, and without the key nobody knows whose.
+
+    Raises:
+        TellapartError: as `secret_key`.
+    """
+    return hmac.digest(secret_key(home).encode(), f"person {person}".encode(), "sha256").hex()[:16]
 
 
 def _make(path: Path) -> None:

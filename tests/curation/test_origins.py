@@ -49,7 +49,7 @@ def test_the_share_is_that_of_each_class():
     assert joined([*dogs, row(4, slug="dog"), *OTHERS]) == ({}, 1)
 
 
-@pytest.mark.parametrize("where", ["file:///pictures", "gallery:/full"])
+@pytest.mark.parametrize("where", ["file:///pictures", "gallery:/full", "upload:"])
 def test_ones_own_pictures_have_no_origin(where):
     rows = [row(i, author="Ann", page="p", where=where) for i in (1, 2)]
     assert joined([*rows, *OTHERS]) == ({}, 0)
@@ -75,4 +75,4 @@ def test_curation_keeps_an_author_in_one_split_and_says_who_was_too_large(make_d
     assert all(len(found) == 1 for found in splits.values())
     assert min(summary.splits.values()) > 20
     assert summary.duplicate_groups == 0
-    assert summary.text.endswith("; 1 pages or authors have too much of a class to be kept in one split")
+    assert summary.text.endswith("; 1 page or author has too much of a class to be kept in one split")

@@ -122,6 +122,22 @@ def test_no_folder_of_this_machine_goes_along(pets: Dataset) -> None:
     assert rows(archive, "ATTRIBUTION.csv")[2]["source"] == "folder:My cats"
 
 
+def test_who_put_pictures_in_on_the_page_is_not_named(pets: Dataset, make_photo: MakePicture) -> None:
+    """Neither what stands for them, nor the login name that data sets of before have there."""
+    for seed, author in ((4, "ann.login"), (5, "4f1c0e9a7b3d2a68")):
+        picture = inspect(make_photo(seed))
+        pets.store("cat", picture, make_photo(seed))
+        row = Attempt(f"upload:{picture.sha256}", "cat", Status.KEPT, Reason.OK, source="upload", author=author)
+        pets.manifest.add([row.with_picture(picture)])
+    archive, summary = packed(pets)
+    assert summary.pictures == 5
+    text = b"".join(archive.read(name) for name in ("manifest.csv", "ATTRIBUTION.csv"))
+    assert b"ann.login" not in text
+    assert b"4f1c0e9a7b3d2a68" not in text
+    assert [r["author"] for r in rows(archive, "ATTRIBUTION.csv") if r["source"] == "upload"] == ["", ""]
+    assert b"Ann" in text, "authors are named all the same"
+
+
 def test_what_is_gone_or_changed_is_left_out_and_counted(pets: Dataset) -> None:
     cat, *_, dog = pets.manifest.kept()
     pets.image_path(cat).write_bytes(b"something else")

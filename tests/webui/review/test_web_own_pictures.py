@@ -60,12 +60,21 @@ def test_files_join_their_class_with_a_row_that_says_who(
     assert all(sha256(photo) in page for photo in photos)
     assert kept(dataset) == {"cat": 5, "dog": 3}
     (row,) = dataset.manifest.with_digest(sha256(photos[0]))
-    assert (row.source, row.author, row.status, row.mime) == ("upload", "ann", Status.KEPT, "image/png")
+    assert (row.source, row.status, row.mime) == ("upload", Status.KEPT, "image/png")
+    assert "ann" not in row.author
+    assert len(row.author) == 16
     assert row.fetched_at
     assert dataset.image_path(row).read_bytes() == photos[0]
     details = web.get(f"/datasets/pets/pictures/cat/{row.sha256}").text
     assert "<dt>Source</dt><dd>upload</dd>" in details
     assert "<dt>Uploaded by</dt><dd>ann</dd>" in details
+    assert "<dt>Author</dt>" not in details
+    users.remove("ann")
+    users.add("bob", "a long enough one")
+    web.post("/login", data={"name": "bob", "password": "a long enough one"})
+    send(("c.png", make_photo(92)))
+    assert len({a.author for a in dataset.manifest.attempts() if a.source == "upload"}) == 2
+    assert "Uploaded by" not in web.get(f"/datasets/pets/pictures/cat/{row.sha256}").text
 
 
 def test_an_archive_joins_and_each_file_that_cannot_is_named(
