@@ -46,7 +46,10 @@ class Claims:
         self._at_work: set[str] = set()
 
     def take(self, kinds: Collection[Kind]) -> Claim | None:
-        """Claim the job of these kinds that has waited longest, passing over names that are being worked on."""
+        """Claim the job of these kinds that has waited longest, passing over names that are being worked on.
+
+        One whose process is just ending, as its worker was killed, is not passed over: its turn is in a moment.
+        """
         claim, job_id = None, ""
         try:
             with self._database.exclusive() as session:
@@ -148,10 +151,14 @@ class Claims:
         busy = set(session.scalars(select(Job.name).where(Job.state.in_(_HELD), Job.name != "")))
         waiting = select(Job).where(Job.state == State.QUEUED, Job.kind.in_(kinds)).order_by(Job.queued, Job.id)
         for job in session.scalars(waiting):
-            if job.name not in busy and (lock := self._lock(job)) is not None:
-                now = utc_now()
+            if job.name in busy:
+                continue
+            now = utc_now()
+            if (lock := self._lock(job)) is not None:
                 job.change(state=State.RUNNING, worker=self._worker, started=now, heartbeat=now, stages=[])
                 return Claim(job, lock)
+            if job.heartbeat and now - job.heartbeat < LEASE:
+                return None
         return None
 
     def _mine(self, session: Session, job: Job) -> Job | None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tellapart.dataset import Dataset
-from tellapart.errors import TellapartError
+from tellapart.errors import SourceError, TellapartError
+from tellapart.gallery import known_words
 from tellapart.listing import Wanted, page
 from tellapart.names import slugify
 from tellapart.progress import Progress
@@ -80,13 +81,14 @@ class CurveView:
 
 @dataclass(frozen=True)
 class JobView:
-    """Everything a job's page shows beside the job itself."""
+    """Everything a job's page shows beside the job itself; `resumable` if to go on may end otherwise."""
 
     phases: list[PhaseView]
     classes: list[ClassView]
     more_classes: int
     curves: list[CurveView]
     left: str
+    resumable: bool
 
 
 def view(job: Job, settings: Settings) -> JobView:
@@ -98,6 +100,7 @@ def view(job: Job, settings: Settings) -> JobView:
         more_classes=max(0, len(names) - _MOST_CLASSES),
         curves=[curve for stage in job.stages for curve in _curves(stage)],
         left=_left(job),
+        resumable=job.resumable and not job.refused and not _asks_gallery_in_vain(job, settings),
     )
 
 
@@ -161,6 +164,16 @@ def _newest(job: Job, names: Sequence[str], settings: Settings) -> dict[str, lis
         }
     except TellapartError:
         return {}
+
+
+def _asks_gallery_in_vain(job: Job, settings: Settings) -> bool:
+    """Whether a job failed at its source, which is only the gallery, and that has no words for one of its classes."""
+    if job.result.get("exit_code") != SourceError.exit_code or job.options.get("sources") != ["gallery"]:
+        return False
+    known = {slugify(word) for word in known_words(settings.gallery_folder, least=1)}
+    return any(
+        slugify(name) not in known and not {*map(slugify, name.split())} <= known for name in job.options["classes"]
+    )
 
 
 def _curves(stage: Stage) -> list[CurveView]:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from tellapart.errors import TellapartError
 from tellapart.settings import Settings, load_settings
 from webui import leftovers, mail
@@ -28,6 +30,7 @@ _HERE_SECONDS = 5.0
 _SWEEP_SECONDS = 600.0
 _STUCK_SECONDS = 900.0  # a job is looked at many times a second, but a mail server may take its time
 _LANES = (frozenset(Kind), frozenset({Kind.SAMPLE}))  # what each thread may take, where the ones before it are busy
+_SIGN = "tellapart-worker-"
 _log = logging.getLogger(__name__)
 
 
@@ -81,6 +84,7 @@ class Worker:
         Raises:
             TellapartError: the database cannot be used.
         """
+        _forget_killed()
         mail.tell_due(self._claims, self._settings)
         leftovers.sweep(self._database, self._settings)
 
@@ -125,7 +129,16 @@ def beat() -> None:
 
 
 def _sign_of_life() -> Path:
-    return Path(tempfile.gettempdir(), f"tellapart-worker-{os.getpid()}")
+    return Path(tempfile.gettempdir(), f"{_SIGN}{os.getpid()}")
+
+
+def _forget_killed() -> None:
+    """Delete the signs of workers that could not do so themselves."""
+    for sign in Path(tempfile.gettempdir()).glob(f"{_SIGN}*"):
+        number = sign.name.removeprefix(_SIGN)
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            with suppress(OSError):  # another user's
+                sign.unlink(missing_ok=True)
 
 
 def run(settings: Settings) -> None:

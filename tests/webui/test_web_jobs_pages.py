@@ -1,7 +1,9 @@
 """The page of a job without a browser: what it shows, its buttons, its words."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tellapart.settings import Settings
+from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 from webui.claims import Claims, this_process
 from webui.client import ServiceClient
@@ -67,7 +70,7 @@ def test_phases_follow_the_stages(settings: Settings, stage: Any) -> None:
         return [phase.state for phase in view(job, settings).phases]
 
     def job(state: State, *stages: dict[str, Any], kind: Kind = Kind.CREATE) -> Job:
-        return Job(id="x", kind=kind, name="pets", options=OPTIONS, state=state, stages=list(stages))
+        return Job(id="x", kind=kind, name="pets", options=OPTIONS, state=state, stages=list(stages), result={})
 
     collect, features, head = stage("collect cat", 5), stage("features", 9, 18), stage("head", 1, None)
     assert states(job(State.QUEUED)) == ["waiting"] * 4
@@ -124,6 +127,34 @@ def test_how_a_job_ended_and_what_to_do(web: FlaskClient, jobs: Jobs, database: 
     ):
         assert shown in page
     assert ">Resume<" not in page
+    assert ALWAYS_ANSWERS not in page
+    change(job, result=result | {"says_none": True})
+    assert ALWAYS_ANSWERS not in web.get(f"/jobs/{job.id}").text
+    change(job, result=result | {"says_none": False})
+    assert ALWAYS_ANSWERS in web.get(f"/jobs/{job.id}").text
+
+
+@pytest.mark.parametrize(
+    ("classes", "sources", "exit_code", "resumable"),
+    [
+        (["birds", "zebra"], ["gallery"], 4, False),
+        (["birds", "red mammals"], ["gallery"], 4, False),
+        (["birds", "sea mammals"], ["gallery"], 4, True),  # the gallery itself could not be asked
+        (["birds", "zebra"], ["gallery"], 1, True),
+        (["birds", "zebra"], ["gallery", "openverse"], 4, True),
+    ],
+)
+def test_what_the_gallery_lacks_is_not_looked_for_again(
+    settings: Settings, tmp_path: Path, classes: list[str], sources: list[str], exit_code: int, resumable: bool
+) -> None:
+    for name in ("birds/a.png", "sea/mammals/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    options = OPTIONS | {"classes": classes, "sources": sources}
+    job = Job(
+        kind=Kind.CREATE, name="x", options=options, state=State.FAILED, result={"exit_code": exit_code}, stages=[]
+    )
+    assert view(job, replace(settings, gallery_folder=tmp_path)).resumable is resumable
 
 
 @pytest.mark.parametrize("exit_code", [1, 2, 3, 4, 5])

@@ -5,6 +5,8 @@ import subprocess
 import threading
 from datetime import timedelta
 
+import pytest
+
 from tellapart.settings import Settings
 from tests.webui.worker.helpers import ALL, OPTIONS, reread, taken
 from webui.claims import LEASE, Claim, Claims, this_process
@@ -100,6 +102,30 @@ def test_a_process_that_outlives_its_worker_keeps_its_data_set(lite: tuple[Jobs,
         fcntl.flock(held, fcntl.LOCK_EX)
         assert claims.take(ALL) is None
     claims.release(taken(claims))
+
+
+@pytest.mark.parametrize(("silent", "next_name"), [(timedelta(0), None), (LEASE * 2, "q10")])
+def test_a_job_whose_worker_was_killed_keeps_its_turn_while_its_process_ends(
+    lite: tuple[Jobs, Claims], settings: Settings, silent: timedelta, next_name: str | None
+) -> None:
+    """But one that does not end holds nobody for long."""
+    jobs, claims = lite
+    first, _ = (jobs.enqueue(Kind.CREATE, name, OPTIONS) for name in ("q9", "q10"))
+    killed = taken(claims)
+    with claims._database.writing() as session:
+        worker, heartbeat = "other/boot/space 1 0", utc_now() - silent
+        session.get_one(Job, first.id).change(worker=worker, heartbeat=heartbeat, state=State.QUEUED)
+    orphan = settings.home / "web" / "locks" / "q9.lock"
+    claims.release(killed)
+    with orphan.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = claims.take(ALL)
+        assert (other.job.name if other else None) == next_name
+        if other:
+            claims.release(other)
+    last = taken(claims)
+    assert last.job.id == first.id
+    claims.release(last)
 
 
 def test_samples_are_taken_beside_a_training(lite: tuple[Jobs, Claims]) -> None:

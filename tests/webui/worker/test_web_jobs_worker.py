@@ -137,6 +137,16 @@ def test_a_sign_of_life_is_given_only_where_the_database_answers_and_no_thread_i
     assert list(temporary.glob("tellapart-worker-*")) == []
 
 
+def test_signs_of_workers_that_were_killed_are_swept(settings: Settings, temporary: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for number in (ended.pid, os.getpid()):
+        (temporary / f"tellapart-worker-{number}").touch()
+    (temporary / f"other-{ended.pid}").touch()
+    Worker(settings).sweep()
+    assert {path.name for path in temporary.iterdir()} == {f"tellapart-worker-{os.getpid()}", f"other-{ended.pid}"}
+
+
 def test_a_redis_that_never_answers_holds_nobody(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "_SOCKET_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
