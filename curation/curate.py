@@ -12,7 +12,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.images import ImageError, decode
 from tellapart.manifest import Attempt
-from tellapart.pictures import REASON_TEXT, Reason, Status
+from tellapart.pictures import REASON_TEXT, Reason, Status, in_words
 from tellapart.progress import Report, Stage, silent
 from tellapart.wording import counted
 
@@ -20,7 +20,7 @@ MIN_TRAINING_PICTURES = 2
 _OURS = {Reason.CONFLICT, Reason.LEAK, Reason.DUPLICATE}
 _HELD_OUT_RANK = {"test": 2, "val": 1}
 _GROUP_DIGITS = 16
-_LARGE = "pages or authors have too much of a class to be kept in one split"
+_LARGE = "page or author has", "pages or authors have"
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class CurationSummary:
         split = f" ({', '.join(sizes)})" if len(sizes) > 1 else ""
         groups = self.duplicate_groups
         near = f"{counted(groups, 'group')} of near-copies" if groups else "no near-copies"
-        out = "; ".join(f"{count} because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items())
-        return (
-            f"{counted(kept, 'picture')} in {len(self.classes)} classes{split}; {near}; taken out: {out or 'none'}"
-            + (f"; {self.large_origins} {_LARGE}" if self.large_origins else "")
-        )
+        parts = [f"kept: {counted(kept, 'picture')} in {len(self.classes)} classes{split}", near]
+        parts += [f"{count} taken out because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items()]
+        if self.large_origins:
+            parts.append(f"{counted(self.large_origins, *_LARGE)} too much of a class to be kept in one split")
+        return "; ".join(parts)
 
 
 def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> CurationSummary:
@@ -95,7 +95,7 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
         dataset.manifest.add(a for a, old in changed if a != old)
         summary = _summary(dataset, after, groups, joined)
         stage.note(summary.text)
-        stage.advance(len(after), kept=sum(summary.splits.values()), quarantined=sum(summary.quarantined.values()))
+        stage.advance(len(after))
     _check_classes(dataset, after)
     return summary
 
@@ -223,8 +223,7 @@ def _check_classes(dataset: Dataset, attempts: Iterable[Attempt]) -> None:
     if not short:
         return
     worst = short[0]
-    found = dataset.manifest.counts().get(worst.slug, Counter())
-    why = ", ".join(f"{count} {REASON_TEXT[reason]}" for reason, count in found.most_common()) or "none was found"
+    why = in_words(dataset.manifest.counts().get(worst.slug, Counter())) or "none was found"
     others = f"; {counted(len(short) - 1, 'more class is', 'more classes are')} short too" if len(short) > 1 else ""
     raise DataError(
         f"class {worst.name!r} has {counted(usable[worst.slug], 'usable picture')} for training, "

@@ -1,6 +1,7 @@
 """Filling one class with pictures from one source after the other."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from scraping.source import Candidate, NoResults, Source
 from tellapart.errors import SourceError
 from tellapart.manifest import Manifest
 from tellapart.names import ClassName
-from tellapart.pictures import Status
+from tellapart.pictures import Reason, Status, in_words
 from tellapart.progress import Report, Stage
 
 DOWNLOADS_PER_CLASS = 12
@@ -52,6 +53,7 @@ class Filling:
         self._held_back: dict[str, Candidate] = {}
         self._ended: list[_Search] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._not_taken: Counter[Reason] = Counter()
 
     async def run(self, askers: Sequence[Asker], room: asyncio.Semaphore) -> None:
         """Ask one source after the other, each for every query, until the class is full."""
@@ -61,6 +63,8 @@ class Filling:
                 searches = list(product(askers, self._queries))
                 while searches and self.shelf.kept < self._per_class:
                     searches = await self._go_through(searches, stage)
+                if self._not_taken:
+                    stage.note(f"not taken: {in_words(self._not_taken)}")
 
     async def _go_through(self, searches: Sequence[tuple[Asker, str]], stage: Stage) -> list[tuple[Asker, str]]:
         """Ask each search in its turn, then try what was held back; gives the searches that had more."""
@@ -169,5 +173,6 @@ class Filling:
         kept = attempt.status == Status.KEPT
         self.shelf.kept += kept
         if not kept:
+            self._not_taken[attempt.reason] += 1
             self._share.give_back(candidate.url)
         stage.advance(int(kept), **{attempt.status.value: 1})

@@ -10,6 +10,7 @@ decoded again. Derived data is in HOME/cache/folders, which may be deleted at an
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,9 +24,10 @@ from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
 from tellapart.names import MIN_CLASSES, ClassName, check_name, parse_class_name, refuse_same_slug
-from tellapart.pictures import Picture, Reason, Rejected, Status
+from tellapart.pictures import Picture, Reason, Rejected, Status, in_words
 from tellapart.progress import Report, Stage, silent
 from tellapart.settings import Settings
+from tellapart.wording import counted
 
 SOURCE = "folder"
 _SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -137,7 +139,7 @@ def _layout(folder: Path) -> tuple[tuple[ClassName, ...], list[_File]]:
             files += [_File(path, c.slug, split) for path in _files(class_folder)]
     if len(classes) < MIN_CLASSES:
         raise DataError(
-            f"{folder} holds {len(classes)} class folders, expected at least {MIN_CLASSES}",
+            f"{folder} holds {counted(len(classes), 'class folder')}, expected at least {MIN_CLASSES}",
             "Put the pictures of each class into a folder of its own",
         )
     return tuple(sorted(classes.values(), key=lambda c: c.name)), files
@@ -196,13 +198,17 @@ def _scan(dataset: Dataset, files: list[_File], report: Report) -> None:
     seen: set[tuple[str, str, str]] = set()
     waiting = iter(files)
     guard = CrashGuard(dataset.cache)
+    turned_away: Counter[Reason] = Counter()
     with Stage(report, "read pictures", total=len(files)) as stage, ThreadPoolExecutor(_workers()) as pool:
         while batch := list(islice(waiting, _BATCH)):
             rows = pool.map(lambda file: _judge(file, dataset, old.get(file.key), known, guard), batch)
             checked = list(_without_duplicates(rows, seen, stage))
             manifest.add(row for row in checked if row != old.get((row.class_slug, row.url)))
+            turned_away.update(row.reason for row in checked if row.status == Status.REJECTED)
             for row in checked:
                 gone.pop((row.class_slug, row.url), None)
+        if turned_away:
+            stage.note(f"not taken: {in_words(turned_away)}")
     manifest.remove(gone.values())
 
 

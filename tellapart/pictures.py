@@ -1,5 +1,6 @@
 """Judging one picture for a data set: what it is, or why it is turned away."""
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -87,6 +88,11 @@ REASON_TEXT = {
     Reason.LICENSE: "its licence is not one that was asked for",
     Reason.PLACEHOLDER: "a stand-in the web site shows for many pictures",
 }
+
+
+def in_words(reasons: Counter[Reason]) -> str:
+    """How many pictures ended with each reason, the most first: "40 too small to tell anything, 2 not a picture"."""
+    return ", ".join(f"{count} {REASON_TEXT[reason]}" for reason, count in reasons.most_common())
 
 
 class Rejected(DataError):

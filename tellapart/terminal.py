@@ -72,7 +72,8 @@ class Terminal:
             if (task := self._tasks.pop(progress.stage, None)) is not None:
                 self._bars.remove_task(task)
                 self._bars.refresh()
-            self._console.print(_line(progress), markup=False, soft_wrap=True)
+            if said := _said(progress):
+                self._console.print(f"{progress.stage}: {said}", markup=False, soft_wrap=True)
         elif self._live:
             self._draw(progress)
 
@@ -88,16 +89,16 @@ class Terminal:
         self._bars.update(task, completed=progress.done, total=progress.total, detail=_detail(progress))
 
 
-def _line(progress: Progress) -> str:
-    parts = [f"{progress.stage}:"]
+def _said(progress: Progress) -> str:
+    """What a stage that is done has to say, "" for nothing, as where there was nothing to do."""
+    done = ""
     if progress.done:
-        done = counted(progress.done, progress.unit.removesuffix("s"), progress.unit)
-        parts.append(f"{done} in {progress.seconds:.1f} s")
-    parts.append(_detail(progress))
-    return " ".join(part for part in parts if part)
+        units = counted(progress.done, progress.unit.removesuffix("s"), progress.unit)
+        done = f"{units} in {progress.seconds:.1f} s"
+    return "; ".join(part for part in (done, _detail(progress)) if part)
 
 
 def _detail(progress: Progress) -> str:
-    counts = ", ".join(f"{value} {name}" for name, value in progress.counts.items())
     rate = f"{progress.rate:.0f}/s" if progress.done and progress.seconds > 1 else ""
-    return "; ".join(part for part in (counts, rate, progress.note) if part)
+    counts = ", ".join(f"{value} {name}" for name, value in progress.counts.items() if value)
+    return "; ".join(part for part in (rate, counts, progress.note) if part)

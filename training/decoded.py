@@ -27,6 +27,7 @@ from tellapart.hardware import cpus
 from tellapart.images import decode
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
+from tellapart.wording import counted
 
 SHORTER_SIDE = 256
 LIMIT = 32 * 2**30  # bytes
@@ -86,9 +87,8 @@ class PictureCache:
         with Stage(report, stage, total=len(missing)) as progress, ThreadPoolExecutor(_workers()) as pool:
             for start in range(0, len(missing), _AT_ONCE):
                 if used >= self.room:
-                    progress.note(
-                        f"{len(missing) - start} pictures have no room in the cache and are decoded each time"
-                    )
+                    without = counted(len(missing) - start, "picture has", "pictures have")
+                    progress.note(f"{without} no room in the cache, so it takes longer")
                     break
                 part = missing[start : start + _AT_ONCE]
                 used += sum(pool.map(self._store, part))

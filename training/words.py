@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tellapart.wording import percent
+from tellapart.wording import counted, percent
 from training.protocol_names import Protocol
 
 FEW_PICTURES = 50  # of a class
@@ -134,5 +134,5 @@ def _care_advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list
         lines.append("Its confidence is off by more than ten points on average: do not decide by confidence alone.")
     skipped = sum(dataset["skipped"].values())
     if skipped:
-        lines.append(f"{skipped} pictures could not be read when training began; see below for why.")
+        lines.append(f"{counted(skipped, 'picture')} could not be read when training began; see below for why.")
     return lines

@@ -10,7 +10,7 @@ from tests.cli.helpers import MakePicture, Tell, fill, refused
 
 def test_a_folder_with_one_class_is_3(tell: Tell, isolated_home: Path, make_photo: MakePicture) -> None:
     fill(isolated_home / "one", {"cat": 3}, make_photo)
-    refused(tell("train", "one", "--name", "x"), 3, "holds 1 class folders, expected at least 2", "Put the pictures")
+    refused(tell("train", "one", "--name", "x"), 3, "holds 1 class folder, expected at least 2", "Put the pictures")
 
 
 def test_a_class_with_one_usable_picture_is_3(tell: Tell, isolated_home: Path, make_photo: MakePicture) -> None:

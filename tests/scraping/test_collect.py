@@ -240,6 +240,7 @@ def test_progress_counts_what_is_kept_and_what_is_not(make_dataset, settings, si
     collect(make_dataset("cat", "dog"), [source], 5, settings, reports.append)
     last = [report for report in reports if report.finished and report.stage == "collect cat"]
     assert [(r.done, r.total, r.counts["kept"], r.counts["rejected"]) for r in last] == [(3, 5, 3, 1)]
+    assert last[0].note == "not taken: 1 not a picture"
 
 
 PROGRAM = """

@@ -243,7 +243,7 @@ def test_classes_come_and_go_with_their_folders(pets, scan, make_photo):
     ("names", "words"),
     [
         ([], "holds 0 class folders"),
-        (["cat"], "holds 1 class folders"),
+        (["cat"], "holds 1 class folder,"),
         (["Cat", "cat"], "are the same once written as a folder name"),
         (["cat", "a<b>"], "contains"),
         (["cat", os.fsdecode(b"d\xff")], "contains"),
@@ -295,6 +295,7 @@ def test_the_scan_reports_its_progress(pets, tmp_path):
     open_folder(pets, tmp_path / "home", reports.append)
     assert (reports[-1].stage, reports[-1].done, reports[-1].total) == ("read pictures", 5, 5)
     assert reports[-1].counts == {"kept": 4, "rejected": 1}
+    assert reports[-1].note == "not taken: 1 not a picture"
     assert reports[-1].finished
 
 

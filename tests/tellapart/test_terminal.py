@@ -18,17 +18,21 @@ def shown(terminal: bool) -> str:
         told.report(Progress("features", done=1, total=4, unit="pictures"))
         told.report(Progress("features", done=4, total=4, unit="pictures", seconds=2, finished=True))
         told.report(Progress("check", note=NOTE.strip(), finished=True))
+        told.report(Progress("read", done=1, seconds=0.1, counts={"kept": 1, "failed": 0}, note="slow", finished=True))
+        told.report(Progress("quality", total=0, counts={"skipped": 0}, finished=True))
     return file.getvalue()
 
 
 def test_a_line_of_a_stage_that_is_done_is_whole_on_a_narrow_screen_too() -> None:
     for terminal in (True, False):
         lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", shown(terminal)).splitlines()
-        assert "features: 4 pictures in 2.0 s 2/s" in lines
+        assert "features: 4 pictures in 2.0 s; 2/s" in lines
         assert f"check: {NOTE.strip()}" in lines
+        assert "read: 1 picture in 0.1 s; 1 kept; slow" in lines
+        assert not any(line.startswith("quality") for line in lines)
 
 
 def test_where_nobody_watches_there_are_no_bars() -> None:
-    assert len(shown(terminal=False).splitlines()) == 2
+    assert len(shown(terminal=False).splitlines()) == 3
     assert "\x1b" not in shown(terminal=False)
     assert "0/4" in shown(terminal=True)

@@ -66,7 +66,7 @@ def test_what_has_no_room_is_decoded_each_time_and_said(sample: Callable[..., Sa
     full = PictureCache(tmp_path / "cache", PictureCache.for_training(tmp_path, 16).make, room=100)
     full.fill(samples, seen.append, "decode")
     assert len(list(full.folder.rglob("*.npy"))) == 64
-    assert seen[-1].note == "2 pictures have no room in the cache and are decoded each time"
+    assert seen[-1].note == "2 pictures have no room in the cache, so it takes longer"
     assert full.get(samples[-1]).shape == (16, 24, 3)
 
 
