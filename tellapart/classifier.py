@@ -53,7 +53,7 @@ class Loader:
 
     def __init__(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
         self._device, self._dtype = device, dtype
-        self._extractors: WeakValueDictionary[tuple[str, str, str], FeatureExtractor] = WeakValueDictionary()
+        self._extractors: WeakValueDictionary[tuple[str, str, str, bool], FeatureExtractor] = WeakValueDictionary()
 
     def load(self, folder: Path, dtype: torch.dtype | None = None) -> Classifier:
         """Load the bundle in a folder; `dtype` where it is not to be the loader's.
@@ -63,7 +63,8 @@ class Loader:
         """
         bundle = open_bundle(folder, known={sha256 for sha256, *_ in self._extractors})
         dtype, how = dtype or self._dtype, bundle.info.preprocessing
-        key = (bundle.info.backbone_sha256, str((how.mean, how.std)), str(dtype))  # any size of picture fits
+        colours = str((how.mean, how.std))  # any size of picture fits
+        key = (bundle.info.backbone_sha256, colours, str(dtype), bundle.is_earlier)
         extractor = self._extractors.get(key)
         if extractor is None:
             extractor = self._extractors[key] = self._extractor(bundle, dtype)
@@ -71,7 +72,7 @@ class Loader:
 
     def _extractor(self, bundle: Bundle, dtype: torch.dtype | None) -> FeatureExtractor:
         try:
-            module = load_module(bundle.backbone, load_file(bundle.backbone_file))
+            module = load_module(bundle.backbone, load_file(bundle.backbone_file), not bundle.is_earlier)
         except (RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise BundleError(

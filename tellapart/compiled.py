@@ -84,7 +84,7 @@ def compile_bundle(folder: Path, package: Path, form: str) -> None:
         _sweep(package.parent)
         bundle = open_bundle(folder)
         side = bundle.info.preprocessing.crop
-        module = load_module(bundle.backbone, load_file(bundle.backbone_file))
+        module = load_module(bundle.backbone, load_file(bundle.backbone_file), not bundle.is_earlier)
         dtype = getattr(torch, form)
         compile_network(FeatureExtractor(module, bundle.info.preprocessing, dtype=dtype, fused=False), side, package)
 

@@ -17,6 +17,7 @@ from tellapart.errors import UsageError
 from tellapart.fused import FusedConv, can_fuse, fuse
 from tellapart.preprocess import Preprocessing
 from tellapart.streams import Forward, rounded, streams_of
+from tellapart.thirds import Thirds
 
 Module = torch.nn.Module
 CPU_BATCH = 4  # activations of more leave a core's cache: at 320 pixels 149 pictures/s at 4, 97 at 8 on two cores
@@ -24,10 +25,15 @@ _GPU_BATCH = 256
 _POOLS = ("avgpool", "global_pool")  # torchvision's name for the layer that averages over the picture, and timm's
 
 
-def build_module(backbone: Backbone) -> Module:
-    """The backbone without its classification layer, random weights, evaluation mode: (N, 3, H, W) -> (N, D)."""
+def build_module(backbone: Backbone, thirds: bool = True) -> Module:
+    """The backbone without its classification layer, random weights, evaluation mode: (N, 3, H, W) -> (N, D).
+
+    Args:
+        thirds: False for the features that EfficientNet-Lite0 had before, see `thirds`.
+    """
     if backbone.name == "efficientnet_lite0":
         module: Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+        module = Thirds(module) if thirds else module
     else:
         module = torchvision.models.get_model(backbone.name, weights=None)
         module.fc = torch.nn.Identity()
@@ -142,7 +148,7 @@ class FeatureExtractor:
         return self._pass
 
     def feature_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features before they are averaged over the picture, (N, D, h, w); their mean is `__call__`."""
+        """What each place adds to each feature, (N, D, h, w); their mean over places is `__call__`."""
         with torch.inference_mode():
             return self._pass.maps(torch.from_numpy(pixels).to(self.device)).float().cpu().numpy()
 
@@ -175,6 +181,8 @@ class _WholePass(torch.nn.Module):
     def maps(self, pixels: torch.Tensor) -> torch.Tensor:
         """What the backbone averages; the layers run one by one, as a hook would see what other threads compute."""
         found = self._normalised(pixels)
+        if isinstance(self.module, Thirds):
+            return self.module.maps(found)
         for part in takewhile(lambda part: part[0] not in _POOLS, self.module.named_children()):
             found = part[1](found)
         return found
@@ -226,12 +234,12 @@ def _cpu_flags() -> str:
         return ""
 
 
-def load_module(backbone: Backbone, state: Mapping[str, torch.Tensor]) -> Module:
-    """A backbone with the weights of a bundle.
+def load_module(backbone: Backbone, state: Mapping[str, torch.Tensor], thirds: bool = True) -> Module:
+    """A backbone with the weights of a bundle; `thirds` as in `build_module`.
 
     Raises:
         RuntimeError: the state dict does not fit.
     """
-    module = build_module(backbone)
+    module = build_module(backbone, thirds)
     module.load_state_dict(dict(state))
     return module

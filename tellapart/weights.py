@@ -22,6 +22,7 @@ from tellapart.backbones import (
 from tellapart.errors import DataError, MissingError
 from tellapart.files import write_bytes
 from tellapart.network import Module, build_module
+from tellapart.thirds import MARK
 
 DOWNLOAD_URL = "https://download.pytorch.org/models/"
 Fetch = Callable[[str], bytes]
@@ -155,7 +156,7 @@ def _fill(module: Module, state: dict[str, torch.Tensor], path: Path) -> None:
     The embedded file names its tensors differently but keeps their order, so a state dict
     with none of the expected names is matched by order and shape.
     """
-    wanted = module.state_dict()
+    wanted = {name: tensor for name, tensor in module.state_dict().items() if name != MARK}
     if not wanted.keys() & state.keys():
         state = dict(zip(wanted, state.values(), strict=False))
     wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
@@ -165,4 +166,4 @@ def _fill(module: Module, state: dict[str, torch.Tensor], path: Path) -> None:
             f"(first: {wrong[0]})",
             "Use weights of the same backbone",
         )
-    module.load_state_dict({k: state[k] for k in wanted})
+    module.load_state_dict(module.state_dict() | {k: state[k] for k in wanted})

@@ -27,7 +27,7 @@ class ExportedNetwork(Module):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
-        self.backbone = load_module(bundle.backbone, load_file(bundle.backbone_file))
+        self.backbone = load_module(bundle.backbone, load_file(bundle.backbone_file), not bundle.is_earlier)
         self.weight = torch.nn.Parameter(torch.from_numpy(bundle.head.weight), requires_grad=False)
         self.bias = torch.nn.Parameter(torch.from_numpy(bundle.head.bias), requires_grad=False)
         self.temperature = bundle.head.temperature
@@ -43,7 +43,10 @@ class ExportedNetwork(Module):
 
 
 def write_state_dict(bundle: Bundle, path: Path) -> None:
-    """A .pt file with the weights of the whole network as torchvision or timm name them; tensors only."""
+    """A .pt file with the weights of the whole network as torchvision or timm name them; tensors only.
+
+    `run.py` beside it has the layers of EfficientNet-Lite0 that timm does not have.
+    """
     last = _LAST_LAYER[bundle.info.backbone]
     head = {f"{last}.weight": torch.from_numpy(bundle.head.weight), f"{last}.bias": torch.from_numpy(bundle.head.bias)}
     buffer = io.BytesIO()  # torch's own writing to a full disk is no OSError

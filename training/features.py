@@ -66,7 +66,7 @@ class FeatureSource:
     def of_classifier(classifier: Classifier) -> "FeatureSource":
         """The source inside a loaded classifier."""
         info = classifier.info
-        dim = classifier.bundle.backbone.feature_dim
+        dim = classifier.bundle.head.weight.shape[1]
         return FeatureSource(classifier.extractor, info.preprocessing, info.backbone_sha256, dim)
 
     def seeing(self, preprocessing: Preprocessing) -> "FeatureSource":

@@ -18,16 +18,45 @@ from PIL import Image, ImageOps
 from torchvision.transforms.functional import pil_to_tensor
 
 
+class Thirds(torch.nn.Module):
+    """EfficientNet-Lite0 that goes by what is strong anywhere and by what is in the upper, middle and lower third."""
+
+    conv_stem: torch.nn.Module
+    bn1: torch.nn.Module
+    blocks: torch.nn.Module
+    conv_head: torch.nn.Module
+    bn2: torch.nn.Module
+
+    def __init__(self, network: torch.nn.Module, n_classes: int) -> None:
+        super().__init__()
+        for name in Thirds.__annotations__:
+            self.add_module(name, network.get_submodule(name))
+        self.register_buffer("thirds", torch.tensor(3))
+        self.classifier = torch.nn.Linear(1280 + 3 * 320, n_classes)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures (N, 3, H, W) to logits (N, C)."""
+        before = self.blocks(self.bn1(self.conv_stem(pictures)))
+        cube = (self.bn2(self.conv_head(before)) ** 3).mean((2, 3))
+        strong = cube * (cube + 1e-6) ** (-2 / 3)
+        bands = before.mean(3).repeat_interleave(3, 2).chunk(3, 2)
+        thirds = torch.stack([band.mean(2) for band in bands], 2) / 2
+        logits: torch.Tensor = self.classifier(torch.cat([strong, thirds.flatten(1)], dim=1))
+        return logits
+
+
 def load(folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The network with its weights, and what model.json says."""
     info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    state = torch.load(folder / info["weights_file"], map_location="cpu", weights_only=True)
     if info["backbone"] == "efficientnet_lite0":
         import timm
 
         network = timm.create_model("tf_efficientnet_lite0", num_classes=len(info["classes"]))
+        network = Thirds(network, len(info["classes"])) if "thirds" in state else network
     else:
         network = torchvision.models.get_model(info["backbone"], num_classes=len(info["classes"]))
-    network.load_state_dict(torch.load(folder / info["weights_file"], map_location="cpu", weights_only=True))
+    network.load_state_dict(state)
     return network.eval(), info
 
 

@@ -20,7 +20,7 @@ from tellapart.weights import Weights
 from training.features import Features, FeatureSource, extract
 from training.protocol import best_view
 
-SAMPLE = 200  # learning pictures that choose the view of more, where a split judges
+SAMPLE = 300  # learning pictures that choose the view of more, where a split judges
 SAMPLE_OF_CLASS = 12  # of each class at least
 
 

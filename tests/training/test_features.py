@@ -33,7 +33,7 @@ def test_a_second_run_computes_nothing(samples: list[Sample], source: FeatureSou
     again = extract(samples, source, tmp_path / "cache", silent)
     assert (first.computed, again.computed) == (18, 0)
     np.testing.assert_array_equal(first.values, again.values)
-    assert first.values.shape == (18, 1280)
+    assert first.values.shape == (18, 2240)
     assert first.values.dtype == np.float32
 
 
@@ -68,7 +68,7 @@ def test_pictures_that_are_gone_damaged_or_changed_are_skipped(
     assert "No such file" in features.skipped[0].why
     assert "changed" in features.skipped[1].why
     # and none of them left anything in the cache
-    assert extract(samples[:2], source, tmp_path / "cache", silent).values.shape == (0, 1280)
+    assert extract(samples[:2], source, tmp_path / "cache", silent).values.shape == (0, 2240)
 
 
 def test_a_picture_has_the_same_features_in_every_batch(samples: list[Sample], source: FeatureSource) -> None:

@@ -63,7 +63,7 @@ def job(tmp_path: Path, start: dict[str, torch.Tensor], make_shape: Callable[[in
 
     train = [sample(kind, seed) for seed in range(4) for kind in range(3)]
     val = [sample(kind, seed) for seed in range(4, 6) for kind in range(3)]
-    head = Head(np.zeros((3, 1280), np.float32), np.zeros(3, np.float32))
+    head = Head(np.zeros((3, 2240), np.float32), np.zeros(3, np.float32))
     return Job("efficientnet_lite0", start, head, train, val, SMALL, RECIPE, 0, True, tmp_path / "cache")
 
 
@@ -253,7 +253,7 @@ def test_stages_hold_every_parameter_once_and_learn_less_the_further_from_the_he
 
 def test_gradients_by_shares_are_those_of_the_whole_batch(job: Job) -> None:
     rng = np.random.default_rng(0)
-    head = Head(rng.normal(size=(3, 1280)).astype(np.float32) / 36, np.zeros(3, np.float32))
+    head = Head(rng.normal(size=(3, 2240)).astype(np.float32) / 36, np.zeros(3, np.float32))
     network = Network(load_module_of(job), head, SMALL, True).train()
     pixels = torch.from_numpy(rng.integers(0, 256, (11, 32, 32, 3), dtype=np.uint8))
     targets = torch.from_numpy(rng.integers(0, 3, 11))

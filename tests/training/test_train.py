@@ -77,7 +77,7 @@ def test_model_json_tells_how_it_was_made(trained: Any) -> None:
 
 def test_it_keeps_a_record_of_what_it_learned_from_and_of_nothing_else(trained: Any) -> None:
     learned = {s.sha256: s.class_index for s in trained.dataset.samples() if s.split != "test"}
-    found = read_neighbours(trained.folder, 1280, 3)
+    found = read_neighbours(trained.folder, 2240, 3)
     assert dict(zip((d.tobytes().hex() for d in found.sha256), found.class_index.tolist(), strict=True)) == learned
     np.testing.assert_allclose(np.linalg.norm(found.features.astype(np.float32), axis=1), 1, atol=1e-3)
 
