@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 a failure of ours or of this machine, 2 wrong usage, 3 bad
 
 import io
 import os
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -69,14 +70,25 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except TellapartError as error:
         return _fail(error, str(error), error.exit_code, debug)
-    except click.exceptions.Abort:
-        say("stopped")
-        return 130
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        return _stopped(stop, ends=arguments is None)
     except click.ClickException as error:
         return _misused(error, debug)
     except Exception as error:
         return _unforeseen(error, debug)
     return 0
+
+
+def _stopped(stop: BaseException, ends: bool) -> int:
+    """Say what `telling` noted of an interrupt. Where the process `ends`, a second one must not cut that off.
+
+    It takes seconds where torch is loaded, and Python would die of the signal by then, without our exit code.
+    """
+    if ends:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    notes = getattr(stop.__cause__ or stop, "__notes__", [])
+    say("; ".join(["stopped (exit code 130)", *notes]))
+    return 130
 
 
 def _unforeseen(error: Exception, debug: bool) -> int:

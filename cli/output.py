@@ -48,4 +48,8 @@ def write_json(out: str, value: Any) -> None:
 def telling(form: str) -> Generator[Terminal | JsonLines, None, None]:
     """Where work reports how far it is and what came of it; SIGTERM ends it as Ctrl-C does."""
     with stopping_on_sigterm(), JsonLines() if form == "json" else Terminal() as out:
-        yield out
+        try:
+            yield out
+        except KeyboardInterrupt as stop:
+            stop.add_note("what was done is kept, and the same command goes on there")
+            raise

@@ -18,16 +18,19 @@ def _run(together: Sequence["Server"], ready: Callable[[], None]) -> None:
     from tellapart import supervisor
 
     supervisor.check_ports(together)
+    works = any(server.again for server in together)
+    kept = "a job that runs goes on at the next start" if works else "what was asked before is answered first"
     say(f"starting the {', the '.join(server.name for server in together)}; this may take a minute")
-    supervisor.run(together, ready, lambda: say("stopping; a job that runs goes on at the next start"))
+    supervisor.run(together, ready, lambda: say(f"stopping; {kept}"), say)
     say("stopped")
 
 
 @click.command(short_help="The service alone.")
 def serve() -> None:
     """Serve the classifiers over HTTP (TELLAPART_HOST, TELLAPART_SERVICE_PORT)."""
-    from tellapart import servers
+    from tellapart import promotions, servers
 
+    promotions.check_store()
     settings = load_settings()
     _run([servers.service(settings)], lambda: say(f"the service answers at {settings.service_url}"))
 
@@ -44,18 +47,20 @@ def web() -> None:
 @click.command(short_help="The worker alone.")
 def worker() -> None:
     """Do the jobs that people start on the web page (its settings and home must be the same)."""
-    from tellapart import servers
+    from tellapart import promotions, servers
 
+    promotions.check_store()
     _run([servers.worker()], lambda: say("the worker waits for jobs"))
 
 
 @click.command(short_help="Page, service and worker together.")
 @click.option("--open/--no-open", "open_page", default=True, help="Open the page in a browser where there is one.")
-@click.option("--check", is_flag=True, help="Only see whether its ports are free.")
+@click.option("--check", is_flag=True, help="Only see whether its ports are free and its model store can be used.")
 def up(open_page: bool, check: bool) -> None:
     """Run the service, the web page and the worker together until Ctrl-C; a job that runs goes on at the next start."""
-    from tellapart import servers, supervisor
+    from tellapart import promotions, servers, supervisor
 
+    promotions.check_store()
     settings = load_settings()
     url = servers.web_url(settings)
     together = [servers.service(settings), servers.web(settings), servers.worker()]

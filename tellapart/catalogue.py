@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tellapart import store
+from tellapart import promotions, store
 from tellapart.errors import MissingError, TellapartError
 from tellapart.store import StoredModel
 from tellapart.wire import ModelList, ModelSummary, ServiceError
@@ -84,7 +84,7 @@ def _list(stamp: _Stamp, now: float) -> _Seen:
 
 def _stamp() -> _Stamp:
     try:
-        found = store.pointer_file().stat()
+        found = promotions.pointer_file().stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -8,7 +8,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from tellapart import store
+from tellapart import promotions, store, stored
 from tellapart.backbones import BACKBONES, DEFAULT_BACKBONE, cached_weights_file
 from tellapart.errors import TellapartError, UsageError
 from tellapart.files import why_unwritable
@@ -51,7 +51,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _redis(settings)
     yield _postgres(settings)
     yield _folder("data folder", settings.home, "TELLAPART_HOME")
-    models = _folder("model store", store.pointer_file().parent, "BENTOML_HOME")
+    models = _folder("model store", promotions.store_folder(), "BENTOML_HOME")
     yield models
     if models.level is Level.OK:
         yield from _classifiers()
@@ -138,7 +138,7 @@ def _folder(what: str, folder: Path, setting: str) -> Finding:
 def _classifiers() -> Iterator[Finding]:
     """What is in the model store and cannot be read, as what another version wrote or a killed process left."""
     try:
-        bad = store.unreadable()
+        bad = stored.unreadable()
         there = len(store.list_models())
     except TellapartError as error:
         yield Finding("classifiers", error.what, error.fix, Level.WRONG)

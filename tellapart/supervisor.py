@@ -14,11 +14,14 @@ import httpx
 import psutil
 
 from tellapart.errors import TellapartError, UsageError
+from tellapart.hardware import cpus
 from tellapart.stopping import end_with_parent
+from tellapart.wording import counted
 
 _STOP_SECONDS = 15.0
 _ORPHAN_SECONDS = 3.0
-_READY_SECONDS = 120.0
+_READY_SECONDS = 900.0  # a busy machine takes minutes to import torch, and compiling takes some too
+_PATIENCE_SECONDS = 60.0  # after which people are told that it still starts
 LEAST_SECONDS = 10.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,11 +99,16 @@ def check_ports(servers: Sequence[Server]) -> None:
             check_port(server.host, server.port, f"the {server.name}", fix)
 
 
-def run(servers: Sequence[Server], ready: Callable[[], None], stopping: Callable[[], None] = lambda: None) -> None:
+def run(
+    servers: Sequence[Server],
+    ready: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+    waiting: Callable[[str], None] = lambda _: None,
+) -> None:
     """Start the servers in order, call `ready` when all answer, and keep them until a signal or one ends.
 
     Every process started here is stopped before this returns, also after an error; `stopping` is called when a
-    signal has come, before they are.
+    signal has come, before they are. `waiting` gets a line for each minute that one takes to start.
 
     Raises:
         UsageError: a port is taken.
@@ -112,7 +120,7 @@ def run(servers: Sequence[Server], ready: Callable[[], None], stopping: Callable
         try:
             running.extend(_Running(server, _start(server)) for server in servers)
             for one in running:
-                _wait_ready(one.server, running)
+                _wait_ready(one.server, running, waiting)
             ready()
             while True:
                 _keep_alive(running)
@@ -134,18 +142,29 @@ def _start(server: Server) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_ready(server: Server, running: Sequence[_Running]) -> None:
+def _wait_ready(server: Server, running: Sequence[_Running], waiting: Callable[[str], None]) -> None:
     if not server.ready_url:
         return
-    deadline = time.monotonic() + _READY_SECONDS
+    began, told = time.monotonic(), _PATIENCE_SECONDS
     with httpx.Client(trust_env=False, timeout=2) as client:
-        while time.monotonic() < deadline:
+        while (waited := time.monotonic() - began) < _READY_SECONDS:
             _keep_alive(running)
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(server.ready_url).status_code == 200:
                     return
+            if waited >= told:
+                told += _PATIENCE_SECONDS
+                waiting(
+                    f"the {server.name} is not ready after {waited:.0f} s, and has {_READY_SECONDS:.0f} s ({_load()})"
+                )
             time.sleep(0.1)
-    raise TellapartError(f"the {server.name} was not ready after {_READY_SECONDS:.0f} s", "See its messages above")
+    fix = "See its messages above; TELLAPART_LOG=info shows more of the service's"
+    raise TellapartError(f"the {server.name} was not ready after {_READY_SECONDS:.0f} s ({_load()})", fix)
+
+
+def _load() -> str:
+    """How busy this machine is, for people: above one a core, everything takes that many times as long."""
+    return f"load {os.getloadavg()[0]:.0f} on {counted(cpus(), 'core')}"
 
 
 def _keep_alive(running: Sequence[_Running]) -> None:

@@ -152,7 +152,7 @@ def test_sigterm_stops_with_everything_kept(
     out, err = collecting.communicate(timeout=90)
     assert collecting.returncode == 130
     assert json.loads(out.splitlines()[-1]) == {"event": "stopped"}
-    assert err.strip() == "stopped"
+    assert err.strip() == "stopped (exit code 130); what was done is kept, and the same command goes on there"
     dataset = Dataset.open(tmp_path / "home" / "datasets" / "mine")
     kept = dataset.manifest.kept()
     assert FEW // 4 <= len(kept) <= FEW

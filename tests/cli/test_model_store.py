@@ -1,9 +1,11 @@
 """A model store that is full, is not there, or where something was killed."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 
 from tellapart.bundle import BundleInfo
 from tellapart.errors import TellapartError
+from tellapart.promotions import check_store
 from tellapart.store import new_model
-from tests.cli.helpers import METRICS, Tell
+from tests.cli.helpers import METRICS, Tell, refused
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +51,30 @@ def test_a_model_store_that_cannot_be_is_one_line() -> None:
     assert "the model store at /proc/nothing cannot be used" in told.stderr
     assert "Set BENTOML_HOME" in told.stderr
     assert len(told.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", ["serve", "worker", "up", "up --check"])
+def test_nothing_is_started_on_a_model_store_that_cannot_be(
+    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    (isolated_home / "file").touch()
+    monkeypatch.setenv("BENTOML_HOME", str(isolated_home / "file" / "below"))
+    refused(tell(*words.split()), 1, f"the model store at {isolated_home / 'file' / 'below'} cannot", "BENTOML_HOME")
+
+
+def test_a_model_store_that_was_made_before_may_be_read_only(
+    isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    with pytest.raises(TellapartError, match="Read-only file system"):
+        check_store()
+    environment = {**os.environ, "BENTOML_HOME": str(isolated_home / "bentoml")}
+    command = [sys.executable, "-m", "cli", "models", "list"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)  # has BentoML make its folders
+    check_store()
 
 
 def test_deleting_the_version_that_answers_says_which_answers_then(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart import store
+from tellapart import promotions, store, stored
 from tellapart.catalogue import MAX_AGE_S, Catalogue
 from tellapart.store import StoredModel
 from tellapart.wire import ServiceError
@@ -72,8 +72,8 @@ def test_a_version_is_read_once_until_its_files_change(
 ) -> None:
     pets, read = add_model("pets"), []
     store.list_models()
-    real = store.read_info
-    monkeypatch.setattr(store, "read_info", lambda folder: read.append(folder) or real(folder))
+    real = stored.read_info
+    monkeypatch.setattr(stored, "read_info", lambda folder: read.append(folder) or real(folder))
     again = add_model("pets")
     assert {m.tag for m in store.list_models()} == {pets.tag, again.tag}
     assert set(read) == {again.path}
@@ -96,10 +96,10 @@ def test_what_is_not_on_the_list_is_looked_for_at_most_once_a_second(isolated_ho
 
 def test_a_damaged_pointer_file_is_an_error_until_it_is_mended(isolated_home: Path, add_model: AddModel) -> None:
     pets = add_model("pets")
-    store.pointer_file().write_text("{")
+    promotions.pointer_file().write_text("{")
     seen = Catalogue()
     with pytest.raises(ServiceError) as error:
         seen.find("pets")
     assert error.value.code == "unusable_model"
-    store.pointer_file().unlink()
+    promotions.pointer_file().unlink()
     assert seen.find("pets").tag == pets.tag

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart import store
+from tellapart import promotions, store
 from tellapart.bundle import open_bundle
 from tellapart.errors import BundleError, DataError, MissingError, UsageError
 
@@ -146,15 +146,15 @@ def test_a_bad_name_is_refused_before_anything_is_made(isolated_home):
 def test_the_pointer_is_in_the_store_and_readable(save, isolated_home):
     tag = save("pets")
     store.promote(tag)
-    assert store.pointer_file() == isolated_home / "bentoml" / "tellapart.json"
-    value = json.loads(store.pointer_file().read_text())
+    assert promotions.pointer_file() == isolated_home / "bentoml" / "tellapart.json"
+    value = json.loads(promotions.pointer_file().read_text())
     assert value == {"promoted": {"pets": [tag.split(":")[1]]}, "default": "pets"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "5"])
 def test_a_damaged_pointer_is_one_line(save, content):
     save("pets")
-    Path(store.pointer_file()).write_text(content)
+    Path(promotions.pointer_file()).write_text(content)
     with pytest.raises(DataError, match="is not readable") as caught:
         store.list_models()
     assert "\n" not in str(caught.value)
