@@ -23,14 +23,13 @@ from tellapart.backbones import EMBEDDED_BACKBONE, check_weights_file
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import MissingError, NoDataError, UsageError
-from tellapart.flags import Suspect, from_flags
+from tellapart.flags import Suspect, from_flags, is_searched, remember_search
 from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
 from tellapart.names import ClassName, check_name
 from tellapart.progress import Progress, Report
 from tellapart.settings import Settings
 from tellapart.store import StoredModel, list_models, new_model, promote, resolve
-from tellapart.wording import counted
 from training.class_folders import find_class_folders
 from training.export_archive import check_exportable
 from training.options import Circumstances, TrainingOptions, check
@@ -86,10 +85,6 @@ def create(
     dataset = collect(
         root, plan.classes, plan.sources, plan.per_class, settings, report, plan.queries, plan.since, plan.license
     )
-    curate(dataset, plan.training.seed, report)
-    if trained_already(dataset, plan.name, plan.training) is None:
-        suspects = find_suspects(dataset, plan.training, report)
-        report(Progress("check", note=_advice(suspects, plan.name), finished=True))
     return train(dataset, plan.name, plan.training, settings, report, resume, world)
 
 
@@ -154,8 +149,35 @@ def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) ->
     weights, device = _seeing_weights(options), pick_device(options.device)
     source, _ = FeatureSource.of_weights(weights, device)
     ways = preprocessings(weights, may_fine_tune(options, device))
-    features = see_all(dataset.samples(), source, ways, feature_folder(dataset), report)
-    return flag_suspects(dataset, features.samples, features.side_by_side, options.seed, report)
+    samples = dataset.samples()
+    features = see_all(samples, source, ways, feature_folder(dataset), report)
+    suspects = flag_suspects(dataset, features.samples, features.side_by_side, options.seed, report)
+    remember_search(dataset, [s.sha256 for s in samples])
+    return suspects
+
+
+def _tell_suspects(dataset: Dataset, options: TrainingOptions, settings: Settings, report: Report) -> None:
+    """Say how many pictures look wrong, and search anew where a data set of ours has some that no search has seen.
+
+    Nobody asked for a search in a folder of one's own, and it may take as long as the training.
+    """
+    from curation.telling import UNSEARCHED, advice, how_to_see
+
+    where = _shortest_name(dataset, settings)
+    if is_searched(dataset):
+        note = advice(where, dataset, from_flags(dataset.manifest.kept()))
+    elif dataset.folder:
+        note = f"{UNSEARCHED}; {how_to_see(where)}"
+    else:
+        note = advice(where, dataset, find_suspects(dataset, options, report))
+    report(Progress("check", note=note, finished=True))
+
+
+def _shortest_name(dataset: Dataset, settings: Settings) -> str:
+    """What to type for a data set."""
+    if dataset.folder:
+        return str(dataset.folder)
+    return dataset.root.name if dataset.root.parent == settings.datasets else str(dataset.root)
 
 
 def _seeing_weights(options: TrainingOptions) -> "Weights":
@@ -169,7 +191,7 @@ def _seeing_weights(options: TrainingOptions) -> "Weights":
         return load_weights(EMBEDDED_BACKBONE, "auto", options.seed)
 
 
-def apply_confident(dataset: Dataset, seed: int, report: Report) -> list[Action]:
+def apply_confident(dataset: Dataset, seed: int, report: Report) -> tuple[list[Action], CurationSummary]:
     """Take the confident suspects out, or to the class they belong to, and curate again; `undo_apply` reverts it.
 
     Raises:
@@ -178,8 +200,7 @@ def apply_confident(dataset: Dataset, seed: int, report: Report) -> list[Action]
     actions = confident_actions(dataset, from_flags(dataset.manifest.kept()))
     if actions:
         apply(dataset, actions)
-        curate(dataset, seed, report)
-    return actions
+    return actions, curate(dataset, seed, report)
 
 
 def undo_apply(dataset: Dataset, seed: int, report: Report) -> list[Action]:
@@ -199,9 +220,10 @@ def train(
     resume: bool = True,
     world: "World | None" = None,
 ) -> StoredModel:
-    """Curate, train and publish; the new version answers from now on.
+    """Curate, look for suspects, train and publish; the new version answers from now on.
 
-    A version that was trained in the same way on the same data is used as it is.
+    A version that was trained in the same way on the same data is used as it is. Suspects are flagged and told,
+    never taken out; a folder of one's own is searched by `tellapart curate` alone.
 
     Args:
         resume: go on where a killed fine-tuning stopped.
@@ -220,6 +242,7 @@ def train(
     if there is not None:
         report(Progress("train", note=f"{there.tag} is already trained on these pictures", finished=True))
         return there
+    _tell_suspects(dataset, options, settings, report)
     from training.candidates import forget_checkpoint
     from training.train import train as train_classifier
 
@@ -314,17 +337,6 @@ def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
         NoDataError: it is none of these.
     """
     return open_dataset(where, settings, report)
-
-
-def _advice(suspects: Sequence[Suspect], name: str) -> str:
-    confident = sum(s.confident for s in suspects)
-    if not suspects:
-        return "no picture looks wrong"
-    return (
-        f"{counted(len(suspects), 'picture')} may be wrong, {confident or 'none'} of them almost certainly; "
-        f"to see them: tellapart curate {name}"
-        + (f"; to take the {confident} out: tellapart curate {name} --apply" if confident else "")
-    )
 
 
 def _refuse_other_classes(root: Path, plan: Plan) -> None:

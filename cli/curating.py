@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from tellapart.errors import NoDataError, UsageError
 from tellapart.settings import load_settings
 from tellapart.terminal import Terminal
 from tellapart.wording import counted
+
+if TYPE_CHECKING:
+    from tellapart.decisions import Action
 
 _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 
@@ -33,7 +36,7 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
     tellapart curate pets --undo
     """
     import workflow
-    from curation.telling import outcome, put_back, suspects_table
+    from curation.telling import applied_outcome, outcome, put_back, suspects_tables
     from tellapart import tables
     from training.options import TrainingOptions
 
@@ -48,15 +51,18 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
             return
         summary = workflow.curate(opened, options.seed, out.report)
         suspects = workflow.find_suspects(opened, options, out.report)
-        applied = workflow.apply_confident(opened, options.seed, out.report) if apply_ else []
-        if applied:
-            summary = workflow.curate(opened, options.seed, out.report)
+        applied: list[Action] = []
+        if apply_:
+            applied, summary = workflow.apply_confident(opened, options.seed, out.report)
+            told = applied_outcome(dataset, suspects, applied)
+        else:
+            told = outcome(dataset, opened, suspects)
         out.result(
             tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied)},
             tables.counts(opened),
             summary.text,
-            *([suspects_table(opened, suspects)] if suspects else []),
-            outcome(dataset, suspects, applied),
+            *suspects_tables(opened, suspects, applied),
+            told,
         )
 
 

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tellapart.dataset import Dataset
+from tellapart.files import write_json
 from tellapart.manifest import Attempt
 
 KINDS = ("off_topic", "label_error", "low_quality")
@@ -66,6 +68,24 @@ def store_flags(dataset: Dataset, suspects: Sequence[Suspect]) -> None:
     """Write the flags of all kept pictures: those of the suspects, and none for the rest."""
     flags = {a.sha256: "" for a in dataset.manifest.kept()} | to_flags(suspects)
     dataset.manifest.assign("flags", flags)
+
+
+def is_searched(dataset: Dataset) -> bool:
+    """Whether every kept picture was there at a search for suspects; without the cache, none was."""
+    try:
+        seen = set(json.loads(_seen_file(dataset).read_text()))
+    except (OSError, ValueError, TypeError):
+        return False
+    return all(a.sha256 in seen for a in dataset.manifest.kept())
+
+
+def remember_search(dataset: Dataset, digests: Iterable[str]) -> None:
+    """Write down the pictures, by sha256, that were there at a search whose flags are stored."""
+    write_json(_seen_file(dataset), sorted(set(digests)))
+
+
+def _seen_file(dataset: Dataset) -> Path:
+    return dataset.cache / "searched.json"
 
 
 def _from_flag(sha256: str, class_slug: str, flag: Mapping[str, Any]) -> Suspect:

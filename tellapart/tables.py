@@ -44,7 +44,7 @@ def counts_values(dataset: Dataset) -> dict[str, Any]:
 def counts(dataset: Dataset) -> Table:
     """Per class: how many pictures were found, kept, and what became of the rest."""
     found = dataset.manifest.counts()
-    table = Table("class", "found", "kept", "not kept, and why", title=str(dataset.root))
+    table = Table("class", "found", "kept", "not kept, and why", title=escape(str(dataset.folder or dataset.root)))
     for c in dataset.classes:
         reasons = found.get(c.slug, Counter())
         rest = "\n".join(f"{n} {REASON_TEXT[r]}" for r, n in reasons.most_common() if r is not Reason.OK)

@@ -1,15 +1,19 @@
 """`tellapart curate` on a plain folder of drawn pictures, with the embedded backbone."""
 
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 import cli
+from tellapart.dataset import Dataset
 from tellapart.folders import open_folder
+from tellapart.listing import Wanted, page
 from tellapart.pictures import Reason
 from tellapart.settings import load_settings
+from tests.cli.helpers import METRICS, Told
 
 KINDS = ("discs", "stripes", "crosses")
 OPTIONS = ("--backbone", "efficientnet_lite0", "--device", "cpu")
@@ -45,6 +49,15 @@ def shapes(tmp_path):
     return folder
 
 
+@pytest.fixture
+def tell(isolated_home, capsys):
+    def run(*words):
+        code = cli.main(list(words))
+        return Told(code, *capsys.readouterr())
+
+    return run
+
+
 def taken_out(folder):
     dataset = open_folder(folder, load_settings().home)
     reasons = (Reason.REMOVED, Reason.MOVED)
@@ -59,15 +72,64 @@ def test_suspects_are_named_taken_out_and_put_back(shapes, isolated_home, capsys
     assert taken_out(shapes) == []
 
     assert cli.main(["curate", str(shapes), "--apply", *OPTIONS]) == 0
-    assert f"tellapart curate {shapes} --undo" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"tellapart curate {shapes} --undo" in told.out
     out = taken_out(shapes)
     assert {"discs-50.png", "discs-51.png"} <= set(out)
+    done, _, still = told.out.partition("Suspects\n")
+    assert "Taken out" in done
+    assert [name for name in out if name in still] == []
+    assert f"{len(out)} suspects taken out" in told.out
+    assert "quarantined" not in told.out + told.err
     assert len(out) <= 5
     assert len(list(shapes.rglob("*.png"))) == 38
 
     assert cli.main(["curate", str(shapes), "--undo", *OPTIONS]) == 0
     assert f"put back: {len(out)} pictures" in capsys.readouterr().out
     assert taken_out(shapes) == []
+
+
+@pytest.fixture
+def training_at_once(monkeypatch, tiny_bundle):
+    """What trains is done at once; what comes before it is not."""
+
+    def write(_dataset, _options, folder, *_):
+        return tiny_bundle(folder, file=b"not loaded", metrics=METRICS)
+
+    monkeypatch.setattr("training.train.train", write)
+
+
+@pytest.mark.usefixtures("training_at_once")
+def test_training_flags_the_wrong_ones_among_new_pictures_and_takes_none_out(shapes, isolated_home, tell):
+    new = [path.rename(isolated_home / path.name) for path in (shapes / "stripes").glob("discs-*")]
+    collect = ("collect", "mine", *KINDS, "--source", f"folder:{shapes}")
+    train = ("train", "mine", "--name", "mine", *OPTIONS)
+    assert tell(*collect).code == 0
+    assert "suspects: 36 pictures" in tell(*train).err
+    for path in new:
+        path.rename(shapes / "stripes" / path.name)
+    assert tell(*collect).code == 0
+    told = tell(*train)
+    dataset = Dataset.open(isolated_home / "home" / "datasets" / "mine")
+    flagged = {row.sha256 for row in page(dataset.manifest, Wanted("suspects"))}
+    assert {a.sha256 for a in dataset.manifest.kept() if "/discs-5" in a.url and a.class_slug == "stripes"} <= flagged
+    assert len(dataset.manifest.kept()) == 38
+    (check,) = re.findall(r"^check: (.*)$", told.err, re.MULTILINE)
+    assert check.startswith(f"{len(flagged)} pictures may be wrong, ")
+    assert "to see them: tellapart curate mine; to take" in check
+
+    again = tell(*train, "--seed", "1").err  # nothing new, so what is known is told without a search
+    assert f"check: {check}\n" in again
+    assert "suspects:" not in again
+
+
+@pytest.mark.usefixtures("training_at_once")
+def test_training_on_a_folder_of_ones_own_searches_nothing_and_says_so(shapes, tell):
+    before = sorted(shapes.rglob("*"))
+    told = tell("train", str(shapes), "--name", "mine", *OPTIONS)
+    assert f"check: wrong pictures were not looked for; to see them: tellapart curate {shapes}\n" in told.err
+    assert "features" not in told.err
+    assert sorted(shapes.rglob("*")) == before
 
 
 def test_apply_and_undo_together_are_wrong_usage(isolated_home, capsys):

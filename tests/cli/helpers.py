@@ -10,6 +10,7 @@ import cli
 
 MakePicture = Callable[..., bytes]
 Tell = Callable[..., "Told"]
+_PROGRESS = "collect ", "read pictures:", "curate", "check:"
 METRICS = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "protocol": "test", "n": 9}
 
 
@@ -24,7 +25,7 @@ class Told:
     @property
     def errors(self) -> list[str]:
         """The lines on stderr but progress, which is a line a stage where nobody watches."""
-        return [line for line in self.err.splitlines() if not line.startswith(("collect ", "read pictures:", "curate"))]
+        return [line for line in self.err.splitlines() if not line.startswith(_PROGRESS)]
 
 
 def refused(told: Told, code: int, *parts: str) -> None:
