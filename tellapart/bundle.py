@@ -56,7 +56,8 @@ class BundleInfo:
         created: ISO 8601 in UTC.
         sizes: bytes of each file beside model.json; a copy that was cut off is told by them.
         rejection: the weights and the threshold of `Rejection`, by name; None for never.
-        golden: probabilities (C,) of the picture in `golden`; None where they were not kept.
+        golden: probabilities (C,) of the picture in `golden`, in float32; None where they were not kept.
+        golden_bfloat16: the same in bfloat16.
     """
 
     classes: tuple[ClassName, ...]
@@ -75,6 +76,7 @@ class BundleInfo:
     sizes: Mapping[str, int] = field(default_factory=dict)
     rejection: Mapping[str, float] | None = None
     golden: tuple[float, ...] | None = None
+    golden_bfloat16: tuple[float, ...] | None = None
     format: int = field(default=FORMAT)
 
     @property

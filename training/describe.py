@@ -10,7 +10,7 @@ import numpy as np
 
 from tellapart.bundle import BundleInfo
 from tellapart.dataset import Dataset, Role
-from tellapart.golden import golden_answer
+from tellapart.golden import golden_answers
 from tellapart.intervals import wilson
 from tellapart.manifest import now
 from tellapart.weights import Weights
@@ -48,9 +48,9 @@ class Run:
 
 def describe(run: Run) -> BundleInfo:
     """The bundle's model.json, but for the digests of what is not written yet."""
-    source = run.winner.source
+    source, head = run.winner.source, run.winner.outcome.head
     with torch_threads(1):
-        golden = golden_answer(source.extractor, source.preprocessing, run.winner.outcome.head)
+        golden, golden_bfloat16 = golden_answers(run.weights.backbone, run.winner.backbone, source.preprocessing, head)
     return BundleInfo(
         classes=run.dataset.classes,
         preprocessing=source.preprocessing,
@@ -58,7 +58,7 @@ def describe(run: Run) -> BundleInfo:
         backbone_sha256=source.backbone_sha256,
         head_sha256="",  # known when it is written
         weights=run.weights.origin,
-        temperature=run.winner.outcome.head.temperature,
+        temperature=head.temperature,
         reject_threshold=None,
         metrics=_metrics(run.winner.outcome, [c.name for c in run.dataset.classes]) | run.evidence,
         dataset=_dataset_facts(run),
@@ -66,6 +66,7 @@ def describe(run: Run) -> BundleInfo:
         packages={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         created=now(),
         golden=golden,
+        golden_bfloat16=golden_bfloat16,
     )
 
 

@@ -1,16 +1,20 @@
 """The golden picture, and an engine that refuses what answers differently."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tellapart.backbones import BACKBONES
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
-from tellapart.golden import golden_answer, golden_pixels
+from tellapart.golden import MAX_DRIFT, golden_answer, golden_answers, golden_pixels
+from tellapart.head import Head
+from tellapart.network import pick_dtype
 from tellapart.wire import ServiceError
 
 
@@ -44,6 +48,44 @@ def test_a_little_drift_is_let_through_and_more_is_not_served(
     with pytest.raises(ServiceError, match="golden") as refusal:
         engine.load(str(tmp_path / "bundle"))
     assert refusal.value.code == "unusable_model"
+
+
+@pytest.mark.parametrize(
+    ("in_bfloat16", "served"), [((0.7311, 0.2689), True), ((0.7401, 0.2599), True), ((0.7431, 0.2569), False)]
+)
+def test_it_has_to_agree_with_one_of_the_forms(
+    tmp_path: Path, tiny_bundle: Callable[..., Any], in_bfloat16: tuple[float, ...], served: bool
+) -> None:
+    tiny_bundle(tmp_path / "bundle", golden=(0.75, 0.25), golden_bfloat16=in_bfloat16)
+    engine = Engine(Loader(), 2**30)
+    if served:
+        engine.load(str(tmp_path / "bundle"))
+        return
+    with pytest.raises(ServiceError, match=r"0\.012 off"):
+        engine.load(str(tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_bundle_is_served_in_either_form_and_a_wrong_one_in_neither(
+    tmp_path: Path, tiny_bundle: Callable[..., Any], dtype: torch.dtype
+) -> None:
+    """The head makes more of rounding than any that is learned."""
+    if dtype != torch.float32 and pick_dtype(torch.device("cpu")) != dtype:
+        pytest.skip("this processor has no bfloat16")
+    weight = np.random.default_rng(0).normal(0, 10, (2, 512)).astype(np.float32)
+    info = tiny_bundle(tmp_path / "plain")
+    how, weights = info.preprocessing, (tmp_path / "plain" / "backbone.safetensors").read_bytes()
+    features = Loader(dtype=torch.float32).load(tmp_path / "plain").extractor(golden_pixels(how))
+    head = Head(weight, -(features @ weight.T)[0])  # the golden picture is on the border, where rounding shows most
+    exact, rounded = golden_answers(BACKBONES[info.backbone], weights, how, head)
+    assert abs(exact[0] - rounded[0]) > 2 * MAX_DRIFT
+    kept = {"golden": exact, "golden_bfloat16": rounded}
+    tiny_bundle(tmp_path / "right", head=head, **kept)
+    tiny_bundle(tmp_path / "wrong", head=replace(head, bias=head.bias + np.float32([0.5, 0])), **kept)
+    engine = Engine(Loader(dtype=dtype), 2**30)
+    assert engine.load(str(tmp_path / "right")).extractor.dtype == dtype
+    with pytest.raises(ServiceError, match="golden"):
+        engine.load(str(tmp_path / "wrong"))
 
 
 def test_what_a_bundle_keeps_is_what_it_answers(tmp_path: Path, tiny_bundle: Callable[..., Any]) -> None:

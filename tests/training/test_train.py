@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
+from tellapart.golden import golden_pixels
 from tellapart.images import decode
 from tellapart.neighbours import read_neighbours
 from tellapart.pictures import Reason, Status
@@ -40,6 +42,14 @@ def test_the_bundle_opens_and_answers(trained: Any) -> None:
     pixels = np.stack([bundle.info.preprocessing.from_bytes(s.path.read_bytes()) for s in trained.dataset.samples()])
     answers = trained.classifier.probabilities(pixels).argmax(axis=1)
     assert (answers == [s.class_index for s in trained.dataset.samples()]).mean() > 0.9
+
+
+def test_its_answers_for_the_golden_picture_are_kept_in_both_forms(trained: Any) -> None:
+    classifier = Loader(dtype=torch.float32).load(trained.folder)
+    found = classifier.probabilities(golden_pixels(trained.info.preprocessing))[0]
+    assert trained.info.golden == pytest.approx(found, abs=1e-4)
+    assert trained.info.golden_bfloat16 == pytest.approx(found, abs=0.1)
+    assert trained.info.golden_bfloat16 != trained.info.golden
 
 
 def test_the_metrics_are_those_of_the_test_split(trained: Any) -> None:
