@@ -108,7 +108,10 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_ARCHIVE_LIMITS) -> 
     try:
         _check_directory(path, limits)
         opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except zipfile.BadZipFile as error:
+        why = "it is damaged, cut off or no zip archive. Pack it again"
+        raise ArchiveError("truncated", f"the archive cannot be read: {why}") from error
+    except (OSError, ValueError, NotImplementedError) as error:
         raise ArchiveError("truncated", f"the archive cannot be read: {printable(str(error))}") from error
     with opened:
         yield Archive(opened, limits)

@@ -1,23 +1,86 @@
-"""Judging pictures although some may crash a native decoder, and with it the process: the next run gets past them.
+"""Judging pictures although some may crash a native decoder, and with it the process.
 
-A picture that is being decoded is marked by a file. A mark that was left there is of a picture that a process
-died over, by its fault or not. Such a one is tried out in a process of its own, and turned away where that dies too.
+`CrashGuard` is for long work: the next run gets past them. A picture that is being decoded is marked by a file. A mark
+that was left there is of a picture that a process died over, by its fault or not. Such a one is tried out apart, and
+turned away where that dies too. `Apart` is for programs that nothing may end: it decodes in a process of its own.
 """
 
+import json
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
+from typing import Any, Self
 
+from tellapart.errors import TellapartError
 from tellapart.files import readable_disk_errors
-from tellapart.images import sha256
+from tellapart.images import ImageError, decode, sha256
 from tellapart.pictures import Picture, Reason, Rejected, inspect
 
 _ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE = 60  # seconds of processor time for a picture that is tried out
+_PATIENCE = 60  # seconds of processor time for a picture that is decoded apart
+_SIZE = 8  # bytes that say how many bytes a picture has
+_IN_COLOUR = 720  # pixels on the shorter side
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # no picture does that: people and machines that shut down do
+
+
+class Stopped(TellapartError):
+    """The process that decodes was ended, and not by a picture."""
+
+
+class Apart:
+    """Judges pictures in a process of its own, which starts with the first one; for one thread."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.kill()
+        self._end()
+
+    def inspect(self, data: bytes) -> Picture:
+        """Decode a picture whole, in gray and in colour, and describe it.
+
+        Raises:
+            Rejected: it cannot be used; `reason` says why.
+            Stopped: somebody ended the process.
+        """
+        told = self._ask(data)
+        if told is None:
+            raise _ended_by(self._end())
+        if "what" in told:
+            raise Rejected(Reason(told["reason"]), told["what"])
+        return Picture(**told)
+
+    def _ask(self, data: bytes) -> dict[str, Any] | None:
+        """What the process answers, None where it ended."""
+        self._process = self._process or _start()
+        pictures, answers = self._process.stdin, self._process.stdout
+        assert pictures
+        assert answers
+        with suppress(BrokenPipeError):
+            pictures.write(len(data).to_bytes(_SIZE, "big"))
+            pictures.write(data)
+            pictures.flush()
+        line = answers.readline()
+        return json.loads(line) if line else None
+
+    def _end(self) -> int:
+        """End the process, where it has not ended; gives its exit code, below zero that of a signal."""
+        if self._process is None:
+            return 0
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+        code, self._process = self._process.returncode, None
+        return code
 
 
 class CrashGuard:
@@ -36,33 +99,59 @@ class CrashGuard:
             Rejected: it cannot be used; `reason` says why.
             TellapartError: the mark cannot be written.
         """
+        with self.watching(data):
+            return inspect(data)
+
+    @contextmanager
+    def watching(self, data: bytes) -> Iterator[None]:
+        """Decode a picture in here, in whatever way.
+
+        Raises:
+            Rejected: a process died over it, and one of its own died again, or says that it cannot be used.
+            TellapartError: the mark cannot be written.
+        """
         mark = self._marks / sha256(data)
         if mark.name in self._died_over:
-            with self._alone:
-                _try_out(data)
+            with self._alone, suppress(Stopped), Apart() as apart:
+                apart.inspect(data)
         with readable_disk_errors(mark):
             self._marks.mkdir(parents=True, exist_ok=True)
             mark.touch()
         try:
-            return inspect(data)
+            yield
         finally:
             mark.unlink(missing_ok=True)
 
 
-def _try_out(data: bytes) -> None:
-    """Decode in a process of its own, which Ctrl-C in a terminal does not reach."""
+def _start() -> subprocess.Popen[bytes]:
+    """A process that decodes, which Ctrl-C in a terminal does not reach; it ends when nobody can ask it any more."""
     command = [sys.executable, "-m", "tellapart.crashes"]
-    ended = subprocess.run(command, input=data, cwd=_ROOT, capture_output=True, start_new_session=True, check=False)
-    if ended.returncode < 0 and -ended.returncode not in _STOPS:
-        name = signal.Signals(-ended.returncode).name
-        raise Rejected(Reason.TRUNCATED, f"decoding the picture ends the program ({name})")
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True)
+
+
+def _ended_by(code: int) -> TellapartError:
+    if code >= 0 or -code in _STOPS:
+        return Stopped("the process that decodes pictures was stopped", "Try again")
+    return Rejected(Reason.TRUNCATED, f"decoding the picture ends the program ({signal.Signals(-code).name})")
+
+
+def _judged(data: bytes) -> dict[str, Any]:
+    try:
+        picture = inspect(data)
+        decode(data, _IN_COLOUR)
+    except Rejected as error:
+        return {"reason": error.reason, "what": error.what}
+    except ImageError as error:
+        return {"reason": error.fault, "what": error.what}
+    return asdict(picture)
 
 
 def main() -> None:
-    """Decode what comes on stdin, whatever that leads to."""
-    signal.setitimer(signal.ITIMER_PROF, _PATIENCE)
-    with suppress(Rejected):
-        inspect(sys.stdin.buffer.read())
+    """Answer each picture on stdin with a line on stdout, whatever decoding leads to."""
+    while size := sys.stdin.buffer.read(_SIZE):
+        signal.setitimer(signal.ITIMER_PROF, _PATIENCE)
+        print(json.dumps(_judged(sys.stdin.buffer.read(int.from_bytes(size, "big")))), flush=True)
 
 
 if __name__ == "__main__":

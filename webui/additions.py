@@ -3,10 +3,11 @@
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from tellapart.crashes import Apart
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.manifest import Attempt, now
-from tellapart.pictures import Reason, Status, inspect
+from tellapart.pictures import Reason, Status
 from webui.datasets import changing, find_dataset, refuse_at_work
 from webui.feedback import Feedback
 from webui.parts import parts
@@ -34,7 +35,7 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
 
     Raises:
         UsageError: there is no such answer, its picture was not to be kept, or the data set cannot take it (now).
-        ImageError: it is too small or damaged.
+        Rejected: it is too small or damaged.
     """
     path = parts().feedback.picture(told) if told else None
     if told is None or path is None:
@@ -45,7 +46,8 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
     if wanted is None:
         raise UsageError("the data set has no class for it", "Only pictures of its classes can be added")
     data = path.read_bytes()
-    picture = inspect(data)
+    with Apart() as apart:
+        picture = apart.inspect(data)
     url = f"{SOURCE}:{picture.sha256}"
     fresh = Attempt(url, wanted.slug, Status.KEPT, Reason.OK, source=SOURCE, fetched_at=now()).with_picture(picture)
     refuse_at_work(told.classifier, dataset)

@@ -109,15 +109,15 @@ def _on_too_large(error: RequestEntityTooLarge) -> AnyResponse:
 
 def _on_service_error(error: ServiceError) -> Response:
     title = "No such classifier" if error.code == "unknown_model" else _TITLES[400][0]
-    return answer(Trouble(error.status, title, _sentence(str(error)), error.code))
+    return answer(Trouble(error.status, title, sentence(str(error)), error.code))
 
 
 def _on_refusal(error: UsageError) -> Response:
-    return answer(Trouble(409, "That cannot be done", _sentence(str(error)), "refused"))
+    return answer(Trouble(409, "That cannot be done", sentence(str(error)), "refused"))
 
 
 def _on_missing(error: MissingError) -> Response:
-    return answer(Trouble(404, _TITLES[404][0], _sentence(str(error)), "not_found"))
+    return answer(Trouble(404, _TITLES[404][0], sentence(str(error)), "not_found"))
 
 
 def _on_unreadable(error: DataError) -> Response:
@@ -130,14 +130,15 @@ def _on_unreadable(error: DataError) -> Response:
 def _on_failure(error: TellapartError) -> Response:
     current_app.logger.error("%s", error)
     title, message = _TITLES[500]
-    shown = _sentence(str(error)) if only_this_machine(parts().settings) else message  # it may name paths and hosts
+    shown = sentence(str(error)) if only_this_machine(parts().settings) else message  # it may name paths and hosts
     return answer(Trouble(500, title, shown))
 
 
 def _on_unavailable(error: Unavailable) -> Response:
-    trouble = Trouble(503, "The classifier is resting", _sentence(str(error)) + ".", "overloaded")
+    trouble = Trouble(503, "The classifier is resting", sentence(str(error)) + ".", "overloaded")
     return answer(trouble, **{"Retry-After": str(error.retry_after)})
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """What an error says, with its first letter as that of a sentence."""
     return text[:1].upper() + text[1:]

@@ -14,10 +14,12 @@ from werkzeug.datastructures import FileStorage
 from tellapart.files import readable_disk_errors
 from tellapart.images import DEFAULT_LIMITS
 from tellapart.settings import Settings
+from tellapart.sniffing import HEAD, begins_as_picture
 from tellapart.wire import DEFAULT_TOP_K, MAX_BATCH_IMAGES, ServiceError
 
 _MAX_TOP_K = 100
 _SHOWN_NAME = 120
+_CLUTTER = {"thumbs.db", "desktop.ini"}
 _ZIP = b"PK\x03\x04"
 
 
@@ -45,14 +47,28 @@ def read_uploads() -> list[Upload]:
     return chosen
 
 
+def read_pictures() -> list[Upload]:
+    """The same without what systems put beside pictures, which people who choose all of a folder send along.
+
+    Raises:
+        ServiceError: as `read_uploads`.
+    """
+    uploads = read_uploads()
+    return [upload for upload in uploads if not _is_clutter(upload.name)] or uploads
+
+
 def sent_archive() -> FileStorage | None:
-    """The zip archive that was sent alone, None where something else was; its beginning tells, not its name."""
+    """The zip archive that was sent alone, None where something else was.
+
+    Its beginning tells, and not its name but where the beginning says nothing: then it is a damaged one.
+    """
     files = [f for f in request.files.getlist("images") if f.filename]
     if len(files) != 1:
         return None
-    beginning = files[0].stream.read(len(_ZIP))
+    beginning = files[0].stream.read(HEAD)
     files[0].stream.seek(0)
-    return files[0] if beginning == _ZIP else None
+    named = (files[0].filename or "").lower().endswith(".zip") and not begins_as_picture(beginning)
+    return files[0] if beginning.startswith(_ZIP) or named else None
 
 
 def uploads_folder(settings: Settings) -> Path:
@@ -105,6 +121,10 @@ def read_number(field: str, default: int, least: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
         raise ServiceError("wrong_field", f"{field} is {text[:20]!r}; a number from {least} to {most} is expected")
     return int(text)
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _CLUTTER
 
 
 def _read(file: FileStorage) -> bytes:

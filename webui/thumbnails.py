@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Dataset
 from tellapart.errors import MissingError
 from tellapart.files import write_bytes
@@ -17,11 +18,13 @@ def thumbnail(dataset: Dataset, attempt: Attempt, size: str = "small") -> Path:
 
     Raises:
         MissingError: its file is gone, or its data set was deleted.
-        ImageError: the file is no usable picture any more.
+        ImageError, Rejected: the file is no usable picture any more, or ended a process.
     """
     path = dataset.cache / "thumbnails" / size / attempt.sha256[:2] / f"{attempt.sha256}.jpg"
     if not path.is_file():
-        small = preview(_original(dataset, attempt), SIZES[size])
+        data = _original(dataset, attempt)
+        with CrashGuard(dataset.cache).watching(data):
+            small = preview(data, SIZES[size])
         refuse_deleted(dataset)
         write_bytes(path, small, durable=False)
     return path

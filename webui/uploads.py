@@ -10,8 +10,8 @@ from tellapart.wire import HTTP_STATUS, MAX_BATCH_IMAGES, Problem, ServiceError
 from webui.answers import Question
 from webui.asking import ask, for_programs
 from webui.batches import count_pictures
-from webui.errors import wants_json
-from webui.intake import Upload, as_file, read_top_k, read_uploads, sent_archive, shown_name
+from webui.errors import sentence, wants_json
+from webui.intake import Upload, as_file, read_pictures, read_top_k, sent_archive, shown_name
 from webui.login import current_user
 from webui.parts import parts
 from webui.records import Entry, Record, new_id
@@ -37,9 +37,9 @@ def classify() -> AnyResponse:
         question = Question(model.model, read_top_k())
         if archive := sent_archive():
             return _start_batch(archive, question)
-        uploads = _fetched() or read_uploads()
+        uploads = _fetched() or read_pictures()
     except ServiceError as error:
-        return _refused(Problem(code=error.code, message=str(error)), model.name)
+        return _refused(Problem(code=error.code, message=sentence(str(error))), model.name)
     entries = ask(uploads, question)
     if len(entries) == 1 and (problem := entries[0].error):
         return _refused(problem, model.name, entries[0].name)

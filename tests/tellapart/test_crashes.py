@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from tellapart.crashes import CrashGuard
+from tellapart.crashes import Apart, CrashGuard, Stopped
 from tellapart.dataset import Dataset
 from tellapart.images import sha256
 from tellapart.names import parse_class_names
-from tellapart.pictures import Reason, Rejected, Status
+from tellapart.pictures import Reason, Rejected, Status, inspect
 
 REPOSITORY = Path(__file__).parents[2]
 FRAGILE = """
@@ -25,7 +25,7 @@ from PIL import ImageFile
 load = ImageFile.ImageFile.load
 
 def load_or_crash(image):
-    if image.info.get("crashes"):
+    if image.info.get("crashes") or (image.info.get("comment"), image.mode) == (b"crashes in colour", "RGB"):
         signal.raise_signal(signal.SIGSEGV)  # in this thread, as a decoder's own
     return load(image)
 
@@ -126,18 +126,53 @@ def test_what_is_tried_out_while_everything_is_stopped_is_not_turned_away(guard,
     assert guard(stop).inspect(make_photo(1)).sha256 == sha256(make_photo(1))
 
 
+@pytest.fixture
+def fragile(tmp_path, monkeypatch):
+    """Processes that are started have a decoder that crashes."""
+    (tmp_path / "sitecustomize.py").write_text(FRAGILE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def crashing(make_photo, seed=7):
+    info = PngInfo()
+    info.add_text("crashes", "yes")
+    return make_photo(seed, pnginfo=info)
+
+
+def test_apart_a_picture_ends_nothing_but_its_own_process(fragile, make_photo):
+    in_colour = make_photo(8, format="JPEG", comment=b"crashes in colour")
+    with Apart() as apart:
+        assert apart.inspect(make_photo(1)) == inspect(make_photo(1))
+        for bad in (crashing(make_photo), in_colour, crashing(make_photo)):
+            with pytest.raises(Rejected, match="SIGSEGV") as caught:
+                apart.inspect(bad)
+            assert caught.value.reason == Reason.TRUNCATED
+        with pytest.raises(Rejected, match="the file is not a picture") as caught:
+            apart.inspect(b"words")
+        assert caught.value.reason == Reason.NOT_AN_IMAGE
+        assert apart.inspect(make_photo(2)) == inspect(make_photo(2))
+        process = apart._process
+    assert process.poll() is not None
+
+
+def test_apart_has_no_verdict_where_it_was_stopped(tmp_path, make_photo, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Apart() as apart, pytest.raises(Stopped):
+        apart.inspect(make_photo(1))
+
+
 def test_pictures_are_tried_out_one_after_the_other(tmp_path, make_photo, monkeypatch):
     (tmp_path / "decoding").mkdir()
     photos, at_work, most = [make_photo(seed) for seed in range(4)], [], []
 
-    def try_out(command, **_):
-        at_work.append(command)
+    def try_out(apart, _):
+        at_work.append(apart)
         most.append(len(at_work))
         time.sleep(0.1)
         at_work.pop()
-        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr("tellapart.crashes.subprocess.run", try_out)
+    monkeypatch.setattr(Apart, "inspect", try_out)
     for photo in photos:
         (tmp_path / "decoding" / sha256(photo)).touch()
     with ThreadPoolExecutor(4) as threads:

@@ -46,6 +46,17 @@ def test_a_picture_told_wrong_is_added_once(web: FlaskClient, dataset: Dataset, 
     assert len(dataset.manifest.kept()) == 1
 
 
+def test_a_picture_that_crashes_its_decoder_is_refused(
+    web: FlaskClient, dataset: Dataset, told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = told()
+    (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.raise_signal(signal.SIGSEGV)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    web.post("/datasets/colours/additions", data={"record": record})
+    assert "decoding the picture ends the program (SIGSEGV)" in web.get("/classifiers/colours/wrong").text
+    assert dataset.manifest.kept() == []
+
+
 @pytest.mark.parametrize(
     ("saying", "problem"),
     [

@@ -127,16 +127,21 @@ def test_what_is_plainly_no_picture_is_left_out_and_counted(
 @pytest.mark.parametrize(
     ("data", "status", "message"),
     [
-        (b"PK\x03\x04 and then nothing", 400, "the archive cannot be read"),
-        (archive({".hidden": b"x"}), 400, "the archive holds no pictures"),
-        (archive({"readme.txt": b"x"}), 400, "the archive holds no pictures"),
-        (archive({f"{i}": b"" for i in range(10_001)}), 413, "the archive has 10001 files, at most 10000"),
+        (b"PK\x03\x04 and then nothing", 400, "The archive cannot be read: it is damaged, cut off or no"),
+        (b"words", 400, "The archive cannot be read: it is damaged, cut off or no"),
+        (archive({".hidden": b"x"}), 400, "The archive holds no pictures"),
+        (archive({"readme.txt": b"x"}), 400, "The archive holds no pictures"),
+        (archive({f"{i}": b"" for i in range(10_001)}), 413, "The archive has 10001 files, at most 10000"),
     ],
 )
 def test_a_bad_archive_is_one_clear_line(upload: Any, data: bytes, status: int, message: str) -> None:
     page = upload((data, "x.zip"))
     assert page.status_code == status
-    assert message in page.text
+    assert f"<strong>That could not be classified.</strong> {message}" in page.text
+
+
+def test_what_is_named_as_an_archive_is_a_picture_all_the_same(upload: Any, make_picture: Any) -> None:
+    assert upload((make_picture("red"), "x.zip")).location.startswith("/results/")
 
 
 def test_an_archive_that_claims_to_unpack_to_too_much_is_refused(upload: Any) -> None:

@@ -36,13 +36,14 @@ def url(serve: Callable[[Any], str], app: Flask) -> str:
 
 @pytest.fixture
 def photos(tmp_path: Path, make_picture: MakePicture) -> Path:
-    """A folder of 40 pictures of two classes, and a file that is none."""
+    """A folder of 40 pictures of two classes, and two files that are none."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for i in range(40):
         data = make_picture((200 + i, 0, 0) if i % 4 else (0, 0, 200 + i))
         (folder / ("more" if i % 2 else "") / f"{i:02d}.png").write_bytes(data)
     (folder / "notes.txt").write_text("no picture")
+    (folder / "._00.png").write_bytes(b"\0\5\x16\7")  # as macOS puts beside pictures
     return folder
 
 
@@ -73,7 +74,7 @@ def test_a_folder_becomes_tiles_and_a_table(
 ) -> None:
     browser.get(url + "/classify")
     browser.find_element(By.ID, "folder").send_keys(str(photos))
-    assert words_at_the_end(page) == "All 40 are done."  # the text file is passed over
+    assert words_at_the_end(page) == "All 40 are done."  # the others are passed over
     assert service.asked("/classify_batch") == 2  # a part each
     assert {e.text for e in browser.find_elements(By.CSS_SELECTOR, "#many-counts li")} == {"red 30", "blue 10"}
     assert page.fits()
@@ -90,7 +91,7 @@ def test_an_archive_streams_in(browser: webdriver.Chrome, page: Any, url: str, a
     browser.get(url + "/classify")
     browser.find_element(By.ID, "images").send_keys(str(archive))
     page.until(lambda d: d.title.startswith("holiday.zip"))
-    assert words_at_the_end(page) == "All 41 are done. 1 could not be classified."
+    assert words_at_the_end(page) == "All 41 are done. 1 could not be classified: 1 × the file is not a picture."
     tops = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".tile .tile-name")]
     assert len(tops) == 41
     shown = [
@@ -266,7 +267,7 @@ def test_an_archive_beside_pictures_leads_to_its_page_and_leaves_none_behind(
     browser: webdriver.Chrome, page: Any, url: str, archive: Path, photos: Path
 ) -> None:
     browser.get(url + "/classify")
-    single = sorted(photos.glob("*.png"))[:2]
+    single = sorted(photos.glob("[0-9]*.png"))[:2]
     browser.find_element(By.ID, "images").send_keys("\n".join(str(path) for path in (archive, *single)))
     link = page.shown(".job-more a", "Open its pictures")
     page.until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[data-result]")) == 2)

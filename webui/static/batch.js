@@ -40,9 +40,7 @@ function streamParts() {
 
 function countShown(list, tally) {
   for (const tile of list.children) {
-    const top = tile.dataset.top;
-    if (top) tally.counts.set(top, (tally.counts.get(top) ?? 0) + 1);
-    else tally.failed += 1;
+    tally.count(tile.dataset.top, tile.querySelector(".tile-top").textContent.trim());
   }
   tally.done = tally.first = list.children.length;
   tally.always = !document.getElementById("many-always").hidden;

@@ -43,6 +43,11 @@ async function dropped(transfer) {
   return onlyPictures(found);
 }
 
+// What systems put beside pictures, as `webui/intake.py` knows it.
+function isClutter(file) {
+  return file.name.startsWith(".") || /^(thumbs\.db|desktop\.ini)$/i.test(file.name);
+}
+
 async function filesBelow(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => { entry.file(resolve, reject); })];
   const reader = entry.createReader();
@@ -55,12 +60,14 @@ async function filesBelow(entry) {
 }
 
 function onlyPictures(files) {
-  const pictures = files.filter((file) => /^image\//.test(file.type) || /\.(heic|heif|avif)$/i.test(file.name));
+  const pictures = files.filter((file) => !isClutter(file) && (/^image\//.test(file.type) || /\.(heic|heif|avif)$/i.test(file.name)));
   if (!pictures.length) say("There are no pictures in that folder.");
   return pictures.sort((a, b) => (a.webkitRelativePath + a.name).localeCompare(b.webkitRelativePath + b.name));
 }
 
-function take(files) {
+function take(sent) {
+  const meant = sent.filter((file) => !isClutter(file));
+  const files = meant.length ? meant : sent;
   const archives = files.filter((file) => /\.zip$/i.test(file.name));
   archives.forEach(sendArchive);
   const pictures = files.filter((file) => !archives.includes(file));

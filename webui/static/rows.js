@@ -99,12 +99,15 @@ function newNumber(probability) {
   return Object.assign(document.createElement("span"), { className: "quiet", textContent: confidence(probability) });
 }
 
+const REASONS = 3; // why pictures could not be classified, said above many
+
 // What stands above many tiles: how far it is, how fast, and how often each class was the answer.
 class Tally {
   constructor(total) {
     this.total = total;
-    this.done = this.failed = 0;
+    this.done = 0;
     this.counts = new Map();
+    this.failures = new Map(); // how many for each reason
     this.began = performance.now();
     this.first = 0;
     this.hidden = false;
@@ -120,10 +123,15 @@ class Tally {
     this.done += entries.length;
     for (const { result, error, says_none: saysNone } of entries) {
       if (saysNone === false) this.always = true;
-      if (error) this.failed += 1;
-      else this.counts.set(headline(result), (this.counts.get(headline(result)) ?? 0) + 1);
+      this.count(result && headline(result), error?.message);
     }
     this.show();
+  }
+
+  // One more answer, or reason why there is none.
+  count(answer, reason) {
+    const [where, key] = answer ? [this.counts, answer] : [this.failures, firstSentence(reason)];
+    where.set(key, (where.get(key) ?? 0) + 1);
   }
 
   show(ended = "") {
@@ -140,10 +148,24 @@ class Tally {
   }
 
   words() {
-    const failed = this.failed ? ` ${this.failed} could not be classified.` : "";
+    const failed = this.failedWords();
     if (this.done >= this.total) return `All ${this.total} are done.${failed}`;
     const rate = (this.done - this.first) / ((performance.now() - this.began) / 1000);
     const left = rate > 0 ? `, ${rate.toFixed(0)} a second, about ${seconds((this.total - this.done) / rate)} left` : "";
     return `${this.done} of ${this.total} done${left}.${failed}`;
   }
+
+  failedWords() {
+    const often = [...this.failures].sort((a, b) => b[1] - a[1]);
+    if (!often.length) return "";
+    const [all, others] = [often, often.slice(REASONS)].map((some) => some.reduce((sum, [, n]) => sum + n, 0));
+    const said = often.slice(0, REASONS).map(([reason, n]) => `${n} × ${reason}`);
+    if (others) said.push(`${others} for other reasons`);
+    return ` ${all} could not be classified: ${said.join("; ")}.`;
+  }
+}
+
+function firstSentence(text) {
+  const [first] = text.split(/\.(?: |$)/);
+  return first.charAt(0).toLowerCase() + first.slice(1);
 }

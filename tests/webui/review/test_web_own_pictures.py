@@ -11,11 +11,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tellapart.crashes import Apart
 from tellapart.dataset import Dataset
 from tellapart.folders import open_folder
 from tellapart.images import sha256
 from tellapart.names import parse_class_names
-from tellapart.pictures import Reason, Status
+from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import kept, keys, sha
@@ -91,7 +92,7 @@ def test_an_archive_joins_and_each_file_that_cannot_is_named(
     reasons = {a.reason for a in dataset.manifest.attempts(status=Status.REJECTED) if a.source == "upload"}
     assert reasons == {Reason.NOT_AN_IMAGE, Reason.TOO_SMALL}
     page = web.get(send(("<b>.txt", b"x"), json=False).location).text
-    assert "No picture was added. 1 picture could not be taken: &lt;b&gt;.txt: " in page
+    assert "No picture was added. 1 file could not be taken: 1 × the file is not a picture (&lt;b&gt;.txt)." in page
 
 
 def test_what_a_class_has_or_had_is_not_added_again(
@@ -119,17 +120,16 @@ def test_a_large_archive_that_takes_long_goes_on_when_it_is_sent_again(
     clock: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def slowly(data: bytes) -> Any:
+    def slowly(_: Apart, data: bytes) -> Any:
         clock.sleep(20)
-        return judge(data)
+        return inspect(data)
 
-    judge = own_pictures.inspect
-    monkeypatch.setattr(own_pictures, "inspect", slowly)
+    monkeypatch.setattr(Apart, "inspect", slowly)
     monkeypatch.setattr(own_pictures.time, "monotonic", clock)
     sent = ("x.zip", archive({f"{number}.png": make_photo(90 + number) for number in range(5)}))
     assert send(sent).json == {"added": 2, "there": 0, "refused": [], "left": 3}
     page = web.get(send(sent, json=False).location).text
-    assert "2 pictures it has or had already. 1 picture left: there was no time for more, send the same" in page
+    assert "2 pictures it has or had already. 1 picture left: there was no time for more. Send the same" in page
     assert kept(dataset)["cat"] == 7
     assert send(sent).json == {"added": 1, "there": 4, "refused": [], "left": 0}
 
@@ -147,8 +147,8 @@ def test_what_came_before_is_neither_decoded_again_nor_waits_for_a_turn(
     first = send(sent).json
     assert [first[key] for key in ("added", "there", "left")] == [1, 1, 0]
     rows = dataset.manifest.attempts()
-    for slow in ("inspect", "changing"):
-        monkeypatch.setattr(own_pictures, slow, refuse)
+    monkeypatch.setattr(Apart, "inspect", refuse)
+    monkeypatch.setattr(own_pictures, "changing", refuse)
     again = send(sent).json
     assert [again[key] for key in ("added", "there", "left")] == [0, 2, 0]
     assert again["refused"] == first["refused"] == [{"name": "words.png", "message": "the file is not a picture"}]
@@ -162,12 +162,11 @@ def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
     make_photo: MakePicture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def while_others_have_their_turn(data: bytes) -> Any:
+    def while_others_have_their_turn(_: Apart, data: bytes) -> Any:
         with app.extensions["tellapart"].staging.turn(dataset):
-            return judge(data)
+            return inspect(data)
 
-    judge = own_pictures.inspect
-    monkeypatch.setattr(own_pictures, "inspect", while_others_have_their_turn)
+    monkeypatch.setattr(Apart, "inspect", while_others_have_their_turn)
     monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
     assert send(("a.png", make_photo(90))).json["added"] == 1
 
@@ -182,28 +181,26 @@ def test_a_job_that_begins_meanwhile_stops_what_is_left(
 ) -> None:
     """What comes between its stages has no split: a copy of what it measures on could be learned from."""
 
-    def while_a_job_begins(data: bytes) -> Any:
+    def while_a_job_begins(_: Apart, data: bytes) -> Any:
         with suppress(AlreadyThere):
             app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "pets", {})
-        return judge(data)
+        return inspect(data)
 
-    judge = own_pictures.inspect
-    monkeypatch.setattr(own_pictures, "inspect", while_a_job_begins)
+    monkeypatch.setattr(Apart, "inspect", while_a_job_begins)
     page = web.get(send(*((f"{n}.png", make_photo(90 + n)) for n in range(3)), json=False).location).text
-    assert "1 picture added to cat. 2 pictures left: a job began to work on the data set" in page
+    assert "1 picture added to cat. 2 pictures left: a job is working on pets. Wait for it, " in page
     assert kept(dataset)["cat"] == 4
 
 
 def test_of_two_uploads_of_the_same_picture_at_once_one_adds_it(
     dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def after_another(data: bytes) -> Any:
-        monkeypatch.setattr(own_pictures, "inspect", judge)
+    def after_another(_: Apart, data: bytes) -> Any:
+        monkeypatch.setattr(Apart, "inspect", lambda _, data: inspect(data))
         assert send(("a.png", data)).json["added"] == 1
-        return judge(data)
+        return inspect(data)
 
-    judge = own_pictures.inspect
-    monkeypatch.setattr(own_pictures, "inspect", after_another)
+    monkeypatch.setattr(Apart, "inspect", after_another)
     assert send(("b.png", make_photo(90))).json["there"] == 1
     assert kept(dataset)["cat"] == 4
 
@@ -216,7 +213,7 @@ def test_a_message_with_long_reasons_fits_into_its_cookie(web: FlaskClient, data
         damaged[damaged.index(f"{place}{letters}".encode())] = ord("x")
     answer = send(("x.zip", bytes(damaged)), json=False)
     assert len(answer.headers["Set-Cookie"]) < 4000
-    assert "3 pictures could not be taken: " in web.get(answer.location).text
+    assert "3 files could not be taken: " in web.get(answer.location).text
 
 
 @pytest.mark.parametrize(
@@ -285,10 +282,72 @@ def test_a_folder_of_ones_own_is_left_alone(
 
 
 def test_a_full_data_set_takes_no_more(
+    web: FlaskClient,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_pictures, "MOST_PICTURES", 8)
+    known = ("known.png", make_photo(0))
+    page = web.get(send(*((f"{n}.png", make_photo(90 + n)) for n in range(4)), known, json=False).location).text
+    assert "2 pictures added to cat. 3 pictures left: the data set has 8 pictures. Take some out first." in page
+    assert kept(dataset) == {"cat": 5, "dog": 3}
+    assert "The data set has 8 pictures" in send(("a.png", make_photo(90))).json["error"]["message"]
+    where = send(("a.png", make_photo(90)), json=False).location
+    assert "No picture was added: the data set has 8 pictures. Take some out first." in web.get(where).text
+
+
+def test_what_others_add_meanwhile_counts_too(
     dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_pictures, "MOST_PICTURES", 6)
-    assert "The data set has 6 pictures" in send(("a.png", make_photo(90))).json["error"]["message"]
+    def while_another_adds(_: Apart, data: bytes) -> Any:
+        if len(others) < 2:
+            others.append(make_photo(80 + len(others)))
+            assert send(("other.png", others[-1])).json["added"] == 1
+        return inspect(data)
+
+    others: list[bytes] = []
+    monkeypatch.setattr(Apart, "inspect", while_another_adds)
+    monkeypatch.setattr(own_pictures, "MOST_PICTURES", 10)
+    monkeypatch.setattr(own_pictures, "_RECOUNT", 1)
+    answer = send(*((f"{n}.png", make_photo(90 + n)) for n in range(4))).json
+    assert (answer["added"], answer["left"], sum(kept(dataset).values())) == (2, 2, 10)
+
+
+def test_what_systems_put_beside_pictures_is_not_counted(
+    web: FlaskClient, dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture
+) -> None:
+    """Who chooses all of a folder, or packs it, sends it along."""
+    beside = {"Thumbs.db": b"x" * 99, ".DS_Store": b"y", "desktop.ini": b"z", "._1.png": b"\0\5\x16\7"}
+    assert send(("1.png", make_photo(90)), *beside.items()).json == {"added": 1, "there": 0, "refused": [], "left": 0}
+    packed = archive({f"all/{name}": data for name, data in ({"2.png": make_photo(91)} | beside).items()})
+    assert send(("all.zip", packed)).json == {"added": 1, "there": 0, "refused": [], "left": 0}
+    assert "Thumbs.db" in send(("Thumbs.db", b"x")).json["refused"][0]["name"], "it was meant"
+
+
+def test_reasons_are_told_with_their_number(
+    web: FlaskClient, dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, make_picture: MakePicture
+) -> None:
+    files = [(f"{n}.txt", b"%d" % n) for n in range(3)] + [("cut.png", make_photo(90)[:99]), ("empty.png", b"")]
+    page = web.get(send(*files, ("tiny.png", make_picture("red", size=(8, 8))), json=False).location).text
+    assert "6 files could not be taken: 3 × the file is not a picture (0.txt, 1.txt and 1 more); 1 × " in page
+    assert "; 1 for other reasons." in page
+
+
+def test_a_picture_that_crashes_its_decoder_ends_no_process_of_the_page(
+    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = "signal.raise_signal(signal.SIGSEGV)"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal\nfrom PIL import ImageFile\nload = ImageFile.ImageFile.load\n"
+        f"ImageFile.ImageFile.load = lambda image: {crash} if image.size == (97, 97) else load(image)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    bad = make_photo(91, size=(97, 97))
+    answer = send(("1.png", make_photo(90)), ("bad.png", bad), ("2.png", make_photo(92))).json
+    assert answer["added"] == 2
+    assert answer["refused"] == [{"name": "bad.png", "message": "decoding the picture ends the program (SIGSEGV)"}]
 
 
 def test_training_again_uses_them(

@@ -49,7 +49,7 @@ def test_pictures_are_added_and_shown(
     browser.get(url + "/datasets/pets?class=dog")
     add(browser, page, files)
     said = page.shown(".note", "2 pictures added to dog.").text
-    assert "1 picture could not be taken: words.txt: the file is not a picture" in said
+    assert "1 file could not be taken: 1 × the file is not a picture (words.txt)" in said
     assert kept(dataset) == {"cat": 3, "dog": 5}
     assert browser.find_element(By.CSS_SELECTOR, ".tab[aria-current]").text == "dog 5"
     assert page.fits()

@@ -60,6 +60,22 @@ def test_nothing_there(web: FlaskClient, dataset: Dataset, path: str) -> None:
     assert web.get(path).status_code == 404
 
 
+def test_a_picture_that_ends_its_process_in_here_is_not_shown_again(
+    web: FlaskClient, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\nif 'tellapart.crashes' in sys.orig_argv:\n    signal.raise_signal(signal.SIGSEGV)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    died_over = dataset.cache / "decoding" / sha(dataset, 0)
+    died_over.parent.mkdir(parents=True)
+    died_over.touch()
+    assert web.get(f"/datasets/pets/thumbnails/cat/{sha(dataset, 0)}.jpg").status_code == 404
+    with web.get(f"/datasets/pets/thumbnails/cat/{sha(dataset, 1)}.jpg") as answer:
+        assert answer.status_code == 200
+    assert [mark.name for mark in died_over.parent.iterdir()] == [sha(dataset, 0)]
+
+
 def test_thumbnails_are_small_and_show_only_pixels(web: FlaskClient, dataset: Dataset) -> None:
     with web.get(f"/datasets/pets/thumbnails/cat/{sha(dataset, 0)}.jpg") as answer:
         assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
