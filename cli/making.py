@@ -8,7 +8,7 @@ import click
 from cli.options import Collecting, collecting_options, learning_options, progress_option, training_options
 from cli.output import telling
 from tellapart.names import check_name, parse_class_names
-from tellapart.settings import load_settings
+from tellapart.settings import Settings, check_home, load_settings
 
 
 @click.command(short_help="From class names to a classifier.")
@@ -40,7 +40,7 @@ def create(
     with processes(training["device"]) as world, telling(form) as out:
         if followed(world):
             return
-        wanted = parse_class_names(classes)
+        settings, wanted = _writable_places(), parse_class_names(classes)
         plan = workflow.Plan(
             name,
             wanted,
@@ -54,7 +54,7 @@ def create(
         if not yes and sys.stdin.isatty() and form == "bar":
             most = plan.per_class * len(plan.classes)
             click.confirm(f"Get up to {most} pictures from {', '.join(plan.sources)}?", abort=True, err=True)
-        model = workflow.create(plan, load_settings(), out.report, resume, world)
+        model = workflow.create(plan, settings, out.report, resume, world)
         out.result(tables.trained_values(model), tables.trained(model))
 
 
@@ -110,7 +110,17 @@ def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> 
         if followed(world):
             return
         check_name(name)
-        settings = load_settings()
+        settings = _writable_places()
         opened = workflow.find_dataset(dataset, settings, out.report)
         model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world)
         out.result(tables.trained_values(model), tables.trained(model))
+
+
+def _writable_places() -> Settings:
+    """The settings, where the data sets and classifiers that they lead to can be written."""
+    from tellapart.promotions import check_store
+
+    settings = load_settings()
+    check_home(settings)
+    check_store(writing=True)
+    return settings

@@ -8,7 +8,7 @@ import click
 
 from cli.output import say, show
 from tellapart.errors import TellapartError
-from tellapart.settings import load_settings
+from tellapart.settings import check_home, load_settings
 
 if TYPE_CHECKING:
     from tellapart.supervisor import Server
@@ -41,6 +41,7 @@ def web() -> None:
     from tellapart import servers
 
     settings = load_settings()
+    check_home(settings)
     _run([servers.web(settings, alone=True)], lambda: say(f"the web page is at {servers.web_url(settings)}"))
 
 
@@ -49,7 +50,8 @@ def worker() -> None:
     """Do the jobs that people start on the web page (its settings and home must be the same)."""
     from tellapart import promotions, servers
 
-    promotions.check_store()
+    check_home(load_settings())
+    promotions.check_store(writing=True)
     _run([servers.worker()], lambda: say("the worker waits for jobs"))
 
 
@@ -60,8 +62,9 @@ def up(open_page: bool, check: bool) -> None:
     """Run the service, the web page and the worker together until Ctrl-C; a job that runs goes on at the next start."""
     from tellapart import promotions, servers, supervisor
 
-    promotions.check_store()
     settings = load_settings()
+    check_home(settings)
+    promotions.check_store()
     url = servers.web_url(settings)
     together = [servers.service(settings), servers.web(settings), servers.worker()]
 

@@ -92,6 +92,10 @@ PRAGMA user_version = 3;
 """
 # another run may ask for other licences, so what one turned away is looked at again
 _SETTLED = "(status != 'failed' AND reason != 'license')"
+_FIXES = {
+    **dict.fromkeys(("full", "disk I/O"), "Make room on the disk"),
+    **dict.fromkeys(("readonly", "unable to open"), "Check the folder and its permissions"),
+}
 PATIENCE = 30.0  # seconds to wait for another program's write
 _FORMAT = 3  # 1 had no actions and no audit, 1 and 2 no redirects; opening such a file adds them
 
@@ -257,8 +261,8 @@ class Manifest:
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise TellapartError(f"{self.path}: another program is writing it", "Try again") from error
-            if "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error):
-                raise TellapartError(f"cannot write {self.path}: {error}", "Make room on the disk") from error
+            if fix := next((fix for word, fix in _FIXES.items() if word in str(error)), ""):
+                raise TellapartError(f"cannot write {self.path}: {error}", fix) from error
             raise DataError(f"{self.path} cannot be used as a manifest: {error}", "Restore or delete it") from error
 
 

@@ -23,16 +23,17 @@ def store_folder() -> Path:
     return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser()
 
 
-def check_store() -> None:
-    """Refuse a model store that BentoML cannot start on. One that was made before may be read-only.
+def check_store(writing: bool = False) -> None:
+    """Refuse a model store that BentoML cannot start on. One that was made before may be read-only, but for `writing`.
 
     Raises:
         TellapartError: what is in the way.
     """
     folder = store_folder()
     missing = [path for name in _FOLDERS if not (path := folder / name).is_dir()]
-    if missing and (reason := why_unwritable(missing[0])):
-        raise unusable_store(reason)
+    for place in [folder, folder / "models"] if writing else missing[:1]:
+        if reason := why_unwritable(place):
+            raise unusable_store(reason)
 
 
 def unusable_store(reason: str) -> TellapartError:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tellapart.errors import UsageError
+from tellapart.errors import TellapartError, UsageError
+from tellapart.files import why_unwritable
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,17 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mail_from=text("MAIL_FROM", Settings.mail_from),
         web_url=text("WEB_URL", reachable(host, web_port)).rstrip("/"),
     )
+
+
+def check_home(settings: Settings) -> None:
+    """Refuse a home that nothing can be written into, before any work is done.
+
+    Raises:
+        TellapartError: why.
+    """
+    if reason := why_unwritable(settings.home):
+        fix = "Check the folder and its permissions, or set TELLAPART_HOME to another"
+        raise TellapartError(f"cannot write into {settings.home}: {reason}", fix)
 
 
 def reachable(host: str, port: int) -> str:

@@ -7,6 +7,8 @@ import pytest
 from tellapart.dataset import Dataset
 from tests.cli.helpers import MakePicture, Tell, fill, refused
 
+MAKING = "create x cat dog --source folder:pets --yes", "train pets --name x"
+
 
 def test_a_folder_with_one_class_is_3(tell: Tell, isolated_home: Path, make_photo: MakePicture) -> None:
     fill(isolated_home / "one", {"cat": 3}, make_photo)
@@ -65,15 +67,29 @@ def test_weights_that_are_not_there_are_noticed_before_anything_is_collected(tel
 
 
 @pytest.mark.usefixtures("pets")
-@pytest.mark.parametrize("command", ["create", "collect"])
+@pytest.mark.parametrize("words", [*MAKING, "collect x cat dog --source folder:pets", "up --check", "web", "worker"])
 def test_a_home_that_cannot_be_written_is_1(
-    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     (isolated_home / "file").touch()
     monkeypatch.setenv("TELLAPART_HOME", str(isolated_home / "file" / "home"))
-    yes = ("--yes",) if command == "create" else ()
-    told = tell(command, "x", "cat", "dog", "--source", "folder:pets", *yes)
-    refused(told, 1, "cannot write", str(isolated_home / "file"), "Check the folder")
+    refused(tell(*words.split()), 1, "cannot write", str(isolated_home / "file"), "Check the folder")
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("words", [*MAKING, "worker"])
+def test_a_model_store_that_cannot_be_written_is_noticed_before_any_work(
+    tell: Tell, isolated_home: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    store = isolated_home / "bentoml"
+    for name in ("bentos", "envs", "tmp"):
+        (store / name).mkdir()
+    monkeypatch.setattr(
+        "tellapart.promotions.why_unwritable", lambda path: "read-only" if path.is_relative_to(store) else ""
+    )
+    told = tell(*words.split())
+    refused(told, 1, f"the model store at {store} cannot be used: read-only", "Set BENTOML_HOME")
+    assert (told.err.count("\n"), (isolated_home / "home").exists()) == (1, False)
 
 
 @pytest.mark.usefixtures("pets")

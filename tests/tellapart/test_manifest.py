@@ -148,8 +148,9 @@ def test_a_manifest_of_the_first_format_is_read_and_gets_what_it_lacks(manifest)
 
 
 def test_a_manifest_in_no_folder_is_one_line(tmp_path):
-    with pytest.raises(TellapartError, match="unable to open"):
+    with pytest.raises(TellapartError, match=r"unable to open.*Check the folder") as caught:
         Manifest(tmp_path / "nowhere" / "m.sqlite")
+    assert caught.value.exit_code == 1
 
 
 def test_a_full_disk_says_so(manifest, monkeypatch):
