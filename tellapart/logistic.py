@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 ABSENT = -50.0  # logit, below all others, of a class without pictures
+NEAR = 1e-4  # largest slope of the loss at which a fit ends
 _ITERATIONS = 200
 _FLOOR = 0.1  # of the median deviation: a feature that hardly varies is not blown up to weigh as much as others
 _RIDGE = 1e-5  # of a picture's squared length: far above float64's rounding, far below what tells pictures apart
@@ -95,6 +96,7 @@ def fit_path(
     grid: Sequence[float],
     iterations: int = _ITERATIONS,
     start: Linear | None = None,
+    near: float = NEAR,
 ) -> list[Linear]:
     """A fit on features (N, D) and class indices (N,) for each C of a rising grid.
 
@@ -102,11 +104,12 @@ def fit_path(
 
     Args:
         start: a fit to begin from, where there are three classes or more.
+        near: the largest slope of the loss at which a fit ends.
     """
     present = np.unique(targets)
     if len(present) < 2:
         return [_whole(np.zeros((1, features.shape[1])), np.zeros(1), present, n_classes)] * len(grid)
-    model = LogisticRegression(max_iter=iterations, warm_start=True)
+    model = LogisticRegression(max_iter=iterations, tol=near, warm_start=True)
     if start is not None and len(present) > 2:
         model.coef_, model.intercept_ = start.weight[present], start.bias[present]
     found = []

@@ -16,12 +16,13 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from tellapart.folds import Fold
 from tellapart.head import Head
-from tellapart.logistic import Linear, fit_path, rotate, standardise
+from tellapart.logistic import NEAR, Linear, fit_path, rotate, standardise
 from training.calibrate import fit_temperature, negative_log_likelihood
 from training.forked import forked_map
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 DEFAULT_C = 1e-3
+_NEAR = 1e-3  # tolerance that choosing asks for: losses are the same to three digits, in half the steps
 
 Floats = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -51,14 +52,17 @@ class Learner:
         standard, self._mean, self._std = standardise(features)
         self._coordinates, self._span = rotate(standard)
 
-    def fit(self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None) -> Iterator[Head]:
+    def fit(
+        self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None, near: float = NEAR
+    ) -> Iterator[Head]:
         """A head for each C of a rising grid, from class indices (N,); standardisation is folded into it.
 
         Args:
             start: where the solver begins; it ends where it would from anywhere, sooner.
+            near: see `fit_path`.
         """
         begin = None if start is None else self._inside(start)
-        for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin):
+        for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin, near=near):
             weight = self._span.outside(found.weight) / self._std
             bias = found.bias - weight @ self._mean
             yield Head(weight.astype(np.float32), bias.astype(np.float32))
@@ -119,7 +123,7 @@ def _out_of_fold(
 
     def answer(fold: int) -> list[Floats]:
         train, asked = folds[fold][0], features[known[fold]]
-        heads = Learner(features[train]).fit(targets[train], n_classes, GRID)
+        heads = Learner(features[train]).fit(targets[train], n_classes, GRID, near=_NEAR)
         return [asked @ head.weight.T + head.bias for head in heads]
 
     for which, answers in zip(known, forked_map(answer, range(len(folds))), strict=True):

@@ -154,18 +154,21 @@ def choose_view(features: Features, n_classes: int, seed: int, tick: Callable[[]
     return replace(choose(features.views[view], targets, n_classes, folds, tick), view=view)
 
 
-def best_view(features: Features, seed: int) -> int:
+def best_view(features: Features, seed: int, clearly: float = _CLEARLY) -> int:
     """Index of the view in which classes are told apart best, by one picture of each group.
 
     The last view sees most of a picture and usually tells more; few pictures cannot tell small differences
-    apart, so another one must do better by 5 %.
+    apart, so another one must do better, by 5 %.
+
+    Args:
+        clearly: how many times the loss of another view counts.
     """
     if not features.others or not features.samples:
         return 0
     first = np.unique(features.groups, return_index=True)[1]
     chosen = np.sort(np.random.default_rng(seed).permutation(first)[:_ENOUGH])
     *others, last = [leave_one_out_loss(view[chosen], features.targets[chosen]) for view in features.views]
-    return int(np.argmin([*(loss * _CLEARLY for loss in others), last]))
+    return int(np.argmin([*(loss * clearly for loss in others), last]))
 
 
 def _cross_validate(

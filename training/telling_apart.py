@@ -17,7 +17,9 @@ _SCALE = 10.0  # of answers between 0 and 1, so that temperatures are found in t
 
 
 def leave_one_out_loss(features: Floats, targets: Targets) -> float:
-    """Mean negative log-likelihood of each picture's class by a ridge regression on all others, at its best.
+    """Mean negative log-likelihood of each picture's class by a ridge regression on all others, over the penalties.
+
+    The mean of them differs from draw to draw by three quarters of what the least of them does.
 
     Args:
         features: (N, D) of N pictures of which no two are near-copies, with class indices (N,).
@@ -35,4 +37,4 @@ def leave_one_out_loss(features: Floats, targets: Targets) -> float:
         residual = centred - vectors @ (shrunk[:, None] * (vectors.T @ centred))
         logits = _SCALE * (centred - residual / np.maximum(1e-9, 1 - own)[:, None])
         losses.append(negative_log_likelihood(logits, targets, fit_temperature(logits, targets)))
-    return min(losses)
+    return float(np.mean(losses))
