@@ -1,6 +1,7 @@
 """Finding the data set a classifier was trained on, where it is on this machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from tellapart.errors import DataError, MissingError
 from tellapart.settings import Settings
 
 
-def trained_on(info: BundleInfo, settings: Settings) -> Dataset | None:
-    """The data set a classifier was trained on: by its digest, else by its name; None where it is not here."""
+def trained_on(info: BundleInfo, settings: Settings, known: Sequence[Dataset] | None = None) -> Dataset | None:
+    """The data set a classifier was trained on: by its digest, else by its name; None where it is not here.
+
+    Who asks for many classifiers gives what `known_datasets` gave.
+    """
     name = str(info.dataset.get("name", ""))
-    found = [d for d in _known(settings) if d.name == name]
+    found = [d for d in (known_datasets(settings) if known is None else known) if d.name == name]
     same = [d for d in found if is_unchanged(d, info)]
     return next(iter(same or [d for d in found if d.folder is None]), None)
 
@@ -57,11 +61,12 @@ def _written(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _known(settings: Settings) -> Iterator[Dataset]:
-    """The data sets known by name, then the plain folders read before."""
-    for root in (settings.datasets, settings.home / FOLDERS):
-        for path in sorted(root.glob("*/dataset.json")):
-            try:
-                yield Dataset.open(path.parent)
-            except (DataError, MissingError):
-                continue
+def known_datasets(settings: Settings) -> list[Dataset]:
+    """The data sets known by name, then the plain folders read before; one that cannot be read is left out."""
+    roots = (settings.datasets, settings.home / FOLDERS)
+    return [dataset for root in roots for path in sorted(root.glob("*/dataset.json")) for dataset in _opened(path)]
+
+
+def _opened(described: Path) -> Iterator[Dataset]:
+    with suppress(DataError, MissingError):
+        yield Dataset.open(described.parent)

@@ -1,5 +1,7 @@
 """How numbers are written for people, and what is said alike on pages, in reports and in a terminal."""
 
+from collections.abc import Callable
+
 ALWAYS_ANSWERS = "It always answers one of its classes: there were too few pictures to learn when to say none of these."
 _UNLIKELY = 1e-9
 _END, _BESIDE = 0.001, 0.0016  # what is beyond the one stands with a sign; the other is the first that does not
@@ -29,3 +31,8 @@ def confidence(probability: float) -> str:
     if _END <= likely <= 1 - _END:
         likely = min(max(likely, _BESIDE), 1 - _BESIDE)
     return percent(likely)
+
+
+def on_one_line(write: Callable[..., str]) -> Callable[..., str]:
+    """The same in pages, where a number is not to be parted from its sign."""
+    return lambda *given, **named: write(*given, **named).replace(" ", "\xa0")

@@ -1,14 +1,14 @@
 """The data sets that the pages show: those known by name, and the one a classifier was trained on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from flask import abort
 
 from tellapart.dataset import Dataset
 from tellapart.errors import NoDataError, TellapartError, UsageError
-from tellapart.learned import trained_on
+from tellapart.learned import known_datasets, trained_on
 from tellapart.manifest import Attempt
 from tellapart.names import check_name
 from tellapart.settings import Settings
@@ -39,15 +39,14 @@ def all_datasets(settings: Settings) -> Iterator[tuple[str, Dataset]]:
 
     A plain folder has that of the classifier that learned from it, of the first of them where there are several.
     """
-    for described in sorted(settings.datasets.glob("*/dataset.json")):
-        with suppress(TellapartError):
-            yield described.parent.name, Dataset.open(described.parent)
-    shown = set()
-    for name in sorted({model.name for model in _models()}):
-        dataset = None if (settings.datasets / name).exists() else _of_classifier(name, settings)
-        if dataset and dataset.folder and dataset.root not in shown:
-            shown.add(dataset.root)
-            yield name, dataset
+    known, shown = known_datasets(settings), set()
+    yield from ((dataset.root.name, dataset) for dataset in known if dataset.root.parent == settings.datasets)
+    for model in sorted(_models(), key=lambda model: model.name):
+        if model.promoted and not (settings.datasets / model.name).exists():
+            dataset = _of_model(model, settings, known)
+            if dataset and dataset.folder and dataset.root not in shown:
+                shown.add(dataset.root)
+                yield model.name, dataset
 
 
 def is_ours(dataset: Dataset, settings: Settings) -> bool:
@@ -112,8 +111,12 @@ def refuse_at_work(name: str, dataset: Dataset) -> None:
 
 def _of_classifier(name: str, settings: Settings) -> Dataset | None:
     current = next((m for m in _models(name) if m.promoted), None)
+    return _of_model(current, settings) if current else None
+
+
+def _of_model(model: StoredModel, settings: Settings, known: Sequence[Dataset] | None = None) -> Dataset | None:
     try:
-        return trained_on(current.info, settings) if current else None
+        return trained_on(model.info, settings, known)
     except TellapartError:
         return None
 

@@ -1,13 +1,12 @@
 """How values are shown to people."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask
 from markupsafe import Markup
 
 from tellapart.backbones import BACKBONES
-from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, percent
+from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, on_one_line, percent
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
@@ -52,11 +51,7 @@ def register(app: Flask) -> None:
     for filter_ in (day, minute, milliseconds, backbone_title, state_words, pictures):
         app.add_template_filter(filter_)
     for share in (percent, confidence):
-        app.add_template_filter(_on_one_line(share), share.__name__)
-
-
-def _on_one_line(write: Callable[[float], str]) -> Callable[[float], str]:
-    return lambda share: write(share).replace(" ", "\xa0")
+        app.add_template_filter(on_one_line(share), share.__name__)
 
 
 def _parse(text: str) -> datetime | None:

@@ -14,6 +14,7 @@ from flask import render_template
 from tellapart.backbones import BACKBONES
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt
+from tellapart.public import public_source
 from tellapart.store import StoredModel
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
@@ -79,7 +80,7 @@ def make_card(model: StoredModel, dataset: Dataset | None) -> Card:
         low=metrics.get("accuracy_low"),
         high=metrics.get("accuracy_high"),
         ece=metrics.get("ece"),
-        sources=_counted([a.source or "unknown" for a in kept]),
+        sources=_counted([public_source(a.source) or "unknown" for a in kept]),
         licenses=_counted([_license(a) for a in kept]),
         packages=info.packages,
     )

@@ -75,6 +75,22 @@ def test_a_folder_that_was_only_learned_from_is_listed_by_its_classifier(
     ]
 
 
+def test_each_data_set_is_opened_once_for_the_list(
+    web: FlaskClient, settings: Settings, isolated_home: Path, tiny_bundle: Callable[..., Any], monkeypatch: Any
+) -> None:
+    """However many classifiers there are."""
+    for number in range(4):
+        Dataset.create(settings.datasets / f"set{number}", f"set{number}", parse_class_names(["cat", "dog"]), [])
+        with new_model(f"by{number}") as (folder, version):
+            tiny_bundle(folder, ("cat", "dog"), file=b"x" * 100, dataset={"name": f"set{number}", "digest": "other"})
+        promote(f"by{number}:{version}")
+    opened, real = [], Dataset.open
+    monkeypatch.setattr(Dataset, "open", lambda root: opened.append(root.name) or real(root))
+    page = web.get("/datasets").text
+    assert opened == ["set0", "set1", "set2", "set3"]
+    assert all(f'href="/datasets/{name}"' in page for name in opened)
+
+
 @pytest.mark.parametrize(
     ("damaged", "path"),
     [

@@ -155,6 +155,8 @@ def test_pictures_move_to_another_class_with_the_mouse(
     filled(page, 0)
     browser.find_element(By.CSS_SELECTOR, "[data-index='0'] label").click()
     says(page, "1 chosen")
+    browser.find_element(By.CSS_SELECTOR, "button[value='move']").click()
+    says(page, "Choose first where to move them.")
     browser.find_element(By.CSS_SELECTOR, "#to option[value='dog']").click()
     browser.find_element(By.CSS_SELECTOR, "button[value='move']").click()
     says(page, "1 picture marked")

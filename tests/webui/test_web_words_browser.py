@@ -9,7 +9,33 @@ from selenium import webdriver
 from tellapart.wording import confidence
 
 pytestmark = pytest.mark.browser
-SHARES = [0, 0.0004, 0.00099, 0.001, 0.0011, 0.0016, 0.0021, 0.25, 0.9871, 0.998, 0.9986, 0.999, 0.9991, 0.9996, 1]
+TIES = [
+    0.00250,
+    0.0825,
+    0.1225,
+    0.1275,
+    0.3325,
+    0.5625,
+    0.6275,
+]  # exactly between two tenths of a percent, when times 100
+SHARES = [
+    *TIES,
+    0,
+    0.0004,
+    0.00099,
+    0.001,
+    0.0011,
+    0.0016,
+    0.0021,
+    0.25,
+    0.9871,
+    0.998,
+    0.9986,
+    0.999,
+    0.9991,
+    0.9996,
+    1,
+]
 
 
 def test_a_confidence_is_written_alike(chromium: webdriver.Chrome, serve: Any, app: Flask) -> None:

@@ -26,6 +26,7 @@ function start(form) {
   document.querySelectorAll(".without-js").forEach((part) => { part.hidden = true; });
   form.classList.add("live");
   list.replaceChildren();
+  document.querySelector(".tab[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // of many, on a phone
   const keys = keysSetting(() => range(first, last).forEach(refresh));
   form.addEventListener("submit", (event) => { event.preventDefault(); decide(event.submitter.value); });
   document.getElementById("order").addEventListener("change", (event) => event.target.form.submit());
@@ -217,6 +218,7 @@ function start(form) {
     if (!chosen.size && items[focus] && list.contains(document.activeElement)) chosen.add(key(items[focus]));
     if (!chosen.size) return tell("Choose a picture first.");
     const to = form.elements.to?.value ?? "";
+    if (action === "move" && !to) return tell("Choose first where to move them.");
     const body = JSON.stringify({ action, to, pictures: [...chosen] });
     const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": form.elements.csrf_token.value };
     try {

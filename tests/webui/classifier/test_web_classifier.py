@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,16 @@ def test_the_card_says_what_it_is_for_and_where_it_fails(
     for shown in ("# Model card", "| red | 2 | 0.875 |", "CC BY &lt;4.0&gt;", "interval 0.880 to 0.960", "## Limits"):
         assert shown in text
     assert "green \\(dark\\)" in text
+
+
+def test_the_card_names_no_folder_of_this_machine(web: FlaskClient, save: Callable[[], str], dataset: Dataset) -> None:
+    save()
+    row = dataset.manifest.kept()[0]
+    dataset.manifest.add([replace(row, source="folder:/home/ann/my pictures")])
+    for path in ("card", "card.md"):
+        text = web.get(f"/classifiers/colours/{path}").text
+        assert "folder:my pictures" in text
+        assert "/home/ann" not in text
 
 
 def test_no_name_is_markup_in_the_card() -> None:

@@ -30,6 +30,16 @@ def test_the_most_suspect_picture_comes_first_with_its_reason(web: FlaskClient, 
     assert "looks like a cat" in page
 
 
+@pytest.mark.parametrize(
+    ("query", "offered"), [("", ["", "cat", "dog"]), ("?class=cat", ["dog"]), ("?show=suspects", ["", "cat", "dog"])]
+)
+def test_no_class_is_offered_that_the_pictures_stand_in(
+    web: FlaskClient, dataset: Dataset, query: str, offered: list[str]
+) -> None:
+    page = web.get(f"/datasets/pets{query}").text
+    assert re.findall('<option value="(.*?)">', page[page.index('name="to"') :].partition("</select>")[0]) == offered
+
+
 def test_filters_and_pages(web: FlaskClient, dataset: Dataset) -> None:
     def shown(query: str) -> list[str]:
         answer = web.get(f"/datasets/pets/pictures.json?{query}").json
