@@ -99,7 +99,8 @@ class FeatureExtractor:
         if fused and self.device.type == "cpu" and can_fuse():
             fuse(self._module)
         self._pass = _WholePass(self._module, preprocessing, self.dtype).to(self.device).eval()
-        torch.get_device_module(self.device).synchronize()  # other streams do not wait for what makes the weights
+        # other streams do not wait for what makes the weights
+        torch.get_device_module(self.device).synchronize(self.device)
         self._streams = streams_of(self.device) if self.device.type == "cuda" else None
         self._compiled: dict[int, Forward] = {}
         self.at_once = CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH

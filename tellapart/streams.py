@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Forward = Callable[[torch.Tensor], torch.Tensor]  # pictures (N, H, W, 3) uint8 to features (N, D) float32
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
+R = TypeVar("R")
 
 _STREAMS = 2
 _TOGETHER = 64
@@ -36,6 +37,22 @@ def streams_of(device: torch.device) -> "Streams":
 def rounded(count: int) -> int:
     """The size of the batch in which so many pictures are computed: a power of two up to 8, else a multiple of 8."""
     return 1 << (count - 1).bit_length() if 0 < count <= 8 else max(1, -(-count // 8) * 8)
+
+
+def in_parts(work: Callable[[int], R], parts: int, most: int) -> tuple[R, int]:
+    """What `work(parts)` gives, and the parts: twice as many as long as a GPU has too little memory for it.
+
+    Raises:
+        torch.OutOfMemoryError: it has too little for `most` parts, too.
+    """
+    while True:
+        try:
+            return work(parts), parts
+        except torch.OutOfMemoryError:
+            if parts >= most:
+                raise
+        torch.cuda.empty_cache()  # only here, as until then the error held what was computed
+        parts = min(most, 2 * parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +71,7 @@ class Streams:
     Args:
         device: a GPU; the processor does the same without streams, for tests.
         count: batches side by side.
-        most: pictures of those that are computed together.
+        most: pictures that are computed together, fewer once the device had too little memory for them.
     """
 
     def __init__(self, device: torch.device, count: int = _STREAMS, most: int = _TOGETHER) -> None:
@@ -79,9 +96,12 @@ class Streams:
     def warm_up(self, forward: Forward, pixels: Pixels) -> None:
         """Compute a batch once in every stream."""
         all_there = threading.Barrier(self._count, timeout=_PLANNED_S)
+        met: set[int] = set()
 
-        def meet(_: int, staged: torch.Tensor) -> torch.Tensor:
-            all_there.wait()
+        def meet(number: int, staged: torch.Tensor) -> torch.Tensor:
+            if number not in met:  # else it is a part of a batch that was too large
+                met.add(number)
+                all_there.wait()
             return forward(staged)
 
         jobs = [_Job(partial(meet, number), pixels) for number in range(self._count)]
@@ -131,10 +151,25 @@ class Streams:
                 job.features.set_result(found)
 
     def _compute(self, jobs: Sequence[_Job], done: Any) -> Features:
-        count = sum(len(job.pixels) for job in jobs)
-        staged = self._locked((rounded(count), *jobs[0].pixels.shape[1:]), torch.uint8)
-        np.concatenate([job.pixels for job in jobs], out=staged.numpy()[:count])  # what is beyond them nobody looks at
-        found = jobs[0].forward(staged.to(self._device, non_blocking=True))[:count]
+        forward, pixels = jobs[0].forward, [job.pixels for job in jobs]
+        count = sum(len(some) for some in pixels)
+
+        def work(parts: int) -> Features:
+            if parts == 1:
+                return self._pass(forward, pixels, done)
+            pieces = np.array_split(np.concatenate(pixels), parts)
+            return np.concatenate([self._pass(forward, [piece], done) for piece in pieces])
+
+        features, parts = in_parts(work, 1, count)
+        if parts > 1:
+            self._most = max(1, min(self._most, count // parts))
+        return features
+
+    def _pass(self, forward: Forward, pixels: Sequence[Pixels], done: Any) -> Features:
+        count = sum(len(some) for some in pixels)
+        staged = self._locked((rounded(count), *pixels[0].shape[1:]), torch.uint8)
+        np.concatenate(pixels, out=staged.numpy()[:count])  # what is beyond them nobody looks at
+        found = forward(staged.to(self._device, non_blocking=True))[:count]
         features = self._locked(found.shape, found.dtype).copy_(found, non_blocking=True)
         done.record()
         done.synchronize()

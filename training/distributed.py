@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed
 
-from tellapart.errors import TellapartError
+from tellapart.errors import TellapartError, UsageError
 from tellapart.network import pick_device
 
 _WAIT = timedelta(minutes=10)  # for a message; a process that ends is noticed at once
@@ -95,7 +95,7 @@ def joined(device: str, environ: Mapping[str, str] = os.environ) -> Iterator[Wor
     """
     place = pick_device(device)
     if place.type == "cuda":
-        place = torch.device("cuda", int(environ.get("LOCAL_RANK", "0")))
+        place = _own_gpu(int(environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(place)
     with _ends_together():
         distributed.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
@@ -104,6 +104,13 @@ def joined(device: str, environ: Mapping[str, str] = os.environ) -> Iterator[Wor
         rank, size = distributed.get_rank(), distributed.get_world_size()
         yield World(rank, size, place, local_size, control, jobs)
         distributed.destroy_process_group()  # after an error the process ends, and waits for nobody
+
+
+def _own_gpu(number: int) -> torch.device:
+    count = torch.cuda.device_count()
+    if number >= count:
+        raise UsageError(f"process {number + 1} on this machine has no GPU of its own", f"Start {count} at most")
+    return torch.device("cuda", number)
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torch.utils.data import Dataset as TorchDataset
 
 from tellapart.dataset import Sample
+from tellapart.errors import DataError
 from tellapart.hardware import cpus
 from training.augment import Augmentation
 from training.decoded import PictureCache
@@ -21,6 +23,7 @@ _PREFETCH = 4  # batches, a worker
 _MIX = 0x0EDE  # keeps the draws of orders apart from those of augmentation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+Loader = DataLoader[Batch | DataError]  # see `read`
 Place = tuple[int, int, int]  # index of the sample, epoch, place in the epoch
 
 
@@ -111,14 +114,48 @@ class Plain(TorchDataset[Batch]):
         return torch.from_numpy(np.array(self.pictures.get(sample))), torch.tensor(sample.class_index)
 
 
-def training_loader(dataset: Augmented, batches: EpochBatches, world: World) -> DataLoader[Batch]:
+@dataclass(frozen=True)
+class _Telling(TorchDataset[Batch | DataError]):
+    """What cannot be read as a value: raised in a worker process, it would come with a traceback for its text."""
+
+    dataset: Augmented | Plain
+
+    def __len__(self) -> int:
+        return len(self.dataset.samples)
+
+    def __getitem__(self, place: Any) -> Batch | DataError:
+        try:
+            return self.dataset[place]
+        except DataError as error:
+            return error
+
+
+def training_loader(dataset: Augmented, batches: EpochBatches, world: World) -> Loader:
     """Batches (N, side, side, 3) uint8 and (N,) class indices of the epoch that `batches` stands at."""
-    return DataLoader(dataset, batch_sampler=batches, **_ahead(world))  # type: ignore[arg-type]
+    return DataLoader(_Telling(dataset), batch_sampler=batches, collate_fn=_together, **_ahead(world))  # type: ignore[arg-type]
 
 
-def plain_loader(dataset: Plain, batch_size: int, world: World) -> DataLoader[Batch]:
+def plain_loader(dataset: Plain, batch_size: int, world: World) -> Loader:
     """Every picture once, in order."""
-    return DataLoader(dataset, batch_size=batch_size, **_ahead(world))  # type: ignore[arg-type]
+    return DataLoader(_Telling(dataset), batch_size=batch_size, collate_fn=_together, **_ahead(world))  # type: ignore[arg-type]
+
+
+def read(loader: Loader) -> Iterator[Batch]:
+    """The batches of a loader.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
+def _together(items: list[Batch | DataError]) -> Batch | DataError:
+    """A batch, or why one of its pictures cannot be read."""
+    errors = (item for item in items if isinstance(item, DataError))
+    return next(errors, None) or tuple(default_collate(items))
 
 
 def _ahead(world: World) -> dict[str, object]:

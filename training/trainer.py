@@ -15,13 +15,14 @@ from tellapart.dataset import Sample
 from tellapart.errors import TellapartError
 from tellapart.head import Head
 from tellapart.network import Module, pick_dtype, serialize
+from tellapart.streams import in_parts
 from training.augment import Augmentation
 from training.calibrate import fit_temperature, negative_log_likelihood
 from training.checkpoint import Tensors, below, save_checkpoint, under, unpack
 from training.decoded import PictureCache
 from training.distributed import World
 from training.gradients import CorePool, add_gradients, shares
-from training.loading import Augmented, Batch, EpochBatches, Plain, plain_loader, training_loader
+from training.loading import Augmented, Batch, EpochBatches, Plain, plain_loader, read, training_loader
 from training.schedule import rate
 from training.trainable import Average, Network, Recipe, make_optimizer, set_rate
 
@@ -124,6 +125,7 @@ class Trainer:
         self._val_loader = plain_loader(mine, _PLAIN_BATCH[world.device.type], world)
         self._parallel = self._spread(len(train[0]))
         self._pool = CorePool() if world.device.type == "cpu" else None
+        self._parts = 1  # in which a batch goes through the network, more where a GPU has too little memory
 
     @property
     def steps(self) -> int:
@@ -146,7 +148,7 @@ class Trainer:
         self._batches.epoch = self.state.epoch
         self._network.train()
         total, taken = torch.zeros((), device=self._world.device), 0
-        for batch in self._loader:
+        for batch in read(self._loader):
             share = self._world.agree(progress(self.state.step))
             if share >= 1:
                 break
@@ -160,7 +162,7 @@ class Trainer:
         """Logits (N, C) of the validation pictures by the moving average."""
         network = self._average.network
         self._world.share(network.buffers())  # each process has seen other pictures
-        rows = [self._answer(self._to_device(batch)[0]) for batch in self._val_loader]
+        rows = [self._answer(self._to_device(batch)[0]) for batch in read(self._val_loader)]
         logits = np.zeros((len(self._val_targets), network.bias.shape[0]))
         if rows:
             logits[self._world.rank :: self._world.size] = np.concatenate(rows)
@@ -218,7 +220,6 @@ class Trainer:
 
     def _step(self, batch: Batch, share: float) -> torch.Tensor:
         set_rate(self._optimizer, rate(share + 0.5 / self.steps))  # in the middle of the step
-        self._optimizer.zero_grad(set_to_none=True)
         loss = self._set_gradients(*self._to_device(batch))
         self._optimizer.step()
         self.state.step += 1
@@ -226,24 +227,35 @@ class Trainer:
         return loss
 
     def _set_gradients(self, pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        smoothing = self._recipe.label_smoothing
         if self._pool and self._world.size == 1 and self._network.fixed_norm:
+            smoothing = self._recipe.label_smoothing
             return add_gradients(self._network, pixels, targets, smoothing, self._dtype, self._pool)
-        with self._autocast():
-            logits = self._parallel(pixels)
-        loss = cross_entropy(logits, targets, label_smoothing=smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        most = len(pixels) if self._world.size == 1 else 1  # the others would wait for a pass that fails here
+        loss, self._parts = in_parts(lambda parts: self._pass(pixels, targets, parts), self._parts, most)
+        return loss
+
+    def _pass(self, pixels: torch.Tensor, targets: torch.Tensor, parts: int) -> torch.Tensor:
+        """Set the gradients of the mean loss of a batch, which goes through the network in parts; returns the loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for some, wanted in zip(pixels.chunk(parts), targets.chunk(parts), strict=True):
+            with self._autocast():
+                logits = self._parallel(some)
+            loss = cross_entropy(logits, wanted, label_smoothing=self._recipe.label_smoothing, reduction="sum")
+            (loss / len(targets)).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach() / len(targets))
+        return torch.stack(losses).sum()
 
     def _answer(self, pixels: torch.Tensor) -> Logits:
-        def answer(some: slice) -> torch.Tensor:
+        def answer(some: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode(), self._autocast():
-                logits: torch.Tensor = self._average.network(pixels[some])
+                logits: torch.Tensor = self._average.network(some)
                 return logits
 
         if self._pool is None:
-            return answer(slice(None)).cpu().numpy()
-        return torch.cat(self._pool.map(answer, shares(len(pixels)))).numpy()
+            logits, _ = in_parts(lambda n: torch.cat([answer(some) for some in pixels.chunk(n)]), 1, len(pixels))
+            return logits.cpu().numpy()
+        return torch.cat(self._pool.map(answer, (pixels[some] for some in shares(len(pixels))))).numpy()
 
     def _to_device(self, batch: Batch) -> Batch:
         pixels, targets = (part.to(self._world.device, non_blocking=True) for part in batch)

@@ -133,6 +133,47 @@ def test_a_failure_is_told_to_all_whose_pictures_were_in_it_and_the_next_is_comp
     assert streams.run(twice, pictures(9)).tolist() == [[9, 18]]
 
 
+class Small:
+    """A pass on a device that has memory for two pictures; notes the sizes of the batches it is given."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, staged: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(staged))
+        if len(staged) > 2:
+            raise torch.OutOfMemoryError("too many")
+        return twice(staged)
+
+
+def test_what_is_too_large_for_the_memory_is_computed_in_parts_and_batches_are_smaller_from_then_on() -> None:
+    small, held = Small(), Held()
+    streams = Streams(CPU, count=1, most=8)
+    assert streams.run(small, pictures(*range(7))).tolist() == [[value, 2 * value] for value in range(7)]
+    assert small.sizes == [8, 4, 2, 2, 2, 1]  # in one part, two, then four
+    with ThreadPoolExecutor(3) as asking:
+        first = asking.submit(streams.run, held, pictures(1))
+        assert held.begun.wait(60)
+        rest = [queued(streams, asking, held, 2), queued(streams, asking, held, 3)]
+        held.gate.set()
+        assert [answer.result(60).tolist() for answer in (first, *rest)] == [[[1, 2]], [[2, 4]], [[3, 6]]]
+    assert held.sizes == [1, 1, 1]
+
+
+def test_a_picture_that_is_too_large_by_itself_is_a_failure() -> None:
+    def full(staged: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("none left")
+
+    with pytest.raises(torch.OutOfMemoryError, match="none left"):
+        Streams(CPU, count=1).run(full, pictures(1, 2, 3))
+
+
+def test_every_stream_is_warmed_up_where_memory_is_short_too() -> None:
+    small = Small()
+    Streams(CPU, count=2).warm_up(small, pictures(1, 2, 3, 4))
+    assert sorted(small.sizes) == [2, 2, 2, 2, 4, 4]
+
+
 def test_every_stream_is_warmed_up() -> None:
     threads: list[int] = []
 

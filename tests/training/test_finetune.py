@@ -16,8 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load
 
+import training.trainer
 from tellapart.dataset import Sample
-from tellapart.errors import DataError
+from tellapart.errors import DataError, UsageError
 from tellapart.head import Head
 from tellapart.images import sha256
 from tellapart.network import load_module, serialize
@@ -26,7 +27,7 @@ from tellapart.progress import Progress, silent
 from tellapart.weights import load_weights
 from tests.ports import free_port
 from training.checkpoint import read_checkpoint
-from training.distributed import World
+from training.distributed import World, joined
 from training.finetune import Job, Tuned, fine_tune
 from training.gradients import CorePool, add_gradients
 from training.trainable import Network, Recipe, make_optimizer, set_rate, stages
@@ -183,8 +184,6 @@ def test_what_a_killed_process_spent_on_features_counts_too(job: Job, tmp_path: 
 
 
 def test_it_ends_when_validation_has_not_improved_for_long(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    import training.trainer
-
     losses = iter([1.0, 0.5, 0.4] + [0.6] * 20)
     monkeypatch.setattr(training.trainer, "negative_log_likelihood", lambda *_: next(losses))
     tuned = tune(replace(job, recipe=replace(RECIPE, epochs=9)))
@@ -200,6 +199,24 @@ def test_a_picture_that_is_gone_is_named(job: Job) -> None:
     job.train[0].path.unlink()
     with pytest.raises(DataError, match=r"0-0\.png cannot be read: No such file"):
         tune(job)
+
+
+def test_a_worker_process_names_it_as_well(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a GPU pictures come from such processes."""
+    monkeypatch.setattr("training.loading._ahead", lambda _: {"num_workers": 1})
+    monkeypatch.setattr("training.decoded.LIMIT", 0)  # so that none is read before
+    job.train[0].path.unlink()
+    with pytest.raises(DataError) as told:
+        tune(job)
+    assert str(told.value) == f"{job.train[0].path} cannot be read: No such file or directory. Train again"
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    refused = pytest.raises(UsageError, match=r"process 2 on this machine has no GPU of its own\. Start 1 at most")
+    with refused, joined("cuda", {"LOCAL_RANK": "1", "WORLD_SIZE": "2"}):
+        pass
 
 
 def test_a_network_from_nothing_learns_its_normalisation_too(job: Job) -> None:
@@ -266,6 +283,26 @@ def test_gradients_by_shares_are_those_of_the_whole_batch(job: Job) -> None:
     assert float(found) == pytest.approx(float(loss.detach()), rel=1e-5)
     for parameter, gradient in zip(network.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_where_a_gpu_has_too_little_memory_the_same_batch_goes_through_in_parts(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.trainer, "CorePool", lambda: None)  # what a processor has instead
+    job = replace(job, recipe=replace(RECIPE, optimizer="sgd", learning_rate=0.01))  # AdamW forgives a wrong scale
+    expected, passed, network = tune(job), list[int](), Network.forward
+
+    def forward(self: Network, pixels: torch.Tensor) -> torch.Tensor:
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("too many")
+        passed.append(len(pixels))
+        return network(self, pixels)
+
+    monkeypatch.setattr(Network, "forward", forward)
+    found = tune(job)
+    assert max(passed) == 2
+    weight = expected.head.weight
+    assert np.abs(found.head.weight - weight).max() < 0.03 * np.abs(weight).max()
 
 
 def test_compiling_is_for_long_trainings_on_a_gpu() -> None:
