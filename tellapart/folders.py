@@ -13,43 +13,24 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from tellapart.crashes import CrashGuard
-from tellapart.dataset import FOLDERS, STRANGERS, Dataset
+from tellapart.dataset import FOLDERS, Dataset
 from tellapart.errors import DataError, MissingError, NoDataError, UsageError
+from tellapart.folder_layout import FolderFile, read_layout
 from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.manifest import Attempt, now
-from tellapart.names import MIN_CLASSES, ClassName, check_name, parse_class_name, refuse_same_slug
+from tellapart.names import ClassName, check_name
 from tellapart.pictures import Picture, Reason, Rejected, Status, in_words
 from tellapart.progress import Report, Stage, silent
 from tellapart.settings import Settings
-from tellapart.wording import counted
 
 SOURCE = "folder"
-_SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 _BATCH = 256
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file of a class folder, not opened yet."""
-
-    path: Path
-    class_slug: str
-    split: str
-
-    @property
-    def url(self) -> str:
-        return self.path.as_uri()
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Identity of its manifest row."""
-        return self.class_slug, self.url
 
 
 def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dataset:
@@ -89,7 +70,7 @@ def open_folder(path: Path, home: Path, report: Report = silent) -> Dataset:
         DataError: it has fewer than 2 class folders, or one whose name cannot be used.
     """
     folder = path.resolve()
-    classes, files = _layout(folder)
+    classes, files = read_layout(folder)
     digest = sha256(os.fsencode(folder))
     _carry_over(home / "cache" / FOLDERS / digest, home / FOLDERS / digest)
     dataset = _described(folder, home / FOLDERS / digest, classes)
@@ -127,69 +108,7 @@ def _described(folder: Path, root: Path, classes: tuple[ClassName, ...]) -> Data
     return dataset
 
 
-def _layout(folder: Path) -> tuple[tuple[ClassName, ...], list[_File]]:
-    """The classes of a folder, by folder name, and the files of each."""
-    classes: dict[str, ClassName] = {}
-    files: list[_File] = []
-    for split, directory in _split_folders(folder):
-        class_folders = [(_class_of(d, folder), d) for d in _directories(directory) if d.name != STRANGERS]
-        _refuse_same(directory, [c for c, _ in class_folders])
-        for c, class_folder in class_folders:
-            classes.setdefault(c.slug, c)
-            files += [_File(path, c.slug, split) for path in _files(class_folder)]
-    if len(classes) < MIN_CLASSES:
-        raise DataError(
-            f"{folder} holds {counted(len(classes), 'class folder')}, expected at least {MIN_CLASSES}",
-            "Put the pictures of each class into a folder of its own",
-        )
-    return tuple(sorted(classes.values(), key=lambda c: c.name)), files
-
-
-def _split_folders(folder: Path) -> list[tuple[str, Path]]:
-    """(split, folder that holds class folders); the split is "" where none is given."""
-    directories = [d for d in _directories(folder) if d.name != STRANGERS]
-    named = [d for d in directories if d.name.lower() in _SPLITS and _directories(d)]
-    if named and (len(named) > 1 or named == directories):
-        return [(_SPLITS[d.name.lower()], d) for d in named]
-    return [("", folder)]
-
-
-def _directories(folder: Path) -> list[Path]:
-    try:
-        return sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}", "Check the folder and its permissions") from error
-
-
-def _class_of(class_folder: Path, folder: Path) -> ClassName:
-    if not class_folder.resolve().is_relative_to(folder):
-        raise DataError(f"{class_folder} is a link that leads outside {folder}", "Copy the pictures into the folder")
-    try:
-        return parse_class_name(class_folder.name)
-    except UsageError as error:
-        raise DataError(f"a class folder in {class_folder.parent}: {error.what}", "Rename it") from error
-
-
-def _refuse_same(directory: Path, classes: list[ClassName]) -> None:
-    try:
-        refuse_same_slug(classes)
-    except UsageError as error:
-        raise DataError(f"class folders in {directory}: {error.what}", error.fix) from error
-
-
-def _files(class_folder: Path) -> list[Path]:
-    """All files below a class folder, and what stands there in a file's place: links, unreadable folders."""
-    found: list[Path] = []
-    unreadable: list[OSError] = []
-    for place, directories, names in os.walk(class_folder, onerror=unreadable.append):
-        links = [d for d in directories if (Path(place) / d).is_symlink()]
-        directories[:] = [d for d in directories if not d.startswith(".")]
-        found += [Path(place) / name for name in names + links if not name.startswith(".")]
-    found += [Path(error.filename) for error in unreadable]
-    return sorted(found)
-
-
-def _scan(dataset: Dataset, files: list[_File], report: Report) -> None:
+def _scan(dataset: Dataset, files: list[FolderFile], report: Report) -> None:
     """Bring the manifest up to date with the files there are."""
     manifest = dataset.manifest
     old = {(a.class_slug, a.url): a for a in manifest.attempts()}
@@ -217,7 +136,7 @@ def _workers() -> int:
 
 
 def _judge(
-    file: _File, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture], guard: CrashGuard
+    file: FolderFile, dataset: Dataset, old: Attempt | None, known: Mapping[str, Picture], guard: CrashGuard
 ) -> Attempt:
     """The manifest row of a file; what curation decided stays while the bytes are the same."""
     row = Attempt(file.url, file.class_slug, Status.KEPT, Reason.OK, source=SOURCE, given_split=file.split)

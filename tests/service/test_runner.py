@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tellapart import fronts, runner_link
+from tellapart import fronts, runner_connection, runner_link, runner_process
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -150,7 +150,7 @@ async def connected_again(link: RunnerLink) -> None:
 def test_who_gives_up_before_it_is_their_turn_is_not_asked_for(
     path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
 
     async def body() -> None:
         link = await linked()
@@ -171,7 +171,7 @@ def test_who_gives_up_before_it_is_their_turn_is_not_asked_for(
 def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
     path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
     engine.failures["bad"] = ServiceError("unusable_model", "no")
 
     async def body() -> None:
@@ -193,7 +193,7 @@ def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """What was killed; nothing really is, as the tests' Runner is a thread of this process."""
     found: list[tuple[int, int]] = []
-    monkeypatch.setattr(runner_link.os, "kill", lambda *which: found.append(which))
+    monkeypatch.setattr(runner_connection.os, "kill", lambda *which: found.append(which))
     return found
 
 
@@ -201,7 +201,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def test_a_runner_that_hangs_is_ended(
     path: Path, engine: Engine, ended: list[tuple[int, int]], lane: str, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
     monkeypatch.setattr(runner_link, limit, 0.2)
 
     async def body() -> None:
@@ -219,7 +219,7 @@ def test_a_runner_that_hangs_is_ended(
 def test_a_runner_that_hangs_is_ended_where_who_asked_has_given_up(
     path: Path, engine: Engine, ended: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
     monkeypatch.setattr(runner_link, "_ANSWER_S", 0.2)
 
     async def body() -> list[dict[str, Any]]:
@@ -247,7 +247,7 @@ def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By growing pauses, as for one that cannot be started, twelve times would take over a minute."""
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: tmp_path / "0.sock")
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: tmp_path / "0.sock")
     enough, lives, dying = asyncio.Event(), [], []
 
     async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -278,11 +278,11 @@ def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
 @pytest.mark.parametrize("mode", [0o755, 0o777])
 def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    folder = runner_link._socket_path(0).parent
+    folder = runner_process.socket_path(0).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(mode)
     with pytest.raises(PermissionError, match="not ours alone"):
-        runner_link._socket_path(0)
+        runner_process.socket_path(0)
 
 
 def test_what_killed_servers_left_goes_unless_a_runner_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,5 +295,5 @@ def test_what_killed_servers_left_goes_unless_a_runner_is_left(tmp_path: Path, m
         (folder / "0.json").touch()
     with (folders[1] / "0.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        runner_link._sweep()
+        runner_process.sweep()
     assert [folder.exists() for folder in folders] == [False, True, True]

@@ -132,7 +132,7 @@ class DyingRunner:
 
 def test_only_what_was_in_a_runner_is_lost_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "0.sock"
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: path)
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
     monkeypatch.setattr(runners, "visible_gpus", list)
     info = type(
         "Info", (), {"backbone_sha256": "", "preprocessing": Preprocessing(8, 8, "bilinear", (0, 0, 0), (1, 1, 1))}

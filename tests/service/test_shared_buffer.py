@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tellapart import fronts, runner, runner_link, shared_buffer
+from tellapart import fronts, runner, runner_connection, runner_link, shared_buffer
 from tellapart.messages import Closed, read_answers
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -81,7 +81,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a Runner around `Summing` listens."""
     ended = threading.Event()
     monkeypatch.setattr(fronts, "has_ended", lambda _: ended.is_set())
-    monkeypatch.setattr(runner_link, "_socket_path", lambda _: tmp_path / "0.sock")
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: tmp_path / "0.sock")
     engine: Any = Summing()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "0.sock"))
@@ -127,14 +127,14 @@ def test_each_batch_gets_the_answers_to_its_own_pictures(
     path: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One after the other on one connection: a shorter batch after a longer one sees nothing of it."""
-    monkeypatch.setattr(runner_link, "SIZE", room)
+    monkeypatch.setattr(runner_connection, "SIZE", room)
     made: list[SharedBuffer] = []
 
     def make() -> SharedBuffer:
         made.append(SharedBuffer(room))
         return made[-1]
 
-    monkeypatch.setattr(runner_link, "SharedBuffer", make)
+    monkeypatch.setattr(runner_connection, "SharedBuffer", make)
 
     async def ask(link: RunnerLink) -> None:
         assert await summed(link, b"\1\2\3", b"\4\5\6") == [6, 15]
