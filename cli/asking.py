@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import json_option, writable
-from cli.output import show, write, write_json
+from cli.output import say, show, write, write_json
 from tellapart.errors import DataError, UsageError
 from tellapart.settings import load_settings
 from tellapart.terminal import Terminal
+from tellapart.wording import counted
 
 if TYPE_CHECKING:
     from training.predict import PredictionRow
@@ -66,10 +67,10 @@ def predict(tag: str, paths: tuple[Path, ...], json_out: str | None, csv_out: st
         raise UsageError("--json - and --csv - both write on the standard output", "Name a file for one of them")
     with Terminal() as terminal:
         rows = list(workflow.predict(tag, paths, terminal.report))
-    if json_out:
-        write(json_out, prediction.to_json(rows))
-    if csv_out:
-        write(csv_out, prediction.to_csv(rows))
+    for out, to_text in ((json_out, prediction.to_json), (csv_out, prediction.to_csv)):
+        if out:
+            write(out, to_text(rows))
+            say(f"wrote {counted(len(rows), 'row')}{'' if out == '-' else f' to {out}'}")
     if not json_out and not csv_out:
         show(*map(str, rows))
     _refuse_failures(rows)
@@ -81,6 +82,8 @@ def _refuse_failures(rows: "Sequence[PredictionRow]") -> None:
     if not rows:
         raise DataError("there is no picture in what was given", "Name files, folders or zip archives of pictures")
     if failed:
+        if len(rows) == 1:
+            raise DataError("the picture could not be classified", "The reason is in its row")
         some = f"{failed} of {len(rows)} inputs could not" if failed < len(rows) else f"none of {failed} inputs could"
         raise DataError(f"{some} be classified", "Each one's reason is in its row")
 

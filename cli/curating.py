@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import json_option, progress_option, training_options
+from cli.options import WholeNumber, json_option, progress_option, training_options
 from cli.output import say, show, telling, write_json
 from tellapart.errors import NoDataError, UsageError
 from tellapart.settings import load_settings
@@ -16,6 +17,7 @@ from tellapart.wording import counted
 if TYPE_CHECKING:
     from tellapart.decisions import Action
 
+_PER_CLASS = 30
 _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 
 
@@ -69,7 +71,7 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
 @click.command(short_help="Say how many pictures are right.")
 @click.argument("dataset")
 @click.option(
-    "--per-class", default=30, type=click.IntRange(2, 10_000), show_default=True, help="Pictures to ask about."
+    "--per-class", default=_PER_CLASS, type=WholeNumber(2, 10_000), show_default=True, help="Pictures to ask about."
 )
 @click.option("--answers", metavar="FILE", help="Take answers from a file; - is the standard input.")
 @json_option("sample and result")
@@ -98,7 +100,8 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
     if json_out:
         asked = auditing.draw_samples(opened, per_class)
         write_json(json_out, auditing.to_json(opened, asked))
-        say(_next_step(dataset, json_out, len(asked), sum(item.right is None for item in asked)))
+        size = "" if per_class == _PER_CLASS else f" --per-class {per_class}"
+        say(_next_step(f"{quote(dataset)}{size}", json_out, len(asked), sum(item.right is None for item in asked)))
     else:
         show(auditing.purity_table(opened))
 
@@ -117,7 +120,7 @@ def _next_step(dataset: str, out: str, asked: int, left: int) -> str:
         return f"wrote a sample of {counted(asked, 'picture')}{where}; each has an answer"
     return (
         f'wrote a sample of {counted(asked, "picture")}{where}, {left} without an answer; set their "right" to true '
-        f"or false, then: tellapart audit {dataset} --answers {'FILE' if out == '-' else out}"
+        f"or false, then: tellapart audit {dataset} --answers {'FILE' if out == '-' else quote(out)}"
     )
 
 

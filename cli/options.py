@@ -23,7 +23,6 @@ _SINCE_HELP = "Ask sources only for what is new since this day (UTC): flickr, in
 _LICENSE_HELP = "Take only pictures of such a licence; one's own files are always taken."
 _BACKBONES = click.Choice(["auto", "resnet50", "resnet18", "efficientnet_lite0"])
 _DEVICES, _OPTIMIZERS = click.Choice(["auto", "cpu", "cuda"]), click.Choice(["adamw", "sgd"])
-_COUNTS = click.IntRange(2, 100_000)
 _MODE_HELP = "What learns: the head on fixed features, or the whole network. auto fine-tunes where a GPU is."
 _BUDGET_HELP = "How long training may take: 90s, 10m, 2h. It bounds fine-tuning; a head takes what it needs."
 _EPOCHS_HELP = "Fine-tuning's passes over the pictures, at most."
@@ -38,6 +37,17 @@ _BACKBONE_HELP = (
 _OPTIMIZER_HELP = "How fine-tuning steps."
 _RESUME_HELP = "Go on where a killed fine-tuning stopped, or begin anew."
 _TUNE_HELP = "Search fine-tuning's settings in so many trials."
+
+
+class WholeNumber(click.IntRange):
+    """A whole number between two, which an error names."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number from {self.min} to {self.max}", param, ctx)
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,10 @@ def collecting_options(command: Command) -> Command:
         command(collecting=Collecting(**given, license=LicenseFilter(license)), **others)
 
     licenses = click.Choice([f.value for f in LicenseFilter])
-    day = click.DateTime(["%Y-%m-%d"])
     return _with(
         packed,
-        click.option("--per-class", default=200, type=_COUNTS, show_default=True, help=_PER_CLASS_HELP),
-        click.option("--since", type=day, callback=_past_day, metavar="YYYY-MM-DD", help=_SINCE_HELP),
+        click.option("--per-class", default=200, type=WholeNumber(2, 100_000), show_default=True, help=_PER_CLASS_HELP),
+        click.option("--since", callback=_past_day, metavar="YYYY-MM-DD", help=_SINCE_HELP),
         click.option("--license", default="any", type=licenses, show_default=True, help=_LICENSE_HELP),
         click.option("--query", "queries", multiple=True, metavar="CLASS=WORDS", help=_QUERY_HELP),
         click.option("--source", "sources", multiple=True, help=_SOURCE_HELP),
@@ -99,9 +108,9 @@ def learning_options(budget: str | None) -> Callable[[Command], Command]:
     return lambda command: _with(
         command,
         click.option("--resume/--no-resume", default=True, show_default=True, help=_RESUME_HELP),
-        click.option("--tune", default=0, type=click.IntRange(0, 10_000), metavar="N", help=_TUNE_HELP),
+        click.option("--tune", default=0, type=WholeNumber(0, 10_000), metavar="N", help=_TUNE_HELP),
         click.option("--optimizer", default="adamw", type=_OPTIMIZERS, show_default=True, help=_OPTIMIZER_HELP),
-        click.option("--epochs", type=click.IntRange(1, 10_000), help=_EPOCHS_HELP),
+        click.option("--epochs", type=WholeNumber(1, 10_000), help=_EPOCHS_HELP),
         click.option(
             "--budget", default=budget, callback=_duration, metavar="TIME", show_default=True, help=_BUDGET_HELP
         ),
@@ -125,11 +134,17 @@ def writable(context: click.Context, option: click.Parameter, out: str | Path | 
     return out
 
 
-def _past_day(context: click.Context, option: click.Parameter, moment: datetime | None) -> date | None:  # noqa: ARG001
+def _past_day(context: click.Context, option: click.Parameter, text: str | None) -> date | None:  # noqa: ARG001
     """The day that was typed; nothing is new since a day that is still to come."""
-    if moment and moment.date() > datetime.now(UTC).date():
-        raise click.BadParameter(f"{moment.date()} is still to come.")
-    return moment.date() if moment else None
+    if text is None:
+        return None
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day written like 2026-01-31") from None
+    if day > datetime.now(UTC).date():
+        raise click.BadParameter(f"{day} is still to come")
+    return day
 
 
 def _duration(context: click.Context, option: click.Parameter, text: str | None) -> float | None:  # noqa: ARG001

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from rich.markup import escape
 from rich.table import Table
 
@@ -118,12 +119,25 @@ def _places(dataset: Dataset) -> dict[tuple[str, str], str]:
 def _read(text: bytes, origin: str) -> Sequence[_Given]:
     try:
         value = json.loads(text)
-        return TypeAdapter(list[_Given]).validate_python(value["sample"] if isinstance(value, dict) else value)
-    except KeyError:
-        problem = "it has no list 'sample'"
+        return TypeAdapter(list[_Given]).validate_python(value.get("sample") if isinstance(value, dict) else value)
     except ValidationError as error:
-        first = error.errors()[0]
-        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except ValueError as error:
-        problem = str(error)
+        problem = _in_words(error.errors()[0])
+    except json.JSONDecodeError as error:
+        problem = f"line {error.lineno} is not JSON"
+    except (ValueError, RecursionError):
+        problem = "it is not JSON"
     raise DataError(f"{origin} holds no answers: {problem}", "Fill in what tellapart audit DATASET --json prints")
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    """What is wrong with a list of answers; `loc` is the row, counted from 0, and the field, as far as it got."""
+    match fault["loc"]:
+        case (int(row), str(field)) if fault["type"] == "missing":
+            return f"row {row + 1} has no {field!r}"
+        case (int(row), "right"):
+            return f"'right' of row {row + 1} is neither true, false nor null"
+        case (int(row), str(field)):
+            return f"{field!r} of row {row + 1} is no text"
+        case (int(row), *_):
+            return f"row {row + 1} is no answer"
+    return "it has no list 'sample'"

@@ -49,6 +49,8 @@ def refuse_unwritable(path: Path, folder: bool = False) -> None:
         raise UsageError(f"cannot write {path}: it is a folder", "Name a file")
     if not folder and path.exists() and not path.is_file():  # a pipe or a device, whatever its folder is
         return
+    if not folder and not os.path.lexists(path.parent):  # perhaps misspelt; none is made without a word
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}", "Make it, or give another place")
     if reason := why_unwritable(path if folder else path.absolute().parent):
         raise UsageError(f"cannot write {path}: {reason}", "Give another place")
 

@@ -49,6 +49,13 @@ def test_the_printed_sample_is_taken_back_with_its_answers(pets, tmp_path, capsy
     assert estimate(open_folder(pets, load_settings().home), "cat").answered == 8
 
 
+def test_what_is_to_be_typed_next_can_be_copied(pets, tmp_path, capsys):
+    out = tmp_path / "a sample.json"
+    assert cli.main(["audit", str(pets), "--per-class", "4", "--json", str(out)]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"then: tellapart audit {pets} --per-class 4 --answers '{out}'")
+
+
 def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, monkeypatch):
     given = iter(["y", "n", "s", "q"])
     questions = []
@@ -69,13 +76,20 @@ def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, mon
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("nonsense", "holds no answers: Expecting value"),
+        ("nonsense", "holds no answers: line 1 is not JSON"),
         ("{}", "holds no answers: it has no list 'sample'"),
-        ("7", "holds no answers: "),
-        ('[{"class_slug": "cat", "sha256": "a"}]', "holds no answers: 0.right: Field required"),
-        ('[{"class_slug": "cat", "sha256": "a", "right": "perhaps"}]', "0.right: Input should be a valid boolean"),
+        ("7", "holds no answers: it has no list 'sample'"),
+        ('{"sample": 7}', "holds no answers: it has no list 'sample'"),
+        ("[7]", "holds no answers: row 1 is no answer"),
+        ("[" * 100_000, "holds no answers: it is not JSON"),
+        ('[{"class_slug": "cat", "sha256": "a"}]', "holds no answers: row 1 has no 'right'"),
+        (
+            '[{"class_slug": "cat", "sha256": "a", "right": "perhaps"}]',
+            "'right' of row 1 is neither true, false nor null",
+        ),
         ('[{"class_slug": "cat", "sha256": "abc", "right": true}]', "the picture abc is not in the sample of 'cat'"),
-        (b"\xff\xfe", "holds no answers: "),
+        ('[{"class_slug": "cat", "sha256": 7, "right": true}]', "'sha256' of row 1 is no text"),
+        (b"\xff\xfe\xff", "holds no answers: it is not JSON"),
     ],
 )
 def test_a_file_without_answers_is_one_line_and_stores_nothing(pets, tmp_path, capsys, text, problem):

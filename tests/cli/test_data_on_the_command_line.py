@@ -114,4 +114,8 @@ def test_nothing_classified_is_3(tell: Tell, classifier: str, isolated_home: Pat
     told = tell("predict", classifier, "text.jpg", "missing.jpg")
     assert told.code == 3
     assert "none of 2 inputs could be classified" in told.err
+    assert (
+        "error: the picture could not be classified. The reason is in its row"
+        in tell("predict", "pets", "text.jpg").err
+    )
     assert "the file is not a picture" in told.out

@@ -90,6 +90,7 @@ def test_json_is_one_document_and_nothing_else(tell: Tell, pets: Path, classifie
     assert (json.loads(measured.out)["n"], json.loads(measured.out)["accuracy"]) == (6, 0.5)
     assert [t.code for t in (listed, shown, predicted, measured)] == [0, 0, 3, 0]
     assert predicted.errors[-1].startswith("error: 2 of 9 inputs could not be classified")
+    assert tell("predict", "pets", str(pets), "--csv", "answers.csv").errors[-1] == "wrote 6 rows to answers.csv"
 
 
 def test_a_classifier_that_never_says_none_is_shown_so(
