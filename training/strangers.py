@@ -86,15 +86,16 @@ def learn_rejection(
 
 
 def _rounds(pictures: _Pictures, refits: Refits, part: NDArray[np.int64], settings: _Settings) -> list[Round]:
-    """All rounds: in each fold with every class and without each of some; fold i holds the strangers of part i."""
-    left_out = (None, *_pick_classes(pictures.targets, refits.seed))
+    """All rounds: without each of some classes, folds in turn, and each fold with all; fold i holds part i."""
     heads = refits.heads
+    whole = [(fold, None) for fold in range(len(heads))]
+    without = [(i % len(heads), c) for i, c in enumerate(_pick_classes(pictures.targets, refits.seed))]
 
     def look(chosen: tuple[int, int | None]) -> Round:
         fold, c = chosen
         return _round(pictures, refits, fold, heads[fold], part == fold, c, settings)
 
-    return list(forked_map(look, [(fold, c) for fold in range(len(heads)) for c in left_out]))
+    return list(forked_map(look, [*without, *whole]))
 
 
 def _pick_classes(targets: Targets, seed: int) -> list[int]:
@@ -117,13 +118,12 @@ def _round(
 ) -> Round:
     """Learn from a fold's training part without a class and without a part of the strangers; look at the rest."""
     train, held = (part[pictures.targets[part] != left_out] for part in refits.folds[fold])
-    left = refits.folds[fold][1][pictures.targets[refits.folds[fold][1]] == left_out]
     learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[~held_given])
     if left_out is not None:
         head = refits.head(train, start=head)
     head = replace(head, temperature=settings.temperature)
     space = _describe(learned, settings, Rule(np.ones(3), 0.0, 0.0))
-    strangers = pictures.strangers[held_given] if left_out is None else pictures.features[left]
+    strangers = pictures.strangers[held_given] if left_out is None else pictures.features[pictures.targets == left_out]
     return Round(left_out, _columns(head, space, pictures.features[held]), _columns(head, space, strangers))
 
 

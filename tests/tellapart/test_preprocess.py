@@ -95,6 +95,14 @@ def test_nothing_of_the_whole_picture_is_cut_off_or_turned():
     assert pixels[149, 199].tolist() == [199, 99, 7]
 
 
+def test_the_whole_picture_is_resized_as_well_in_less_time():
+    bicubic = preprocessing(interpolation="bicubic").whole(50)
+    assert (bicubic.interpolation, preprocessing().whole(50).interpolation) == ("hamming", "bilinear")
+    image = numbered(200, 200)
+    expected = np.asarray(image.resize((50, 50), Image.Resampling.HAMMING))
+    np.testing.assert_array_equal(bicubic.pixels(image), expected)
+
+
 def test_a_line_of_pixels_is_still_there():
     assert (preprocessing().whole(100).pixels(Image.new("RGB", (5000, 1))) == 0).all(axis=2).sum() == 100
 

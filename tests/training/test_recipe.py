@@ -33,7 +33,7 @@ HEAD = [
 ]  # temperature, confidence in five pictures, threshold and a weight of "none of these"
 VIEWS = {
     ("efficientnet_lite0", 2240, "crop", 224, "bicubic"),
-    ("efficientnet_lite0", 2240, "whole", 288, "bicubic"),
+    ("efficientnet_lite0", 2240, "whole", 288, "hamming"),
     ("resnet18", 512, "crop", 224, "bilinear"),
     ("resnet18", 512, "whole", 288, "bilinear"),
     ("resnet50", 2048, "crop", 224, "bilinear"),
