@@ -22,6 +22,8 @@ from webui.app import create_app
 MakePicture = Callable[..., bytes]
 pytestmark = pytest.mark.browser
 HERE = Network(admits=lambda address, _: address == ip_address("127.0.0.1"))
+GAP = """const [above, below] = [...arguments].map((part) => document.querySelector(part).getBoundingClientRect());
+return below.top - above.bottom"""
 
 
 @pytest.fixture
@@ -194,6 +196,7 @@ def test_a_result_is_shared_and_taken_back(
     Select(browser.find_element(By.ID, "days")).select_by_value("1")
     page.shown("#share form button").click()
     link = page.shown("#link").get_attribute("value")
+    assert browser.execute_script(GAP, ".new-link", ".new-link + form") >= 8
     assert link.startswith(url + "/shared/")
     assert page.fits()
     browser.delete_all_cookies()

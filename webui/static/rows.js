@@ -85,7 +85,7 @@ function showInTile(tile, { result, url, picture, error }) {
   const top = tile.querySelector(".tile-top");
   tile.classList.remove("waiting");
   tile.classList.toggle("failed", Boolean(error));
-  top.textContent = error ? error.message : `${headline(result)} `;
+  top.textContent = error ? sentence(error.message) : `${headline(result)} `;
   const thumb = tile.querySelector(".thumb");
   thumb.hidden = Boolean(error) && !thumb.hasAttribute("src");
   if (error) return;
@@ -163,6 +163,10 @@ class Tally {
     if (others) said.push(`${others} for other reasons`);
     return ` ${all} could not be classified: ${said.join("; ")}.`;
   }
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function firstSentence(text) {
