@@ -97,6 +97,8 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
         say(f"{counted(taken, 'answer')} taken from {answers}")
     elif not json_out and sys.stdin.isatty():
         auditing.ask_person(opened, sample, _ask, show)
+    elif not json_out:
+        say(f"there is no terminal to ask in; to answer elsewhere: tellapart audit {quote(dataset)} --json FILE")
     if json_out:
         asked = auditing.draw_samples(opened, per_class)
         write_json(json_out, auditing.to_json(opened, asked))

@@ -56,6 +56,12 @@ def test_what_is_to_be_typed_next_can_be_copied(pets, tmp_path, capsys):
     assert last.endswith(f"then: tellapart audit {pets} --per-class 4 --answers '{out}'")
 
 
+def test_where_nobody_can_be_asked_it_says_how_to_answer(pets, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert cli.main(["audit", str(pets)]) == 0
+    assert f"tellapart audit {pets} --json FILE\n" in capsys.readouterr().err
+
+
 def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, monkeypatch):
     given = iter(["y", "n", "s", "q"])
     questions = []

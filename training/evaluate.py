@@ -8,9 +8,9 @@ from tellapart.classifier import Classifier
 from tellapart.dataset import Sample
 from tellapart.errors import DataError
 from tellapart.images import DEFAULT_LIMITS, sha256
-from tellapart.progress import Report, Stage
+from tellapart.progress import Progress, Report, Stage
 from training.class_folders import ClassFolders
-from training.features import FeatureSource, extract
+from training.features import FeatureSource, count_skipped, extract
 from training.metrics import summarize
 
 
@@ -42,6 +42,9 @@ def evaluate(
             samples += [sample] if sample else []
             stage.advance(skipped=int(sample is None))
     features = extract(samples, FeatureSource.of_classifier(classifier), cache / "features", report)
+    if features.skipped:
+        why = "; ".join(f"{count} because {why}" for why, count in count_skipped(features.skipped).items())
+        report(Progress("skipped", note=why, finished=True))
     if not features.samples:
         raise DataError(f"{folders.root} has no readable picture in its class folders", "Check the files")
     probabilities = classifier.bundle.head.probabilities(features.values)

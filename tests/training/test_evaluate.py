@@ -8,7 +8,7 @@ import pytest
 
 from tellapart.errors import DataError, MissingError
 from tellapart.names import ClassName
-from tellapart.progress import silent
+from tellapart.progress import Progress, silent
 from tellapart.tables import evaluated
 from training.class_folders import find_class_folders
 from training.evaluate import evaluate
@@ -53,6 +53,14 @@ def test_counts_by_hand(trained: Any, folder: Path, tmp_path: Path) -> None:
     assert result["accuracy"] == pytest.approx(7 / 9)
     assert result["balanced_accuracy"] == pytest.approx((1 + 1 + 1 / 3) / 3)
     assert result["per_class"]["red disc"] == {"precision": 0.6, "recall": 1.0, "f1": 0.75, "support": 3}
+
+
+def test_why_files_were_skipped_is_said(trained: Any, folder: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    folders = find_class_folders(folder, trained.classifier.info.classes)
+    evaluate(trained.classifier, folders, tmp_path / "cache", seen.append)
+    (note,) = [p.note for p in seen if p.stage == "skipped"]
+    assert set(note.split("; ")) == {"1 because the file is not a picture", "1 because the file is empty"}
 
 
 def test_again_from_the_cache_is_the_same(trained: Any, folder: Path, tmp_path: Path) -> None:
