@@ -1,14 +1,11 @@
 """A real server process, asked over HTTP."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,29 +13,12 @@ from PIL import Image
 from tellapart import store
 from tellapart.backbones import BACKBONES
 from tellapart.head import Head
+from tests.service.asked import file, problem, text
 
 pytestmark = pytest.mark.service
 
 MakePicture = Callable[..., bytes]
 Server = Any
-Form = list[tuple[str, Any]]
-
-
-def problem(response: httpx.Response) -> tuple[int, str]:
-    body = response.json()
-    assert list(body) == ["error"]
-    assert sorted(body["error"]) == ["code", "message"]
-    assert "\n" not in body["error"]["message"]
-    assert "Traceback" not in response.text
-    return response.status_code, body["error"]["code"]
-
-
-def file(data: bytes, name: str = "image", mime: str = "image/png") -> tuple[str, Any]:
-    return name, ("cat.png", data, mime)
-
-
-def text(name: str, value: str) -> tuple[str, Any]:
-    return name, (None, value)
 
 
 def test_one_picture_is_answered_as_the_wire_schema_says(server: Server, make_photo: MakePicture) -> None:
@@ -181,68 +161,6 @@ def test_one_bad_picture_of_a_batch_fails_alone(server: Server, make_photo: Make
         assert answer["results"][index]["confidence"] == pytest.approx(alone["confidence"], abs=1e-3)
 
 
-def errors(make_photo: MakePicture) -> Iterator[tuple[str, Form | bytes, dict[str, str], tuple[int, str]]]:
-    """What is sent to where with which headers, and the expected answer."""
-    good = make_photo(1)
-    truncated, form = make_photo(2)[:-2000], {"Content-Type": "multipart/form-data; boundary=b"}
-    many = [file(good, "images")] * 65
-    yield "/classify", [file(b"hello")], {}, (400, "not_an_image")
-    yield "/classify", [file(b"")], {}, (400, "empty")
-    yield "/classify", [file(truncated)], {}, (400, "truncated")
-    yield "/classify", [file(b"<svg xmlns='http://www.w3.org/2000/svg'/>")], {}, (415, "unsupported_type")
-    yield "/classify", [file(good), text("model", "nope")], {}, (404, "unknown_model")
-    yield "/classify", [file(good), text("model", "pets:nope")], {}, (404, "unknown_model")
-    yield "/classify", [file(good), text("model", "../../etc")], {}, (404, "unknown_model")
-    yield "/classify", [file(good), text("top_k", "many")], {}, (422, "wrong_field")
-    yield "/classify", [file(good), text("top_k", "0")], {}, (422, "wrong_field")
-    yield "/classify", [file(good), text("top_k", "1001")], {}, (422, "wrong_field")
-    yield "/classify", [file(good), text("topk", "1")], {}, (422, "wrong_field")
-    yield "/classify", [file(good), text("model", "pets"), text("model", "pets")], {}, (422, "wrong_field")
-    yield "/classify", [file(good, "picture")], {}, (422, "wrong_field")
-    yield "/classify", [text("image", "http://127.0.0.1/cat.png")], {}, (422, "wrong_field")
-    yield "/classify", [text("model", "pets")], {}, (422, "wrong_field")
-    yield "/classify", [file(good), file(good)], {}, (422, "wrong_field")
-    yield "/classify_batch", many, {}, (422, "wrong_field")
-    yield "/classify_batch", [*many, *many], {}, (422, "wrong_field")
-    yield "/classify_batch", [text("model", "pets")], {}, (422, "wrong_field")
-    yield "/classify", b"not multipart", form, (422, "wrong_field")
-    yield "/classify", b"--b\r\nnonsense--", form, (422, "wrong_field")
-    yield "/classify", b"", form, (422, "wrong_field")
-    yield "/classify", b"--x--", {"Content-Type": "multipart/form-data"}, (422, "wrong_field")
-    yield "/classify", b"", {"Content-Type": "image/png"}, (400, "empty")
-    yield "/classify", b"{}", {"Content-Type": "application/json"}, (415, "unsupported_type")
-    yield "/classify", b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, (415, "unsupported_type")
-    yield "/classify", b"x", {"Content-Type": "application/vnd.bentoml+pickle"}, (415, "unsupported_type")
-    yield "/classify", b"", {}, (415, "unsupported_type")
-    yield "/classify", good, {"Content-Type": "image/png", "Content-Encoding": "gzip"}, (415, "unsupported_type")
-    yield "/classify", b"x" * (22 * 2**20), {"Content-Type": "image/png"}, (413, "too_large")
-    yield "/nothing", b"", {}, (404, "not_found")
-    yield "/answer", b"", {}, (404, "not_found")
-    yield "/models", b"", {}, (405, "method_not_allowed")
-
-
-def test_bad_input_is_answered_as_the_table_says(server: Server, make_photo: MakePicture) -> None:
-    for path, body, headers, expected in errors(make_photo):
-        sent: Any = {"files": body} if isinstance(body, list) else {"content": body}
-        response = server.client.post(path, headers=headers, **sent)
-        assert problem(response) == expected, (path, str(body)[:80], headers, response.text)
-    assert problem(server.client.get("/classify")) == (405, "method_not_allowed")
-
-
-def test_too_many_pixels_are_refused(server: Server, make_picture: MakePicture) -> None:
-    huge = make_picture(0, (8000, 8000), mode="L")
-    assert problem(server.client.post("/classify", files=[file(huge)])) == (413, "too_large")
-
-
-def test_a_body_without_a_length_is_limited_too(server: Server) -> None:
-    def chunks() -> Iterator[bytes]:
-        for _ in range(24):
-            yield b"x" * 2**20
-
-    response = server.client.post("/classify", content=chunks(), headers={"Content-Type": "image/png"})
-    assert problem(response) == (413, "too_large")
-
-
 def test_what_else_there_is_to_read(server: Server) -> None:
     models = server.client.get("/models").json()
     assert models["default"] == server.tags["pets"].tag
@@ -264,74 +182,6 @@ def test_the_counters_never_see_a_path_that_was_made_up(server: Server) -> None:
     assert "made-up" not in counters
     assert 'endpoint="/unknown"' in counters
     assert 'endpoint="/classify"' in counters
-
-
-def test_a_promotion_and_a_rollback_are_followed_under_load_and_nobody_notices(
-    server: Server,
-    store_at: Callable[[Path], AbstractContextManager[None]],
-    add_model: Callable[..., store.StoredModel],
-    make_photo: MakePicture,
-) -> None:
-    request = [file(make_photo(1)), text("model", "switching")]
-    answered: list[tuple[int, str, str]] = []
-
-    def until(model: store.StoredModel, top: str) -> None:
-        began = time.monotonic()
-        while answered[-1:] != [(200, model.tag, top)]:
-            assert time.monotonic() - began < 90  # less than a second where the machine is not busy
-            time.sleep(0.01)
-        print(f"{model.tag} answered after {time.monotonic() - began:.2f} s")
-
-    def ask_until(stop: threading.Event) -> None:
-        while not stop.is_set():
-            response = server.client.post("/classify", files=request)
-            answer = response.json()
-            answered.append((response.status_code, answer.get("model", ""), answer.get("top", "")))
-
-    def default() -> Any:
-        return server.client.post("/classify", files=request[:1]).json()["model"]
-
-    stop = threading.Event()
-    with store_at(server.home), ThreadPoolExecutor(4) as pool:
-        first = store.promote(add_model("switching", ("cat", "dog")).tag)
-        asking = [pool.submit(ask_until, stop) for _ in range(4)]
-        try:
-            until(first, "cat")
-            second = add_model("switching", ("fox", "owl"))
-            store.promote(second.tag)
-            until(second, "fox")
-            store.rollback("switching")
-            until(first, "cat")
-        finally:
-            stop.set()
-        for one in asking:
-            one.result()
-        pets = store.promote(server.tags["pets"].tag)
-        deadline = time.monotonic() + 90
-        while default() != pets.tag:
-            assert time.monotonic() < deadline
-    assert set(answered) == {(200, first.tag, "cat"), (200, second.tag, "fox")}
-
-
-def test_a_damaged_classifier_is_an_error_until_it_is_mended(
-    server: Server,
-    store_at: Callable[[Path], AbstractContextManager[None]],
-    add_model: Callable[..., store.StoredModel],
-    make_photo: MakePicture,
-) -> None:
-    with store_at(server.home):
-        model = add_model("damaged", ("cat", "dog"), Head(np.ones((2, 512), np.float32), np.zeros(2, np.float32)))
-    path = model.path / "head.safetensors"
-    whole = path.read_bytes()
-    request = [file(make_photo(1)), text("model", model.tag)]
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    deadline = time.monotonic() + 60
-    while (found := problem(server.client.post("/classify", files=request)))[0] == 404 and time.monotonic() < deadline:
-        time.sleep(0.1)  # what was not promoted is found within a second
-    assert found == (503, "unusable_model")
-    assert server.client.post("/classify", files=[file(make_photo(1))]).status_code == 200
-    path.write_bytes(whole)
-    assert server.client.post("/classify", files=request).status_code == 200
 
 
 def test_many_clients_at_once_all_get_their_own_answer(server: Server, make_photo: MakePicture) -> None:

@@ -1,21 +1,29 @@
 """Generated pictures of coloured shapes, data sets of them, and a classifier trained on them once."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load
 
 from tellapart.bundle import BundleInfo
 from tellapart.classifier import Classifier, Loader
-from tellapart.dataset import Dataset
+from tellapart.dataset import Dataset, Sample
+from tellapart.head import Head
+from tellapart.images import sha256
 from tellapart.manifest import Attempt
 from tellapart.names import parse_class_names
+from tellapart.network import serialize
 from tellapart.pictures import Reason, Status, inspect
 from tellapart.progress import Progress, silent
+from tellapart.weights import load_weights
+from tests.training.finetuning import RECIPE, SMALL
+from training.finetune import Job
 from training.options import TrainingOptions
 from training.train import train
 
@@ -92,3 +100,34 @@ def trained(tmp_path_factory: pytest.TempPathFactory, make_dataset: MakeDataset)
 def retrain() -> Callable[[Dataset, Path], BundleInfo]:
     """`retrain(dataset, folder)` with the options of `trained`."""
     return lambda dataset, folder: train(dataset, OPTIONS, folder, silent)
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Cores that wait for one another inside small operations are most of a small network's time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def start() -> dict[str, torch.Tensor]:
+    """The weights that a `job` begins with."""
+    return load(serialize(load_weights("efficientnet_lite0", "auto").module))
+
+
+@pytest.fixture
+def job(tmp_path: Path, start: dict[str, torch.Tensor], make_shape: Callable[[int, int], bytes]) -> Job:
+    """Four pictures of each of three classes to learn from, two to choose by, at 32 pixels; the head knows nothing."""
+
+    def sample(kind: int, seed: int) -> Sample:
+        data = make_shape(kind, seed)
+        path = tmp_path / f"{kind}-{seed}.png"
+        path.write_bytes(data)
+        return Sample(path, kind, sha256(data), "", "")
+
+    train = [sample(kind, seed) for seed in range(4) for kind in range(3)]
+    val = [sample(kind, seed) for seed in range(4, 6) for kind in range(3)]
+    head = Head(np.zeros((3, 2240), np.float32), np.zeros(3, np.float32))
+    return Job("efficientnet_lite0", start, head, train, val, SMALL, RECIPE, 0, True, tmp_path / "cache")

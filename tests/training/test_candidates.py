@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,7 @@ CPU = torch.device("cpu")
 TUNED = TrainingOptions(backbone="efficientnet_lite0", mode=Mode.FINETUNE, epochs=1)
 MakeDataset = Callable[..., Dataset]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    """See test_finetune."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 def made(splits: dict[str, int], classes: int = 3) -> Features:

@@ -281,3 +281,20 @@ def fill(make_photo: Callable[..., bytes]) -> Callable[..., list[str]]:
         return digests
 
     return make
+
+
+@pytest.fixture
+def pictures(make_picture: Callable[..., bytes]) -> Callable[[int], dict[str, bytes]]:
+    """So many pictures in a folder, by name."""
+    return lambda count: {f"folder/{i:03d}.png": make_picture((i, 0, 0)) for i in range(count)}
+
+
+@pytest.fixture
+def send(web: FlaskClient) -> Callable[..., Any]:
+    """Post the pictures numbered from `start` to a batch."""
+
+    def post(batch: str, start: int, *files: tuple[bytes, str]) -> Any:
+        data = {"start": str(start), "images": [(io.BytesIO(data), name) for data, name in files]}
+        return web.post(batch, data=data, headers={"Accept": "application/json"})
+
+    return post
