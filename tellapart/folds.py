@@ -33,11 +33,11 @@ def _deal(targets: NDArray[np.int64], groups: NDArray[np.str_], seed: int, folds
     holds = np.zeros((group.max() + 1, targets.max() + 1))
     np.add.at(holds, (group, targets), 1)
     holds = holds[:, holds.any(axis=0)]
-    weights = holds / np.square(holds.sum(axis=0))
+    weights = 1 / np.square(holds.sum(axis=0))
     drawn = np.random.RandomState(seed).permutation(len(holds))
     dealt, there = np.zeros(len(holds), dtype=np.int64), np.zeros((folds, holds.shape[1]))
-    for g in drawn[np.argsort(-holds[drawn].std(axis=1), kind="stable")]:
-        alike = there @ weights[g]
+    for g in drawn[np.argsort(-holds.std(axis=1)[drawn], kind="stable")]:
+        alike = there @ (weights * holds[g])
         least = np.flatnonzero(alike <= alike.min() + _ROUNDING)
         dealt[g] = least[np.argmin(there[least].sum(axis=1))]
         there[dealt[g]] += holds[g]
