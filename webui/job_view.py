@@ -1,6 +1,8 @@
 """A job as its page shows it: phases with their stages, classes with their newest pictures, curves, time left."""
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ from tellapart.errors import SourceError, TellapartError
 from tellapart.gallery import known_words
 from tellapart.listing import Wanted, page
 from tellapart.names import slugify
+from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.progress import Progress
 from tellapart.settings import Settings
 from tellapart.wording import counted
@@ -26,6 +29,7 @@ from webui.words import (
     stage_words,
 )
 
+_TAKEN = (Reason.OK, Reason.REMOVED, Reason.MOVED)  # at first
 _MOST_CLASSES = 60
 _MOST_PICTURES = 240  # thumbnails on a page
 _PER_CLASS = 12
@@ -81,7 +85,12 @@ class CurveView:
 
 @dataclass(frozen=True)
 class JobView:
-    """Everything a job's page shows beside the job itself; `resumable` if to go on may end otherwise."""
+    """Everything a job's page shows beside the job itself.
+
+    Attributes:
+        resumable: whether to go on may end otherwise.
+        not_taken: why pictures were not taken, how many for each reason; "" until the job has ended.
+    """
 
     phases: list[PhaseView]
     classes: list[ClassView]
@@ -89,6 +98,7 @@ class JobView:
     curves: list[CurveView]
     left: str
     resumable: bool
+    not_taken: str
 
 
 def view(job: Job, settings: Settings) -> JobView:
@@ -101,6 +111,7 @@ def view(job: Job, settings: Settings) -> JobView:
         curves=[curve for stage in job.stages for curve in _curves(stage)],
         left=_left(job),
         resumable=job.resumable and not job.refused and not _asks_gallery_in_vain(job, settings),
+        not_taken="" if job.active else _not_taken(job, names, settings),
     )
 
 
@@ -164,6 +175,15 @@ def _newest(job: Job, names: Sequence[str], settings: Settings) -> dict[str, lis
         }
     except TellapartError:
         return {}
+
+
+def _not_taken(job: Job, names: Sequence[str], settings: Settings) -> str:
+    found: Counter[Reason] = Counter()
+    with suppress(TellapartError):
+        counts = Dataset.open(dataset_folder(job, settings)).manifest.counts()
+        for name in names:
+            found += counts.get(slugify(name), Counter())
+    return "; ".join(f"{n} × {REASON_TEXT[reason]}" for reason, n in found.most_common() if reason not in _TAKEN)
 
 
 def _asks_gallery_in_vain(job: Job, settings: Settings) -> bool:

@@ -10,6 +10,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tellapart.dataset import Dataset
+from tellapart.manifest import Attempt
+from tellapart.pictures import Reason, Status
 from tellapart.settings import Settings
 from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
@@ -132,6 +135,22 @@ def test_how_a_job_ended_and_what_to_do(web: FlaskClient, jobs: Jobs, database: 
     assert ALWAYS_ANSWERS not in web.get(f"/jobs/{job.id}").text
     change(job, result=result | {"says_none": False})
     assert ALWAYS_ANSWERS in web.get(f"/jobs/{job.id}").text
+
+
+def test_why_pictures_were_not_taken_is_told_at_the_end(
+    web: FlaskClient, jobs: Jobs, settings: Settings, fill: Any, change: Any
+) -> None:
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    fill(settings.datasets / "pets", {"cat": 2})
+    small = [Attempt(f"https://x.example/{n}", "cat", Status.REJECTED, Reason.TOO_SMALL) for n in range(3)]
+    again = Attempt("https://x.example/again", "cat", Status.REJECTED, Reason.DUPLICATE)
+    other = Attempt("https://x.example/other", "nothing", Status.REJECTED, Reason.EMPTY)
+    Dataset.open(settings.datasets / "pets").manifest.add([*small, again, other])
+    told = "Found and not taken: 3 × too small to tell anything; 1 × the same picture again."
+    change(job, state=State.RUNNING)
+    assert "Found and not taken" not in web.get(f"/jobs/{job.id}").text
+    change(job, state=State.STOPPED)
+    assert told in web.get(f"/jobs/{job.id}").text
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,17 @@ def test_pictures_move_to_another_class_with_the_mouse(
     assert len(dataset.manifest.kept("dog")) == 2
 
 
+def test_the_tab_one_is_on_can_be_seen_also_where_they_do_not_fit(
+    url: str, browser: webdriver.Chrome, page: Any
+) -> None:
+    browser.get(url + "?show=out")
+    page.until(
+        lambda driver: driver.execute_script(
+            "return document.querySelector('.tab[aria-current]').getBoundingClientRect().right <= innerWidth"
+        )
+    )
+
+
 def test_it_works_without_javascript(url: str, browser: webdriver.Chrome, page: Any) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(url)

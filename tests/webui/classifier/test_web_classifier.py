@@ -205,6 +205,9 @@ def test_nearest_pictures_are_shown_with_whom_to_name(
     assert "CC BY &lt;4.0&gt;" in piece
     with web.get(f"/classifiers/colours/learned/{version(tag)}/{digest}.jpg") as picture:
         assert Image.open(io.BytesIO(picture.data)).size == (64, 64)
+    row = dataset.manifest.kept()[0]
+    dataset.manifest.add([replace(row, source="upload", author="ann.login", attribution="")])
+    assert "ann.login" not in web.get(upload((make_picture("red"), "a.png")).location + "/nearest").text
     for path in (f"learned/{version(tag)}/{'0' * 64}.jpg", f"learned/other/{digest}.jpg", "learned/x/..%2F..jpg"):
         assert web.get(f"/classifiers/colours/{path}").status_code == 404
 
