@@ -30,8 +30,9 @@ from training.options import Mode, TrainingOptions
 from training.protocol import Outcome, Parts, cut, learn
 from training.protocol_names import Protocol
 from training.schedule import Budget
+from training.state import Epoch
 from training.trainable import Recipe
-from training.trainer import DivergedError, Epoch
+from training.trainer import DivergedError
 from training.tune import search
 
 LEAST_CHOOSING = 50  # validation pictures for `auto` to compare by

@@ -26,8 +26,9 @@ from training.checkpoint import Tensors, below, pack, read_checkpoint, under, un
 from training.decoded import PictureCache
 from training.distributed import World
 from training.schedule import Budget, Pace
+from training.state import Epoch
 from training.trainable import Network, Recipe
-from training.trainer import DivergedError, Epoch, Trainer
+from training.trainer import DivergedError, Trainer
 
 GoOn = Callable[[Epoch], bool]
 

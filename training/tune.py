@@ -19,8 +19,9 @@ from tellapart.progress import Report, Stage, silent
 from training.distributed import World
 from training.finetune import Job, lead
 from training.schedule import Budget
+from training.state import Epoch
 from training.trainable import Recipe
-from training.trainer import DivergedError, Epoch
+from training.trainer import DivergedError
 
 _SHORTER = 3  # a trial has so many times fewer epochs
 _LEAST_EPOCHS = 2

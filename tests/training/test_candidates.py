@@ -242,7 +242,7 @@ def again(root: Path) -> Any:
     """What the fine-tuning of `tuned` came to."""
     from tellapart.bundle import open_bundle
     from training.finetune import Tuned
-    from training.trainer import Epoch
+    from training.state import Epoch
 
     bundle = open_bundle(root / "bundle")
     curves = [Epoch(**row) for row in bundle.info.training["curves"]]

@@ -19,8 +19,9 @@ from tests.training.finetuning import RECIPE, SMALL, load_module_of, tune
 from training.checkpoint import read_checkpoint
 from training.distributed import World
 from training.finetune import Job, fine_tune
+from training.state import Epoch
 from training.trainable import Network, Recipe, make_optimizer, set_rate, stages
-from training.trainer import DivergedError, Epoch
+from training.trainer import DivergedError
 
 pytestmark = pytest.mark.usefixtures("one_core")
 

@@ -15,8 +15,9 @@ from tellapart.progress import Progress, silent
 from training.distributed import World
 from training.finetune import Job, Tuned
 from training.schedule import Budget
+from training.state import Epoch
 from training.trainable import Recipe
-from training.trainer import DivergedError, Epoch
+from training.trainer import DivergedError
 from training.tune import search
 
 RECIPE = Recipe(epochs=9, batch_size=2, learning_rate=1e-3)

@@ -1,0 +1,55 @@
+"""Where a fine-tuning stands beside its tensors: its curves, and what a checkpoint says."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the training curves; epoch 0 is where the training began.
+
+    Attributes:
+        train_loss: with label smoothing and augmentation; None at epoch 0.
+        val_loss: negative log-likelihood after fitting a temperature.
+        val_accuracy: share answered rightly.
+        seconds: of fine-tuning's budget, with all that processes spent that were killed over it, on features too.
+        rate: share of the full learning rate at the end.
+    """
+
+    epoch: int
+    train_loss: float | None
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    rate: float
+
+
+@dataclass
+class State:
+    """Where a training stands beside its tensors; the facts of a checkpoint.
+
+    Attributes:
+        used: seconds of its time, all that processes before this one spent included.
+        before: seconds that this process spent on other things before it began.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: int = 0
+    used: float = 0.0
+    before: float = 0.0
+    curves: list[Epoch] = field(default_factory=list)
+
+    @property
+    def best_loss(self) -> float:
+        """The validation loss of the best epoch."""
+        return self.curves[self.best].val_loss
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in a checkpoint."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "State":
+        """Read the form kept in a checkpoint."""
+        return State(**value | {"curves": [Epoch(**row) for row in value["curves"]]})
