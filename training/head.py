@@ -16,12 +16,13 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from tellapart.folds import Fold
 from tellapart.head import Head
-from tellapart.logistic import NEAR, Linear, fit_path, rotate, standardise
+from tellapart.logistic import NEAR, Linear, Span, fit_path, rotate, standardise
 from training.calibrate import fit_temperature, negative_log_likelihood
 from training.forked import forked_map
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 DEFAULT_C = 1e-3
+_NARROW = 0.5  # pictures by features: the span of more takes longer to find than it saves in a few fits
 _NEAR = 1e-3  # tolerance that choosing asks for: losses are the same to three digits, in half the steps
 
 Floats = NDArray[np.float32]
@@ -50,7 +51,8 @@ class Learner:
 
     def __init__(self, features: Floats) -> None:
         standard, self._mean, self._std = standardise(features)
-        self._coordinates, self._span = rotate(standard)
+        pays = len(standard) < _NARROW * standard.shape[1]
+        self._coordinates, self._span = rotate(standard) if pays else (standard, Span(standard, None))
 
     def fit(
         self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None, near: float = NEAR
