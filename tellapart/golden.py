@@ -51,12 +51,13 @@ def golden_answers(
         weights: of the backbone, serialized.
     """
 
+    module = load_module(backbone, load(weights))
+
     def answer(dtype: torch.dtype) -> tuple[float, ...]:
-        module = load_module(backbone, load(weights))
         extractor = FeatureExtractor(module, preprocessing, dtype=dtype, fused=False)  # fused, not all can do bfloat16
         return golden_answer(extractor, preprocessing, head)
 
-    return answer(torch.float32), answer(torch.bfloat16)
+    return answer(torch.float32), answer(torch.bfloat16)  # in this order: rounded weights stay so
 
 
 def golden_answer(extractor: FeatureExtractor, preprocessing: Preprocessing, head: Head) -> tuple[float, ...]:
