@@ -24,6 +24,7 @@ from tellapart.stopping import end_with_parent
 from tests.ports import free_port
 
 MakePicture = Callable[..., bytes]
+_TEMPORARY = tempfile.gettempdir()  # before any test has one of its own, which others than root may not open
 _AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 _AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _AXE_RUN = """
@@ -202,7 +203,7 @@ def postgres_url() -> Iterator[str]:
     server, init = _postgres_binary("postgres"), _postgres_binary("initdb")
     import psycopg
 
-    with tempfile.TemporaryDirectory(prefix="tellapart-postgres-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tellapart-postgres-", dir=_TEMPORARY) as folder:
         user = _give_away(Path(folder)) if os.geteuid() == 0 else None  # it refuses to run as root
         how: Any = {"user": user, "group": user, "cwd": folder}
         options = ["-U", "tellapart", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
