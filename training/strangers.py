@@ -86,16 +86,33 @@ def learn_rejection(
 
 
 def _rounds(pictures: _Pictures, refits: Refits, part: NDArray[np.int64], settings: _Settings) -> list[Round]:
-    """All rounds: without each of some classes, folds in turn, and each fold with all; fold i holds part i."""
-    heads = refits.heads
-    whole = [(fold, None) for fold in range(len(heads))]
-    without = [(i % len(heads), c) for i, c in enumerate(_pick_classes(pictures.targets, refits.seed))]
+    """All rounds: some folds without each of some classes, and each fold with all; fold i holds part i."""
+    whole = [(fold, None, pictures.strangers[part == fold]) for fold in range(len(refits.heads))]
+    without = [
+        (fold, c, pictures.features[pictures.targets == c][i :: len(folds)])
+        for c, folds in _folds_without(refits).items()
+        for i, fold in enumerate(folds)
+    ]
 
-    def look(chosen: tuple[int, int | None]) -> Round:
-        fold, c = chosen
-        return _round(pictures, refits, fold, heads[fold], part == fold, c, settings)
+    def look(chosen: tuple[int, int | None, Floats]) -> Round:
+        fold, c, strangers = chosen
+        return _round(pictures, refits, fold, part != fold, c, strangers, settings)
 
     return list(forked_map(look, [*without, *whole]))
+
+
+def _folds_without(refits: Refits) -> dict[int, list[int]]:
+    """The classes to leave out, each with the folds that look at it.
+
+    They take turns, and as many look as hold out enough pictures of the other classes to set a threshold.
+    """
+    found = {}
+    for i, c in enumerate(_pick_classes(refits.targets, refits.seed)):
+        in_turn = np.roll(np.arange(len(refits.folds)), -i)
+        known = np.cumsum([(refits.targets[refits.folds[fold][1]] != c).sum() for fold in in_turn])
+        if known[-1]:
+            found[c] = in_turn[: int(np.searchsorted(known, LEAST_PICTURES)) + 1].tolist()
+    return found
 
 
 def _pick_classes(targets: Targets, seed: int) -> list[int]:
@@ -111,19 +128,19 @@ def _round(
     pictures: _Pictures,
     refits: Refits,
     fold: int,
-    head: Head,
-    held_given: NDArray[np.bool_],
+    taught: NDArray[np.bool_],
     left_out: int | None,
+    strangers: Floats,
     settings: _Settings,
 ) -> Round:
-    """Learn from a fold's training part without a class and without a part of the strangers; look at the rest."""
+    """Learn from a fold's training part without a class, and from the strangers that teach; look at the rest."""
     train, held = (part[pictures.targets[part] != left_out] for part in refits.folds[fold])
-    learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[~held_given])
+    learned = _Pictures(pictures.features[train], pictures.targets[train], pictures.strangers[taught])
+    head = refits.heads[fold]
     if left_out is not None:
         head = refits.head(train, start=head)
     head = replace(head, temperature=settings.temperature)
     space = _describe(learned, settings, Rule(np.ones(3), 0.0, 0.0))
-    strangers = pictures.strangers[held_given] if left_out is None else pictures.features[pictures.targets == left_out]
     return Round(left_out, _columns(head, space, pictures.features[held]), _columns(head, space, strangers))
 
 

@@ -136,6 +136,17 @@ def test_two_classes_can_reject_but_none_is_left_out() -> None:
     assert found["none_of_these"]["false_reject"]["n"] == 80
 
 
+def test_a_class_is_left_out_by_as_many_folds_as_set_a_threshold_on_the_others() -> None:
+    """The fold whose turn it is holds out nothing but the large class."""
+    targets = np.repeat(np.arange(3), [2, 2, 36])
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(40, WIDTH)) + 3 * np.eye(3, WIDTH)[targets]).astype(np.float32)
+    groups = np.where(targets < 2, targets, 3 + np.arange(40)).astype(np.str_)
+    learned = learn_rejection(Refits(values, targets, groups, 3, 0.01, 0), values[:0], 1.0)
+    assert learned is not None
+    assert {c: share.n for c, share in learned[1].left_out.items()} == {0: 2, 1: 2, 2: 36}
+
+
 def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen() -> None:
     """A fifth class much like the first: nothing tells it from a hard picture but having seen some of it."""
     values, targets = planted(240, 4, spread=0.9)
