@@ -7,6 +7,7 @@ Starting a network's many kernels takes a processor as long for one picture as f
 all fronts, is computed together.
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -71,11 +72,12 @@ class Streams:
     Args:
         device: a GPU; the processor does the same without streams, for tests.
         count: batches side by side.
-        most: pictures that are computed together, fewer once the device had too little memory for them.
+        most: pictures of those that are computed together.
     """
 
     def __init__(self, device: torch.device, count: int = _STREAMS, most: int = _TOGETHER) -> None:
         self._device, self._count, self._most = device, count, most
+        self._fits = math.inf  # pictures for which there was memory, once there was too little for more
         self._kind = torch.get_device_module(device)
         self._waiting: list[_Job] = []
         self._come = threading.Condition()
@@ -120,7 +122,7 @@ class Streams:
             self._come.wait_for(lambda: self._waiting)
             first, *others = self._waiting
             taken, self._waiting = [first], []
-            room = self._most - len(first.pixels)
+            room = min(self._most, self._fits) - len(first.pixels)
             for job in others:
                 if job.goes_with(first) and len(job.pixels) <= room:
                     taken.append(job)
@@ -160,9 +162,10 @@ class Streams:
             pieces = np.array_split(np.concatenate(pixels), parts)
             return np.concatenate([self._pass(forward, [piece], done) for piece in pieces])
 
-        features, parts = in_parts(work, 1, count)
-        if parts > 1:
-            self._most = max(1, min(self._most, count // parts))
+        begun = max(1, math.ceil(count / self._fits))
+        features, parts = in_parts(work, begun, count)
+        if parts > begun:
+            self._fits = min(self._fits, math.ceil(count / parts))
         return features
 
     def _pass(self, forward: Forward, pixels: Sequence[Pixels], done: Any) -> Features:

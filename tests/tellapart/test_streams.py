@@ -151,13 +151,15 @@ def test_what_is_too_large_for_the_memory_is_computed_in_parts_and_batches_are_s
     streams = Streams(CPU, count=1, most=8)
     assert streams.run(small, pictures(*range(7))).tolist() == [[value, 2 * value] for value in range(7)]
     assert small.sizes == [8, 4, 2, 2, 2, 1]  # in one part, two, then four
-    with ThreadPoolExecutor(3) as asking:
+    assert streams.run(small, pictures(*range(5))).tolist() == [[value, 2 * value] for value in range(5)]
+    assert small.sizes[6:] == [2, 2, 1]  # 5 pictures in three parts, the first time they are tried
+    with ThreadPoolExecutor(4) as asking:
         first = asking.submit(streams.run, held, pictures(1))
         assert held.begun.wait(60)
-        rest = [queued(streams, asking, held, 2), queued(streams, asking, held, 3)]
+        rest = [queued(streams, asking, held, value) for value in (2, 3, 4)]
         held.gate.set()
-        assert [answer.result(60).tolist() for answer in (first, *rest)] == [[[1, 2]], [[2, 4]], [[3, 6]]]
-    assert held.sizes == [1, 1, 1]
+        assert [answer.result(60).tolist() for answer in (first, *rest)] == [[[n, 2 * n]] for n in (1, 2, 3, 4)]
+    assert held.sizes == [1, 2, 1]
 
 
 def test_a_picture_that_is_too_large_by_itself_is_a_failure() -> None:
