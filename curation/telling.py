@@ -7,8 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from curation.confident import confident_actions
+from tellapart.actions import history
 from tellapart.dataset import Dataset
-from tellapart.decisions import Action
+from tellapart.decisions import Action, in_force
 from tellapart.flags import Suspect
 from tellapart.manifest import Attempt
 from tellapart.pictures import Status
@@ -17,6 +18,7 @@ from tellapart.wording import counted
 SHOWN = 3
 NONE = "no picture looks wrong"
 UNSEARCHED = "wrong pictures were not looked for"
+_ANEW = "Pictures are compared with those that are left, so after an --apply others may be named than before"
 
 
 def suspects_tables(dataset: Dataset, suspects: Sequence[Suspect], applied: Sequence[Action] = ()) -> list[Table]:
@@ -55,11 +57,13 @@ def outcome(where: str, dataset: Dataset, suspects: Sequence[Suspect]) -> str:
     if not suspects:
         return NONE
     confident, certain = _count(dataset, suspects)
-    found = f"{counted(len(suspects), 'suspect')}, {confident or 'none'} almost certainly wrong"
-    if not certain:
-        return found
-    those = "those" if certain == confident else f"{certain} of those"
-    return f"{found}. To take {those} out: tellapart curate {quote(where)} --apply"
+    said = [f"{counted(len(suspects), 'suspect')}, {confident or 'none'} almost certainly wrong"]
+    if any(a.by == "curate" for a in in_force(history(dataset))):
+        said.append(_ANEW)
+    if certain:
+        those = "those" if certain == confident else f"{certain} of those"
+        said.append(f"To take {those} out: tellapart curate {quote(where)} --apply")
+    return ". ".join(said)
 
 
 def applied_outcome(where: str, suspects: Sequence[Suspect], applied: Sequence[Action]) -> str:

@@ -3,12 +3,12 @@
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.crashes import Apart
 from tellapart.dataset import Dataset
 from tellapart.errors import TellapartError, UsageError
 from tellapart.manifest import Attempt, now
 from tellapart.pictures import Reason, Status
 from webui.datasets import changing, find_dataset, refuse_at_work
+from webui.decoding import decoding
 from webui.feedback import Feedback
 from webui.parts import parts
 
@@ -46,7 +46,7 @@ def _add(dataset: Dataset, told: Feedback | None) -> str:
     if wanted is None:
         raise UsageError("the data set has no class for it", "Only pictures of its classes can be added")
     data = path.read_bytes()
-    with Apart() as apart:
+    with decoding() as apart:
         picture = apart.inspect(data)
     url = f"{SOURCE}:{picture.sha256}"
     fresh = Attempt(url, wanted.slug, Status.KEPT, Reason.OK, source=SOURCE, fetched_at=now()).with_picture(picture)

@@ -25,6 +25,7 @@ from tellapart.wording import counted
 from webui.batches import PART, count_pictures, read_part
 from webui.create_form import MOST_PICTURES
 from webui.datasets import changing, find_dataset, refuse_at_work, refuse_deleted
+from webui.decoding import decoding
 from webui.errors import wants_json
 from webui.formats import pictures
 from webui.intake import as_file, read_pictures, sent_archive, shown_name
@@ -79,8 +80,8 @@ def add(name: str) -> AnyResponse:
     try:
         wanted = _class(dataset)
         refuse_at_work(name, dataset)
-        with _sent() as (sent, total):
-            tally = _add_all(name, dataset, wanted, sent, total)
+        with _sent() as (sent, total), decoding() as apart:
+            tally = _add_all(name, dataset, wanted, sent, total, apart)
     except (ServiceError, UsageError) as error:
         if wants_json():
             raise
@@ -148,11 +149,11 @@ def _sent() -> Iterator[tuple[Sent, int]]:
             yield ((shown_name(name), data) for group in groups for name, data in group), total
 
 
-def _add_all(name: str, dataset: Dataset, wanted: ClassName, sent: Sent, total: int) -> Tally:
+def _add_all(name: str, dataset: Dataset, wanted: ClassName, sent: Sent, total: int, apart: Apart) -> Tally:
     """Take the pictures in for as long as there is time; what came before costs little of it."""
     tally, end = Tally(), time.monotonic() + PATIENCE
     refuse_deleted(dataset)
-    with dataset.manifest.held_open() as manifest, Apart() as apart:
+    with dataset.manifest.held_open() as manifest:
         door = _Door(name, dataset, manifest, wanted.slug, apart)
         for number, (file, data) in enumerate(sent):
             if time.monotonic() > end:

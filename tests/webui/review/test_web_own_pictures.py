@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import kept, keys, sha
-from webui import own_pictures, staging
+from webui import decoding, own_pictures, staging
 from webui.jobs import AlreadyThere, Kind
 
 JSON = {"Accept": "application/json"}
@@ -153,6 +154,24 @@ def test_what_came_before_is_neither_decoded_again_nor_waits_for_a_turn(
     assert [again[key] for key in ("added", "there", "left")] == [0, 2, 0]
     assert again["refused"] == first["refused"] == [{"name": "words.png", "message": "the file is not a picture"}]
     assert dataset.manifest.attempts() == rows
+
+
+def test_only_so_many_uploads_decode_at_once(
+    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def while_another_comes(_: Apart, data: bytes) -> Any:
+        answers.append(send(("other.png", make_photo(91))))
+        return inspect(data)
+
+    answers: list[Any] = []
+    monkeypatch.setattr(decoding, "_places", BoundedSemaphore(1))
+    monkeypatch.setattr(decoding, "_WAIT", 0.05)
+    monkeypatch.setattr(Apart, "inspect", while_another_comes)
+    assert send(("a.png", make_photo(90))).json["added"] == 1
+    assert [answer.status_code for answer in answers] == [409]
+    assert "Pictures of others are being taken in" in answers[0].json["error"]["message"]
+    monkeypatch.setattr(Apart, "inspect", lambda _, data: inspect(data))
+    assert send(("other.png", make_photo(91))).json["added"] == 1
 
 
 def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
