@@ -9,8 +9,9 @@ import torch
 from tellapart.backbones import BACKBONES
 from tellapart.bundle import Head, open_bundle
 from tellapart.classifier import Loader
+from tellapart.compiled import compile_bundle
 from tellapart.errors import BundleError
-from tellapart.network import build_module, load_module, serialize
+from tellapart.network import FeatureExtractor, build_module, load_module, serialize
 from tellapart.thirds import MARK, Thirds
 
 EMBEDDED = BACKBONES["efficientnet_lite0"]
@@ -49,7 +50,9 @@ def test_what_is_nowhere_has_a_gradient_that_is_a_number(through: Thirds) -> Non
     assert torch.isfinite(pictures.grad).all()
 
 
-def test_a_bundle_of_before_answers_by_averages(tiny_bundle: Any, tmp_path: Any) -> None:
+def test_a_bundle_of_before_answers_by_averages(
+    tiny_bundle: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     before = build_module(EMBEDDED, thirds=False)
     rng = np.random.default_rng(0)
@@ -63,6 +66,10 @@ def test_a_bundle_of_before_answers_by_averages(tiny_bundle: Any, tmp_path: Any)
     found = Loader(dtype=torch.float32).load(tmp_path / "b").probabilities(pixels)
     np.testing.assert_allclose(found, head.probabilities(features), atol=1e-4)
     assert open_bundle(tmp_path / "b").head.weight.shape == (2, 1280)
+    compiled: list[FeatureExtractor] = []
+    monkeypatch.setattr("tellapart.compiled.compile_network", lambda extractor, *_: compiled.append(extractor))
+    compile_bundle(tmp_path / "b", tmp_path / "package.pt2", "float32")
+    np.testing.assert_allclose(compiled[0](pixels), features, atol=1e-4)
 
 
 @pytest.mark.parametrize("thirds", [True, False])

@@ -24,6 +24,7 @@ from tellapart.dataset import Dataset
 from tellapart.errors import DataError, MissingError, TellapartError
 from tellapart.head import Head
 from tellapart.learned import trained_on
+from tellapart.network import build_module, serialize
 from tellapart.progress import Progress, silent
 from tellapart.settings import Settings
 from tellapart.store import StoredModel
@@ -55,6 +56,16 @@ def wide(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., Bu
     head = Head(np.random.default_rng(2).normal(0, 0.02, (2, 512)).astype(np.float32), np.zeros(2, np.float32))
     tiny_bundle(folder, head=head, preprocessing=BACKBONES["resnet18"].preprocessing.whole(128))
     return stored(folder, "wide")
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., BundleInfo]) -> StoredModel:
+    """EfficientNet-Lite0 whose head goes by averages of its maps, as it did before it had thirds."""
+    folder, backbone = tmp_path_factory.mktemp("before"), BACKBONES["efficientnet_lite0"]
+    head = Head(np.random.default_rng(3).normal(0, 0.1, (2, 1280)).astype(np.float32), np.zeros(2, np.float32))
+    file = serialize(build_module(backbone, thirds=False))
+    tiny_bundle(folder, head=head, file=file, backbone=backbone.name, preprocessing=backbone.preprocessing)
+    return stored(folder, "before")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +200,14 @@ def test_whole_pictures_are_answered_alike_by_every_format(
     made = export(wide, kind, tmp_path / "out", make_dataset(tmp_path / "shapes") if kind == "zip" else None, silent)
     assert made.pictures == 2
     assert made.difference <= 1e-5
+
+
+@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.parametrize("kind", ["pt", "torchscript"])
+def test_a_classifier_of_before_is_exported_with_the_features_it_had(
+    kind: str, before: StoredModel, tmp_path: Path
+) -> None:
+    assert export(before, kind, tmp_path, None, silent).difference <= 1e-5
 
 
 def example(readme: str) -> str:
