@@ -141,16 +141,14 @@ def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) ->
     """
     from curation.flagging import flag_suspects
     from tellapart.network import pick_device
-    from training.candidates import may_fine_tune
     from training.features import FeatureSource
     from training.train import feature_folder
     from training.views import preprocessings, see_all
 
-    weights, device = _seeing_weights(options), pick_device(options.device)
-    source, _ = FeatureSource.of_weights(weights, device)
-    ways = preprocessings(weights, may_fine_tune(options, device))
+    weights = _seeing_weights(options)
+    source, _ = FeatureSource.of_weights(weights, pick_device(options.device))
     samples = dataset.samples()
-    features = see_all(samples, source, ways, feature_folder(dataset), report)
+    features = see_all(samples, source, preprocessings(weights), feature_folder(dataset), report)
     suspects = flag_suspects(dataset, features.samples, features.side_by_side, options.seed, report)
     remember_search(dataset, [s.sha256 for s in samples])
     return suspects

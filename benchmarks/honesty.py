@@ -115,7 +115,7 @@ def read_features(folder: Path, weights: Weights, source: FeatureSource, cache: 
     dataset = open_folder(folder, cache)
     curate(dataset)
     samples = [replace(sample, split="") for sample in dataset.samples()]
-    _, features = extract_views(samples, source, preprocessings(weights, False), cache / "features", 0, silent)
+    _, features = extract_views(samples, source, preprocessings(weights), cache / "features", 0, silent)
     return [c.name for c in dataset.classes], features
 
 

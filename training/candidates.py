@@ -71,7 +71,8 @@ class Contest:
     """What fine-tuning needs to know beside the head's candidate.
 
     Attributes:
-        features: of all pictures, by the backbone as it began.
+        features: of all pictures, by the backbone as it began, as the network sees them.
+        seen: the same in the views that the head may choose from.
         budget: of the whole training.
         head_seconds: what fitting and measuring the head took.
         feature_seconds: what came before that, most of it the features.
@@ -81,6 +82,7 @@ class Contest:
     options: TrainingOptions
     weights: Weights
     features: Features
+    seen: Features
     budget: Budget
     head_seconds: float
     feature_seconds: float
@@ -110,7 +112,7 @@ def contend(head: Candidate, contest: Contest, resume: bool) -> Candidate:
 
 
 def may_fine_tune(options: TrainingOptions, device: torch.device) -> bool:
-    """Whether fine-tuning is asked for, whatever the pictures; it begins from the usual preprocessing."""
+    """Whether fine-tuning is asked for, whatever the pictures."""
     return options.mode is Mode.FINETUNE or (options.mode is Mode.AUTO and device.type != "cpu")
 
 
@@ -135,8 +137,10 @@ def why_not(options: TrainingOptions, device: torch.device, features: Features) 
 
 
 def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
-    parts = cut(contest.features, contest.options.seed)
-    start, choice = learn(parts.learn, len(contest.dataset.classes), contest.options.seed, lambda: None)
+    parts, seen = (cut(features, contest.options.seed) for features in (contest.features, contest.seen))
+    (start, choice), (rival, rivals) = (
+        learn(p.learn, len(contest.dataset.classes), contest.options.seed, lambda: None) for p in (parts, seen)
+    )
     job = replace(_job(contest, parts, head.backbone, start), resume=resume)
     facts: dict[str, Any] = {}
     try:
@@ -149,7 +153,7 @@ def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
         said = in_words(contest.options.budget or 0)
         return _keep_head(head, contest, f"a budget of {said} is too short to fine-tune, so a head learned", facts)
     fine = _measure(contest, parts, tuned, choice)
-    kept, sentence = _judge(contest.options.mode, parts, start, fine)
+    kept, sentence = _judge(contest.options.mode, fine, rival, seen.choose.view(rivals.view))
     contest.report(Progress("fine-tuning", note=sentence, finished=True))
     facts |= _facts(job.recipe, tuned, sentence, kept)
     return replace(fine if kept else head, facts=facts)
@@ -252,11 +256,11 @@ def _among(features: Features, samples: Set[Sample]) -> Features:
     return features.part(np.array([s in samples for s in features.samples], dtype=np.bool_))
 
 
-def _judge(mode: Mode, parts: Parts, start: Head, fine: Candidate) -> tuple[bool, str]:
-    """Whether the fine-tuned network is kept, and both figures in a sentence."""
+def _judge(mode: Mode, fine: Candidate, head: Head, seen: Features) -> tuple[bool, str]:
+    """Whether the fine-tuned network is kept rather than a head, by what each sees of the pictures that choose."""
     chooser = fine.outcome.unseen
     assert chooser is not None
-    ours, theirs = (_accuracy(h, f) for h, f in ((fine.outcome.head, chooser), (start, parts.choose)))
+    ours, theirs = (_accuracy(h, f) for h, f in ((fine.outcome.head, chooser), (head, seen)))
     kept = mode is Mode.FINETUNE or ours > theirs
     asked = ", as --mode finetune asks; --mode auto keeps the better one" if kept and ours <= theirs else ""
     return kept, (

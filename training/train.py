@@ -1,5 +1,6 @@
 """Data set to classifier: features, head, fine-tuning, evaluation, report, bundle. Needs torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
-from training.candidates import Candidate, Contest, contend, may_fine_tune
+from training.candidates import Candidate, Contest, contend, may_fine_tune, why_not
 from training.describe import Run, describe
 from training.distributed import World
 from training.durations import in_words
@@ -26,7 +27,7 @@ from training.options import ALONE, Circumstances, Mode, TrainingOptions, check
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
 from training.schedule import Budget
-from training.views import extract_views, preprocessings
+from training.views import extract_views, preprocessings, see_all, settle_view
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class _Start:
     resume: bool
 
 
+@imports_left_alone()
 def train(
     dataset: Dataset,
     options: TrainingOptions,
@@ -64,7 +66,7 @@ def train(
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     start = _Start(budget, world, weights, circumstances.resume)
-    with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log, imports_left_alone():
+    with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
         return _train(dataset, options, folder, report, start, log)
 
 
@@ -79,15 +81,15 @@ def _train(
     budget, world, weights = start.budget, start.world, start.weights
     class_names = [c.name for c in dataset.classes]
     source, backbone = FeatureSource.of_weights(weights, world.device)
-    ways = preprocessings(weights, may_fine_tune(options, world.device))
-    sources, features = extract_views(
-        dataset.training_samples(), source, ways, feature_folder(dataset), options.seed, report
-    )
+    sources, features = _see(dataset, options, source, start, report)
     begun = budget.used
-    outcome = learn_and_judge(features, class_names, options.seed, report)
-    source, features = sources[outcome.choice.view], features.view(outcome.choice.view)
-    contest = Contest(dataset, options, weights, features, budget, budget.used - begun, begun, world, log, report)
-    winner = contend(Candidate(Mode.HEAD, source, backbone, outcome), contest, start.resume)
+    fine_tuning = not why_not(options, world.device, features)
+    sources, seen = settle_view(sources, features, options.seed) if fine_tuning else (sources, features)
+    outcome = learn_and_judge(seen, class_names, options.seed, report)
+    head = Candidate(Mode.HEAD, sources[outcome.choice.view], backbone, outcome)
+    spent = budget.used - begun
+    contest = Contest(dataset, options, weights, features.view(0), seen, budget, spent, begun, world, log, report)
+    winner = contend(head, contest, start.resume)
     strangers = _strangers(dataset, winner.source, report)
     outcome, evidence = gather_evidence(winner.outcome, strangers, class_names, options.seed, report)
     winner = replace(winner, outcome=outcome)
@@ -102,6 +104,16 @@ def _train(
         report(Progress("budget", note=_overrun(budget), finished=True))
     log.scalars({f"held_out/{name}": info.metrics[name] for name in ("accuracy", "balanced_accuracy", "ece")}, 0)
     return info
+
+
+def _see(
+    dataset: Dataset, options: TrainingOptions, source: FeatureSource, start: _Start, report: Report
+) -> tuple[Sequence[FeatureSource], Features]:
+    """Where the network itself may learn, every picture in every view: it begins with the usual one."""
+    samples, ways, folder = dataset.training_samples(), preprocessings(start.weights), feature_folder(dataset)
+    if may_fine_tune(options, start.world.device):
+        return [source.seeing(p) for p in ways], see_all(samples, source, ways, folder, report)
+    return extract_views(samples, source, ways, folder, options.seed, report)
 
 
 def _overrun(budget: Budget) -> str:

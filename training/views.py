@@ -18,7 +18,8 @@ from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report
 from tellapart.weights import Weights
 from training.features import Features, FeatureSource, extract
-from training.protocol import best_view
+from training.protocol import best_view, cut, pick_protocol
+from training.protocol_names import Protocol
 
 SAMPLE = 300  # learning pictures that choose the view of more, where a split judges
 SAMPLE_OF_CLASS = 12  # of each class at least
@@ -26,11 +27,9 @@ _FIRST = 0.4  # of them choose alone, but where the last view is worse
 _HARDLY = 1.1  # times the loss of a view that sees less, before few say that it does better
 
 
-def preprocessings(weights: Weights, fine_tuning: bool) -> tuple[Preprocessing, ...]:
-    """What there is to choose from: the usual alone for random weights, and where the network itself may learn."""
-    if fine_tuning or weights.origin == "none":
-        return (weights.backbone.preprocessing,)
-    return weights.backbone.preprocessings
+def preprocessings(weights: Weights) -> tuple[Preprocessing, ...]:
+    """What there is to choose from, the usual one first; random weights have it alone."""
+    return weights.backbone.preprocessings if weights.origin != "none" else (weights.backbone.preprocessing,)
 
 
 def extract_views(
@@ -79,6 +78,20 @@ def see_all(
         TellapartError: the cache cannot be written.
     """
     return _see(samples, [source.seeing(p) for p in preprocessings], cache, report, "features")
+
+
+def settle_view(
+    sources: Sequence[FeatureSource], features: Features, seed: int
+) -> tuple[Sequence[FeatureSource], Features]:
+    """The sources and features that a head may choose from where it will be compared with a fine-tuned network.
+
+    The pictures that the network learns from (`protocol.cut`) choose, so that none has a say that chooses between
+    the two or judges. Where cross-validation judges, all views are left, and each fold chooses by itself.
+    """
+    if pick_protocol(features) is Protocol.CROSS_VALIDATION:
+        return sources, features
+    view = best_view(cut(features, seed).learn, seed)
+    return [sources[view]], features.view(view)
 
 
 def _best(

@@ -59,13 +59,18 @@ def make_shape() -> MakeShape:
 
 @pytest.fixture(scope="session")
 def make_dataset() -> MakeDataset:
-    """`make_dataset(root, splits=("train",) * 6, classes=CLASSES)`: one picture of each class a split named."""
+    """`make_dataset(root, splits=("train",) * 6, classes=CLASSES, draw=shape)`: one picture of each class a split."""
 
-    def make(root: Path, splits: tuple[str, ...] = ("train",) * 6, classes: tuple[str, ...] = CLASSES) -> Dataset:
+    def make(
+        root: Path,
+        splits: tuple[str, ...] = ("train",) * 6,
+        classes: tuple[str, ...] = CLASSES,
+        draw: MakeShape = shape,
+    ) -> Dataset:
         dataset = Dataset.create(root, "shapes", parse_class_names(classes), ["folder"])
         for index, c in enumerate(dataset.classes):
             for seed, split in enumerate(splits):
-                data = shape(index % 3, seed + 1000 * (index // 3))
+                data = draw(index % 3, seed + 1000 * (index // 3))
                 picture = inspect(data)
                 dataset.store(c.slug, picture, data)
                 attempt = Attempt(f"file:///{index}/{seed}", c.slug, Status.KEPT, Reason.OK, source="folder", rank=seed)

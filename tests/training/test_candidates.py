@@ -1,5 +1,6 @@
 """Head or whole network: who chooses, what is said, and that a tuned classifier answers everywhere alike."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -10,25 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import training.candidates
-from tellapart.bundle import BundleInfo
+import training.train
+from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset, Sample
 from tellapart.errors import UsageError
+from tellapart.network import serialize
 from tellapart.predictions import read_predictions
 from tellapart.progress import Progress, silent
 from tellapart.store import StoredModel
 from tellapart.weights import load_weights
 from tellapart.wording import percent
+from tests.training.finetuning import load_module_of
 from training.candidates import checkpoint_file, why_not
 from training.export import TOLERANCE, export
 from training.features import Features
+from training.finetune import Job, Tuned
 from training.options import Circumstances, Mode, TrainingOptions, check
 from training.protocol import cut
 from training.protocol_names import Protocol
+from training.state import Epoch
 from training.train import train
 from training.trainer import DivergedError
 
@@ -141,7 +148,8 @@ def test_the_labels_of_those_who_judge_change_nothing_that_auto_learns(
     make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU: head and network are compared, and one is kept; then all test pictures have another label."""
-    monkeypatch.setattr(training.candidates, "may_fine_tune", lambda *_: True)
+    for module in (training.candidates, training.train):
+        monkeypatch.setattr(module, "may_fine_tune", lambda *_: True)
     monkeypatch.setattr(training.candidates, "LEAST_CHOOSING", 1)
     dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
     asked = replace(TUNED, mode=Mode.AUTO)
@@ -240,13 +248,47 @@ def test_auto_keeps_the_better_by_validation(
 
 def again(root: Path) -> Any:
     """What the fine-tuning of `tuned` came to."""
-    from tellapart.bundle import open_bundle
-    from training.finetune import Tuned
-    from training.state import Epoch
-
     bundle = open_bundle(root / "bundle")
     curves = [Epoch(**row) for row in bundle.info.training["curves"]]
     return Tuned(bundle.backbone_file.read_bytes(), bundle.head, curves, 1, False, 0)
+
+
+def at_the_ends(kind: int, seed: int) -> bytes:
+    """A wide PNG of noise, with its class's colour at both ends, where a crop of the centre sees nothing of it."""
+    pixels = np.random.default_rng([kind, seed]).integers(90, 255, (64, 192, 3), dtype=np.uint8)
+    pixels[:, :32] = pixels[:, -32:] = np.array(((208, 21, 21), (24, 160, 24), (32, 48, 208))[kind])
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "fit"), [(Mode.AUTO, "whole"), (Mode.FINETUNE, "crop")])
+def test_each_candidate_has_a_view_of_its_own(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, fit: str
+) -> None:
+    """As on a GPU: the network sees the centre and learns nothing there, a head sees the whole picture."""
+    for module in (training.candidates, training.train):
+        monkeypatch.setattr(module, "may_fine_tune", lambda *_: True)
+    monkeypatch.setattr(training.candidates, "LEAST_CHOOSING", 1)
+    monkeypatch.setattr(training.candidates, "lead", lambda job, *_: unlearned(job))
+    splits = ("train",) * 6 + ("val",) * 4 + ("test",) * 4
+    dataset = make_dataset(tmp_path / "data", splits, draw=at_the_ends)
+    info = train(dataset, replace(TUNED, mode=mode), tmp_path / "bundle", silent)
+    assert info.training["mode"] == ("head" if fit == "whole" else "finetune")
+    assert (info.preprocessing.fit, info.metrics["n"]) == (fit, 12)
+    network, head = re.findall(r"(\d+)(?:\.\d)? %", info.training["fine_tuning"]["sentence"])
+    assert (int(network) < 80, int(head)) == (True, 100)
+    assert (info.metrics["accuracy"] == 1) == (fit == "whole")
+    held = [s for s in dataset.samples() if s.split == "test"]
+    pixels = np.stack([info.preprocessing.from_bytes(s.path.read_bytes()) for s in held])
+    answers = Loader().load(tmp_path / "bundle").probabilities(pixels).argmax(axis=1)
+    assert (answers == [s.class_index for s in held]).mean() == pytest.approx(info.metrics["accuracy"])
+
+
+def unlearned(job: Job) -> Tuned:
+    """A fine-tuning that comes to what it began with."""
+    curves = [Epoch(epoch, None, 1.0, 0.3, 0.0, 0.0) for epoch in (0, 1)]
+    return Tuned(serialize(load_module_of(job)), job.head, curves, 1, out_of_time=False, resumed=0)
 
 
 def test_few_pictures_are_measured_on_a_hold_out_that_is_said(make_dataset: MakeDataset, tmp_path: Path) -> None:

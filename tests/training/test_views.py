@@ -18,9 +18,9 @@ from tellapart.images import sha256
 from tellapart.progress import silent
 from tellapart.weights import Weights, load_weights
 from training.features import Features, FeatureSource, Skipped
-from training.protocol import learn_and_judge
+from training.protocol import cut, learn_and_judge
 from training.protocol_names import Protocol
-from training.views import extract_views, preprocessings, see_all
+from training.views import extract_views, preprocessings, see_all, settle_view
 
 CLASSES = ["a", "b", "c"]
 
@@ -89,6 +89,30 @@ def test_what_judges_has_no_say_in_the_view() -> None:
     outcome = learn_and_judge(planted, CLASSES, 0, silent)
     assert outcome.choice.view == 0
     assert (outcome.probabilities.argmax(1) == outcome.judged.targets).mean() < 0.7
+
+
+@pytest.mark.parametrize("better", [0, 1])
+@pytest.mark.parametrize("splits", [{"train": 20, "val": 40, "test": 20}, {"train": 20, "val": 40}])
+def test_neither_who_judges_nor_who_chooses_a_candidate_has_a_say_in_the_view(
+    splits: dict[str, int], better: int, source: FeatureSource
+) -> None:
+    """To all but those that the network would learn from, the other view is by far the better one."""
+    ways, samples = BACKBONES["efficientnet_lite0"].preprocessings, made(splits)
+    learn = {s.sha256 for s in cut(two_views(samples, (0.0, 0.0)), 0).learn.samples}
+    views = [
+        np.concatenate([seen([s], own if s.sha256 in learn else others, view) for s in samples])
+        for view, (own, others) in enumerate([(0.5, 3.0), (1.5, 0.0)][:: 2 * better - 1])
+    ]
+    features = Features(views[0], samples, others=(views[1],))
+    sources, settled = settle_view([source.seeing(p) for p in ways], features, 0)
+    assert [s.preprocessing for s in sources] == [ways[better]]
+    np.testing.assert_array_equal(settled.values, views[better])
+    assert (settled.samples, settled.others) == (samples, ())
+
+
+def test_where_cross_validation_judges_the_view_is_left_to_its_folds(source: FeatureSource) -> None:
+    features = two_views(made({"": 20}), (0.3, 1.5))
+    assert settle_view([source, source], features, 0) == ([source, source], features)
 
 
 def test_every_fold_chooses_its_view_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,10 +228,9 @@ def test_where_hardly_any_file_is_left_the_class_without_pictures_is_named(
         learn_and_judge(features, CLASSES, 0, silent)
 
 
-def test_random_weights_and_fine_tuning_have_no_choice(weights: Weights) -> None:
-    assert len(preprocessings(weights, fine_tuning=False)) == 2
-    assert preprocessings(weights, fine_tuning=True) == (weights.backbone.preprocessing,)
-    assert preprocessings(replace(weights, origin="none"), fine_tuning=False) == (weights.backbone.preprocessing,)
+def test_random_weights_have_no_choice(weights: Weights) -> None:
+    assert preprocessings(weights) == weights.backbone.preprocessings
+    assert preprocessings(replace(weights, origin="none")) == (weights.backbone.preprocessing,)
 
 
 def test_views_of_real_pictures_are_those_of_their_preprocessing(
