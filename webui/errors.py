@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from tellapart.errors import DataError, MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
 from webui.client import Unavailable
+from webui.formats import sentence
 from webui.parts import parts
 from webui.security import MAX_UPLOAD_BYTES, only_this_machine
 
@@ -137,8 +138,3 @@ def _on_failure(error: TellapartError) -> Response:
 def _on_unavailable(error: Unavailable) -> Response:
     trouble = Trouble(503, "The classifier is resting", sentence(str(error)) + ".", "overloaded")
     return answer(trouble, **{"Retry-After": str(error.retry_after)})
-
-
-def sentence(text: str) -> str:
-    """What an error says, with its first letter as that of a sentence."""
-    return text[:1].upper() + text[1:]

@@ -45,10 +45,15 @@ def pictures(number: int) -> str:
     return counted(number, "picture")
 
 
+def sentence(text: str) -> str:
+    """What an error says, with its first letter as that of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def register(app: Flask) -> None:
     """Make them template filters, and what is said alike everywhere a name in templates."""
     app.jinja_env.globals["always_answers"] = ALWAYS_ANSWERS
-    for filter_ in (day, minute, milliseconds, backbone_title, state_words, pictures):
+    for filter_ in (day, minute, milliseconds, backbone_title, state_words, pictures, sentence):
         app.add_template_filter(filter_)
     for share in (percent, confidence):
         app.add_template_filter(on_one_line(share), share.__name__)

@@ -10,7 +10,8 @@ from tellapart.wire import HTTP_STATUS, MAX_BATCH_IMAGES, Problem, ServiceError
 from webui.answers import Question
 from webui.asking import ask, for_programs
 from webui.batches import count_pictures
-from webui.errors import sentence, wants_json
+from webui.errors import wants_json
+from webui.formats import sentence
 from webui.intake import Upload, as_file, read_pictures, read_top_k, sent_archive, shown_name
 from webui.login import current_user
 from webui.parts import parts
