@@ -43,6 +43,13 @@ def test_several_pictures_lead_to_one_page(
     assert service.asked("/classify") == 0
 
 
+def test_what_systems_put_beside_a_picture_is_passed_over(upload: Any, make_picture: MakePicture) -> None:
+    beside = [(b"\0\5\x16\7", "._a.png"), (b"x", "Thumbs.db")]
+    answer = upload(*beside, (make_picture("red"), "a.png"), json=True).json
+    assert [result["name"] for result in answer["results"]] == ["a.png"]
+    assert len(upload(*beside, json=True).json["results"]) == 2, "they were meant"
+
+
 def test_many_pictures_are_asked_about_in_parts(upload: Any, make_picture: MakePicture, service: Any) -> None:
     files = [(make_picture((i, 0, 0)), f"{i}.png") for i in range(64)]
     results = upload(*files, json=True).json["results"]
