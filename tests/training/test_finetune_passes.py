@@ -37,9 +37,9 @@ def test_gradients_by_shares_are_those_of_the_whole_batch(job: Job) -> None:
 def test_where_a_gpu_has_too_little_memory_the_same_batch_goes_through_in_parts(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.trainer, "CorePool", lambda: None)  # what a processor has instead
     job = replace(job, recipe=replace(RECIPE, optimizer="sgd", learning_rate=0.01))  # AdamW forgives a wrong scale
-    expected, passed, network = tune(job), list[int](), Network.forward
+    expected, passed, network = tune(job), list[int](), Network.forward  # by shares, which need no gradients of 0
+    monkeypatch.setattr(training.trainer, "CorePool", lambda: None)  # what a processor has instead
 
     def forward(self: Network, pixels: torch.Tensor) -> torch.Tensor:
         if len(pixels) > 2:

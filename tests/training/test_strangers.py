@@ -13,7 +13,7 @@ from training.honesty import gather_evidence
 from training.protocol import Outcome, learn_and_judge
 from training.protocol_names import Protocol
 from training.refits import Refits
-from training.stranger_evidence import learn_rule
+from training.stranger_evidence import Round, learn_rule
 from training.strangers import LEAST_PICTURES, learn_rejection, spacing
 from training.trust_words import rejection_words
 
@@ -145,6 +145,20 @@ def test_a_class_is_left_out_by_as_many_folds_as_set_a_threshold_on_the_others()
     learned = learn_rejection(Refits(values, targets, groups, 3, 0.01, 0), values[:0], 1.0)
     assert learned is not None
     assert {c: share.n for c, share in learned[1].left_out.items()} == {0: 2, 1: 2, 2: 36}
+
+
+@pytest.mark.parametrize(("count", "looked_at"), [(60, 45), (120, 60), (240, 60)])
+def test_others_enough_for_a_threshold_are_looked_at_where_a_class_is_left_out(
+    count: int, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 180 others a third is enough; of 90 it takes two thirds, of 45 all."""
+    rounds: list[Round] = []
+    monkeypatch.setattr("training.strangers.measure", rounds.extend)
+    values, targets = planted(count, 4, spread=1.5)
+    learn_rejection(Refits(values, targets, alone(count), 4, 0.01, 0), values[:0], 1.0)
+    for c in range(4):
+        assert sum(len(r.known) for r in rounds if r.left_out == c) == pytest.approx(looked_at, abs=1)
+        assert sum(len(r.strangers) for r in rounds if r.left_out == c) == count // 4
 
 
 def test_given_strangers_between_the_classes_are_turned_away_once_they_were_seen() -> None:
