@@ -1,4 +1,7 @@
-"""What a suspect is, and how the manifest's `flags` say it: JSON with kind, score, reason, action, to, confident."""
+"""What a suspect is, how the manifest's `flags` say it, and which pictures a search has seen.
+
+A flag is JSON with kind, score, reason, action, to, confident.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
