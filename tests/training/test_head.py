@@ -131,6 +131,17 @@ def test_folds_have_the_same_share_of_each_class() -> None:
     assert (np.ptp(shares, axis=0) <= 1).all()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_any_size_are_dealt_so_that_folds_have_the_same_share_of_each_class(seed: int) -> None:
+    """Each class fills five folds of twelve pictures, where the large groups are dealt first."""
+    sizes = [12, 9, 9, 6, 5, 5, 4, 3, 3, 2, 1, 1] * 2
+    targets, groups = np.repeat(np.repeat([0, 1], 12), sizes), np.repeat(np.arange(24), sizes).astype(str)
+    shuffled = np.random.default_rng(seed).permutation(120)
+    targets, groups = targets[shuffled], groups[shuffled]
+    held = [held for _, held in grouped_folds(targets, groups, seed)]
+    assert [np.bincount(targets[h]).tolist() for h in held] == [[12, 12]] * 5
+
+
 @pytest.mark.parametrize(("counts", "expected"), [((2, 2), 2), ((3, 3), 3), ((2, 40), 5), ((1, 1), 0)])
 def test_folds_adapt_to_few_pictures(counts: tuple[int, int], expected: int) -> None:
     targets = np.repeat([0, 1], counts)
