@@ -71,6 +71,11 @@ def result_of(browser: webdriver.Chrome, page: Any, url: str, tmp_path: Path, da
     page.until(lambda d: d.title.startswith("red"))
 
 
+def why_not(browser: webdriver.Chrome) -> str:
+    """What the tile of a picture says that could not be classified, on the screen or not."""
+    return str(browser.find_element(By.CSS_SELECTOR, ".failed .tile-top").get_property("textContent"))
+
+
 def test_a_folder_becomes_tiles_and_a_table(
     browser: webdriver.Chrome, page: Any, url: str, photos: Path, service: Any
 ) -> None:
@@ -100,6 +105,7 @@ def test_an_archive_streams_in(browser: webdriver.Chrome, page: Any, url: str, a
         e.find_element(By.CLASS_NAME, "thumb").is_displayed() for e in browser.find_elements(By.CLASS_NAME, "tile")
     ]
     assert shown.count(False) == 1  # nothing stands where a picture would
+    assert why_not(browser).startswith("The file is not a picture.")
     assert page.fits()
 
 
@@ -114,6 +120,7 @@ def test_an_archive_is_turned_over_without_javascript(
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 32
     page.shown(".without-js a").click()
     page.until(lambda d: len(d.find_elements(By.CSS_SELECTOR, ".tile")) == 9)
+    assert why_not(browser).startswith("The file is not a picture.")
 
 
 def test_many_pictures_wait_while_the_service_is_away(
