@@ -6,7 +6,7 @@ Its own features are the averages of 1,280 maps: how much of everything there is
              counts what is strongly there in few places more than what is faintly there in many
     thirds   the averages of the 320 maps before the last convolution over the upper, middle and lower third
 
-of the same pass, in the same time. docs/training.md says what that is worth.
+of the same pass, in the same time. docs/training-measured.md says what that is worth.
 """
 
 import torch
