@@ -24,7 +24,6 @@ from tellapart.dataset import Dataset
 from tellapart.decisions import Action
 from tellapart.errors import MissingError, NoDataError, UsageError
 from tellapart.flags import Suspect, from_flags, is_searched, remember_search
-from tellapart.folders import open_dataset
 from tellapart.licenses import LicenseFilter
 from tellapart.names import ClassName, check_name
 from tellapart.progress import Progress, Report
@@ -326,15 +325,6 @@ def dataset_root(where: str, settings: Settings) -> Path:
             f"Choose another place; to take its pictures in, add --source folder:{path}",
         )
     return path.absolute()
-
-
-def find_dataset(where: str, settings: Settings, report: Report) -> Dataset:
-    """Open what DATASET names: a data set's folder or name, or a plain folder of class folders.
-
-    Raises:
-        NoDataError: it is none of these.
-    """
-    return open_dataset(where, settings, report)
 
 
 def _refuse_other_classes(root: Path, plan: Plan) -> None:

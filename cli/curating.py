@@ -40,13 +40,14 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
     import workflow
     from curation.telling import applied_outcome, outcome, put_back, suspects_tables
     from tellapart import tables
+    from tellapart.folders import open_dataset
     from training.options import TrainingOptions
 
     with telling(form) as out:
         if apply_ and undo:
             raise UsageError("--apply and --undo together", "Give one of them")
         options = TrainingOptions(**training)
-        opened = workflow.find_dataset(dataset, load_settings(), out.report)
+        opened = open_dataset(dataset, load_settings(), out.report)
         if undo:
             undone = workflow.undo_apply(opened, options.seed, out.report)
             out.result(tables.counts_values(opened) | {"undone": len(undone)}, tables.counts(opened), put_back(undone))
@@ -85,12 +86,12 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
     tellapart audit pets --json sample.json       # then set "right" to true or false in it
     tellapart audit pets --answers sample.json
     """
-    import workflow
     from curation import auditing
+    from tellapart.folders import open_dataset
 
     given = _read(answers) if answers else b""
     with Terminal() as terminal:
-        opened = workflow.find_dataset(dataset, load_settings(), terminal.report)
+        opened = open_dataset(dataset, load_settings(), terminal.report)
     sample = auditing.draw_samples(opened, per_class)
     if answers:
         taken = auditing.take_answers(opened, sample, given, answers)

@@ -103,6 +103,7 @@ def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> 
     """
     import workflow
     from tellapart import tables
+    from tellapart.folders import open_dataset
     from training.launch import followed, processes
     from training.options import TrainingOptions
 
@@ -111,7 +112,7 @@ def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> 
             return
         check_name(name)
         settings = _writable_places()
-        opened = workflow.find_dataset(dataset, settings, out.report)
+        opened = open_dataset(dataset, settings, out.report)
         model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world)
         out.result(tables.trained_values(model), tables.trained(model))
 
