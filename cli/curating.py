@@ -15,6 +15,8 @@ from tellapart.terminal import Terminal
 from tellapart.wording import counted
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tellapart.decisions import Action
 
 _PER_CLASS = 30
@@ -25,20 +27,22 @@ _ANSWERS = {"y": "yes", "n": "no", "s": "skip", "q": "stop"}
 @click.argument("dataset")
 @click.option("--apply", "apply_", is_flag=True, help="Take out the suspects that are almost certainly wrong.")
 @click.option("--undo", is_flag=True, help="Take back the last --apply.")
+@json_option("every suspect")
 @progress_option
 @training_options
-def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -> None:
+def curate(form: str, dataset: str, apply_: bool, undo: bool, json_out: str | None, **training: Any) -> None:
     """Find duplicates, conflicts and suspects in DATASET and assign its splits; nothing is ever deleted.
 
     DATASET is a data set's name, its folder, or a plain folder of class folders.
 
     \b
     tellapart curate pets
+    tellapart curate pets --json suspects.json
     tellapart curate pets --apply
     tellapart curate pets --undo
     """
     import workflow
-    from curation.telling import applied_outcome, outcome, put_back, suspects_tables
+    from curation.telling import applied_outcome, listed, outcome, put_back, suspects_tables
     from tellapart import tables
     from tellapart.folders import open_dataset
     from training.options import TrainingOptions
@@ -46,6 +50,8 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
     with telling(form) as out:
         if apply_ and undo:
             raise UsageError("--apply and --undo together", "Give one of them")
+        if undo and json_out:
+            raise UsageError("--undo looks for no suspects", "Leave out --json")
         options = TrainingOptions(**training)
         opened = open_dataset(dataset, load_settings(), out.report)
         if undo:
@@ -54,19 +60,18 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, **training: Any) -
             return
         summary = workflow.curate(opened, options.seed, out.report)
         suspects = workflow.find_suspects(opened, options, out.report)
+        if json_out:
+            write_json(json_out, listed(opened, suspects))
         applied: list[Action] = []
         if apply_:
             applied, summary = workflow.apply_confident(opened, options.seed, out.report)
             told = applied_outcome(dataset, suspects, applied)
         else:
             told = outcome(dataset, opened, suspects)
-        out.result(
-            tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied)},
-            tables.counts(opened),
-            summary.text,
-            *suspects_tables(opened, suspects, applied),
-            told,
-        )
+        shown: list[RenderableType] = [tables.counts(opened), summary.text]
+        shown += [*suspects_tables(opened, suspects, applied), told]
+        values = tables.counts_values(opened) | {"suspects": len(suspects), "applied": len(applied)}
+        out.result(values, *([] if json_out == "-" else shown))
 
 
 @click.command(short_help="Say how many pictures are right.")

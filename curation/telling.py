@@ -30,6 +30,15 @@ def suspects_tables(dataset: Dataset, suspects: Sequence[Suspect], applied: Sequ
     return [_table(dataset, title, action, some) for title, action, some in parts if some]
 
 
+def listed(dataset: Dataset, suspects: Sequence[Suspect]) -> list[dict[str, object]]:
+    """Every suspect for programs: its picture as people find it, its class, sha256, and what its flag says."""
+    names = _names(dataset)
+    return [
+        {"picture": names[s.class_slug, s.sha256], "class": s.class_slug, "sha256": s.sha256, **s.to_json()}
+        for s in suspects
+    ]
+
+
 def put_back(undone: Sequence[Action]) -> str:
     """What `--undo` did."""
     return f"put back: {counted(len(undone), 'picture')}" if undone else "nothing to take back: no --apply is in force"

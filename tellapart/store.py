@@ -24,6 +24,8 @@ from tellapart.stored import LABEL, read_ours
 if TYPE_CHECKING:
     import bentoml
 
+_SHOWN = 5  # classifiers that an error names
+
 
 @dataclass(frozen=True)
 class StoredModel:
@@ -79,7 +81,8 @@ def resolve(tag: str, models: list[StoredModel] | None = None) -> StoredModel:
 
 
 def _no_classifier(tag: str, models: Sequence[StoredModel]) -> MissingError:
-    there = ", ".join(m.tag for m in models[:5]) or "none yet"
+    shown = [m.tag for m in models[:_SHOWN]] or ["none yet"]
+    there = ", ".join([*shown, f"and {len(models) - _SHOWN} more"] if len(models) > _SHOWN else shown)
     return MissingError(f"there is no classifier {tag[:120]!r}", f"There are: {there}")
 
 

@@ -1,6 +1,7 @@
 """`tellapart curate` on a plain folder of drawn pictures, with the embedded backbone."""
 
 import io
+import json
 import re
 
 import numpy as np
@@ -89,6 +90,21 @@ def test_suspects_are_named_taken_out_and_put_back(shapes, isolated_home, capsys
     assert taken_out(shapes) == []
 
 
+def test_every_suspect_is_listed_for_programs(shapes, isolated_home, capsys, tmp_path):
+    listed = tmp_path / "suspects.json"
+    assert cli.main(["curate", str(shapes), "--json", str(listed), *OPTIONS]) == 0
+    assert "Suspects" in capsys.readouterr().out
+    suspects = json.loads(listed.read_text())
+    wrong = {s["picture"]: s for s in suspects if s["confident"]}
+    assert {"stripes/discs-50.png", "stripes/discs-51.png"} <= set(wrong)
+    assert wrong["stripes/discs-50.png"]["class"] == "stripes"
+    assert wrong["stripes/discs-50.png"]["to"] == "discs"
+    assert len(wrong["stripes/discs-50.png"]["sha256"]) == 64
+
+    assert cli.main(["curate", str(shapes), "--json", "-", *OPTIONS]) == 0
+    assert json.loads(capsys.readouterr().out) == suspects
+
+
 @pytest.fixture
 def training_at_once(monkeypatch, tiny_bundle):
     """What trains is done at once; what comes before it is not."""
@@ -135,6 +151,8 @@ def test_training_on_a_folder_of_ones_own_searches_nothing_and_says_so(shapes, t
 def test_apply_and_undo_together_are_wrong_usage(isolated_home, capsys):
     assert cli.main(["curate", "shapes", "--apply", "--undo"]) == 2
     assert capsys.readouterr().err == "error: --apply and --undo together. Give one of them\n"
+    assert cli.main(["curate", "shapes", "--undo", "--json", "-"]) == 2
+    assert capsys.readouterr().err == "error: --undo looks for no suspects. Leave out --json\n"
 
 
 def test_a_data_set_that_is_not_there_is_one_line(isolated_home, capsys):

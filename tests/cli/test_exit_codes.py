@@ -71,6 +71,7 @@ NO_PLACE = [
     (("evaluate", "pets", "pets", "--json", ""), ["'--json': cannot write"]),
     (("models", "list", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
     (("models", "show", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
+    (("curate", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
     (("audit", "pets", "--json", "pets"), ["'--json': cannot write pets: it is a folder"]),
 ]
 

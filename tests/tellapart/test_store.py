@@ -28,6 +28,12 @@ def test_an_empty_store(isolated_home):
         store.resolve("pets")
 
 
+def test_who_asks_for_what_is_not_there_is_told_of_five_and_how_many_more(save):
+    tags = [save(f"pets{i}") for i in range(7)][::-1]
+    with pytest.raises(MissingError, match=rf"There are: {', '.join(tags[:5])}, and 2 more"):
+        store.resolve("dogs")
+
+
 def test_models_are_listed_newest_first(save):
     tags = [save("pets"), save("cars"), save("pets")]
     assert [m.tag for m in store.list_models()] == tags[::-1]
