@@ -52,6 +52,8 @@ def curate(form: str, dataset: str, apply_: bool, undo: bool, json_out: str | No
             raise UsageError("--apply and --undo together", "Give one of them")
         if undo and json_out:
             raise UsageError("--undo looks for no suspects", "Leave out --json")
+        if form == "json" and json_out == "-":
+            raise UsageError("--progress json and --json - both write on the standard output", "Name a file")
         options = TrainingOptions(**training)
         opened = open_dataset(dataset, load_settings(), out.report)
         if undo:

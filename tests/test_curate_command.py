@@ -153,6 +153,8 @@ def test_apply_and_undo_together_are_wrong_usage(isolated_home, capsys):
     assert capsys.readouterr().err == "error: --apply and --undo together. Give one of them\n"
     assert cli.main(["curate", "shapes", "--undo", "--json", "-"]) == 2
     assert capsys.readouterr().err == "error: --undo looks for no suspects. Leave out --json\n"
+    assert cli.main(["curate", "shapes", "--progress", "json", "--json", "-"]) == 2
+    assert "both write on the standard output" in capsys.readouterr().out
 
 
 def test_a_data_set_that_is_not_there_is_one_line(isolated_home, capsys):
