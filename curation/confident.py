@@ -9,6 +9,14 @@ from tellapart.flags import Suspect
 MIN_LEFT = 5  # pictures of a class that acting without looking leaves there
 
 
+def judging_suspects(dataset: Dataset, suspects: Iterable[Suspect]) -> list[Suspect]:
+    """Those of the split that judges."""
+    kept = dataset.manifest.kept()
+    judging = judging_split(a.split for a in kept)
+    judges = {(a.class_slug, a.sha256) for a in kept if a.split == judging}
+    return [s for s in suspects if (s.class_slug, s.sha256) in judges]
+
+
 def confident_actions(dataset: Dataset, suspects: Iterable[Suspect]) -> list[Action]:
     """The actions that may be taken without looking.
 

@@ -6,7 +6,7 @@ from shlex import quote
 from rich.markup import escape
 from rich.table import Table
 
-from curation.confident import confident_actions
+from curation.confident import confident_actions, judging_suspects
 from tellapart.actions import history
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action, in_force
@@ -53,11 +53,12 @@ def advice(where: str, dataset: Dataset, suspects: Sequence[Suspect]) -> str:
     """How many pictures of the data set `where` look wrong, and what to type, in one line."""
     if not suspects:
         return NONE
-    confident, certain = _count(dataset, suspects)
+    confident, certain, others = _count(dataset, suspects)
     return (
         f"{counted(len(suspects), 'picture')} may be wrong, {confident or 'none'} of them almost certainly; "
         + how_to_see(where)
         + (f"; to take {certain} out: tellapart curate {quote(where)} --apply" if certain else "")
+        + (f"; {others}" if others else "")
     )
 
 
@@ -65,13 +66,15 @@ def outcome(where: str, dataset: Dataset, suspects: Sequence[Suspect]) -> str:
     """How many suspects were found in the data set `where`, and what can be done next, in one line."""
     if not suspects:
         return NONE
-    confident, certain = _count(dataset, suspects)
+    confident, certain, others = _count(dataset, suspects)
     said = [f"{counted(len(suspects), 'suspect')}, {confident or 'none'} almost certainly wrong"]
     if any(a.by == "curate" for a in in_force(history(dataset))):
         said.append(_ANEW)
     if certain:
         those = "those" if certain == confident else f"{certain} of those"
         said.append(f"To take {those} out: tellapart curate {quote(where)} --apply")
+    if others:
+        said.append(others[0].upper() + others[1:])
     return ". ".join(said)
 
 
@@ -92,9 +95,19 @@ def applied_outcome(where: str, suspects: Sequence[Suspect], applied: Sequence[A
     )
 
 
-def _count(dataset: Dataset, suspects: Sequence[Suspect]) -> tuple[int, int]:
-    """How many suspects are almost certainly wrong, and how many of those `--apply` would act upon."""
-    return sum(s.confident for s in suspects), len(confident_actions(dataset, suspects))
+def _count(dataset: Dataset, suspects: Sequence[Suspect]) -> tuple[int, int, str]:
+    """How many suspects are almost certainly wrong, how many of those `--apply` would act upon, and why not on all."""
+    confident = sum(s.confident for s in suspects)
+    certain = len(confident_actions(dataset, suspects))
+    left = confident - certain
+    judges = sum(s.confident for s in judging_suspects(dataset, suspects))
+    reasons = [f"{counted(judges, 'judges', 'judge')} the classifier"] if judges else []
+    if left > judges:
+        reasons.append(f"{counted(left - judges, 'is', 'are')} among the last of a class")
+    if not left:
+        return confident, certain, ""
+    those = f"the {'other ' if certain else ''}{', '.join(reasons)}"
+    return confident, certain, f"{those} and {'is' if left == 1 else 'are'} left for a person"
 
 
 def _table(dataset: Dataset, title: str, action: str, suspects: Sequence[Suspect]) -> Table:

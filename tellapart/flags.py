@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tellapart.actions import kept_by_hand
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
 from tellapart.manifest import Attempt
@@ -65,6 +66,12 @@ def from_flags(attempts: Iterable[Attempt]) -> list[Suspect]:
     """The suspects that `flags` of kept attempts speak of, in order."""
     found = [_from_flag(a.sha256, a.class_slug, json.loads(a.flags)) for a in attempts if a.flags]
     return in_order(found)
+
+
+def almost_certain(dataset: Dataset) -> set[tuple[str, str]]:
+    """(class slug, sha256) of the kept pictures flagged as almost certainly wrong that no person kept by hand."""
+    flagged = from_flags(dataset.manifest.kept())
+    return {(s.class_slug, s.sha256) for s in flagged if s.confident} - kept_by_hand(dataset)
 
 
 def store_flags(dataset: Dataset, suspects: Sequence[Suspect]) -> None:

@@ -5,7 +5,7 @@ import math
 _Z95 = 1.959963984540054
 
 
-def wilson(correct: float, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: float) -> tuple[float, float]:
     """95 % interval of a proportion, `correct` of `n` (Wilson 1927); (0, 1) where nothing was measured."""
     if n == 0:
         return 0.0, 1.0

@@ -6,9 +6,10 @@ none_of_these      how well pictures of none of the classes are turned away
 random_split       what near-copies on both sides of a split would have pretended
 learning_curve     what more pictures of each class would add
 set_aside          what leaving out the pictures that `curate --apply` took out would have pretended
+suspected          what leaving out the judging pictures that are almost certainly wrong themselves would show
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +31,18 @@ from training.strangers import learn_rejection
 
 
 def gather_evidence(
-    outcome: Outcome, strangers: NDArray[np.float32], class_names: Sequence[str], seed: int, report: Report
+    outcome: Outcome,
+    strangers: NDArray[np.float32],
+    class_names: Sequence[str],
+    seed: int,
+    report: Report,
+    suspected: Set[tuple[int, str]] = frozenset(),
 ) -> tuple[Outcome, dict[str, Any]]:
     """The outcome with a head that can say "none of these", and the evidence by name, as JSON-able values.
 
     Args:
         strangers: (M, D) features of pictures the user says are none of the classes, M may be 0.
+        suspected: (class index, sha256) of the pictures that are almost certainly wrong where they stand.
     """
     targets = outcome.judged.targets
     before = outcome.probabilities if outcome.uncalibrated is None else outcome.uncalibrated
@@ -45,7 +52,8 @@ def gather_evidence(
         "none_of_these": None,
         "random_split": None,
         "learning_curve": None,
-        "set_aside": _set_aside(outcome),
+        "set_aside": _without(outcome, [s.role is Role.JUDGE for s in outcome.judged.samples]),
+        "suspected": _without(outcome, [(s.class_index, s.sha256) in suspected for s in outcome.judged.samples]),
     }
     known, unseen = outcome.frozen or outcome.learning, outcome.unseen or outcome.learning
     if known is None or unseen is None:
@@ -96,9 +104,9 @@ def _rejection_facts(outcome: Outcome, evidence: RejectionEvidence, class_names:
     }
 
 
-def _set_aside(outcome: Outcome) -> dict[str, Any] | None:
-    """The accuracy without the pictures that only judged, and how many they are; None where there are none."""
-    aside = np.array([s.role is Role.JUDGE for s in outcome.judged.samples], dtype=np.bool_)
+def _without(outcome: Outcome, left_out: Sequence[bool]) -> dict[str, Any] | None:
+    """The accuracy without these (N,) of the judged pictures, and how many they are; None where there are none."""
+    aside = np.array(left_out, dtype=np.bool_)
     if not aside.any():
         return None
     right = outcome.probabilities.argmax(axis=1) == outcome.judged.targets

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.intervals import wilson
+
 Floats = NDArray[np.floating[Any]]
 Targets = NDArray[np.int64]
 ECE_BINS = 15
-_DRAWS = 2000
 
 
 def summarize(targets: Targets, probabilities: Floats, class_names: Sequence[str]) -> dict[str, Any]:
@@ -46,19 +47,21 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
     return float((matrix.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
 
 
-def balanced_accuracy_interval(matrix: NDArray[np.int64], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean recall, from draws of each class's recall; (0, 1) where nothing was measured.
+def balanced_accuracy_interval(matrix: NDArray[np.int64]) -> tuple[float, float]:
+    """95 % interval of the mean recall; (0, 1) where nothing was measured.
 
-    The draws are Jeffreys' (beta with a half added to hits and misses), as resampling a class that
-    was always right would never show a mistake.
+    Wilson's, of as many pictures as would give one share the variance of the mean: that of its classes' recalls,
+    or where it is larger, that of one recall in every class, as a class that was always right has none of its own
+    (effective sample size: Korn and Graubard 1998). Classes of equal size give the interval of the accuracy.
     """
     support = matrix.sum(axis=1)
-    hits, misses = (counts[support > 0] for counts in (matrix.diagonal(), support - matrix.diagonal()))
-    if not len(hits):
+    n, hits = support[support > 0], matrix.diagonal()[support > 0]
+    if not len(n):
         return 0.0, 1.0
-    draws = np.random.default_rng(seed).beta(hits + 0.5, misses + 0.5, (_DRAWS, len(hits))).mean(axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return float(low), float(high)
+    mean, recalls = balanced_accuracy(matrix), hits / n
+    variance = max((recalls * (1 - recalls) / n).sum(), mean * (1 - mean) * (1 / n).sum()) / len(n) ** 2
+    effective = mean * (1 - mean) / variance if variance else len(n) ** 2 / (1 / n).sum()
+    return wilson(mean * effective, effective)
 
 
 def per_class(matrix: NDArray[np.int64]) -> list[dict[str, float | int]]:

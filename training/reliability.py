@@ -94,10 +94,13 @@ def _by_chance(probabilities: Floats, seed: int) -> tuple[float, float]:
 def calibration_words(found: Mapping[str, Any]) -> str:
     """What the calibration error says, and how much of it chance explains."""
     after, chance, high = found["after"], found["by_chance"], found["by_chance_high"]
+    worse = ", so on these pictures calibration made it worse" if round(after - found["before"], 3) > 0 else ""
     text = (
         f"Its confidence was off by {100 * found['before']:.1f} points on average before calibration, and by "
-        f"{100 * after:.1f} after it. With {found['n']} pictures, perfect confidence would show {100 * chance:.1f} "
-        f"by chance, and up to {100 * high:.1f}"
+        f"{100 * after:.1f} after it{worse}. With {found['n']} pictures, perfect confidence would show "
+        f"{100 * chance:.1f} by chance, and up to {100 * high:.1f}"
     )
     verdict = "nothing says that its confidence is wrong" if after <= high else "its confidence is less exact than that"
+    if found["debiased"] < after - high:  # other bins, and few pictures: the two would contradict each other
+        return f"{text}: {verdict}."
     return f"{text}: {verdict}. Without what chance adds it is off by {100 * found['debiased']:.1f} (root mean square)."

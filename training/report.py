@@ -24,7 +24,14 @@ from training.protocol_names import PROTOCOL_TEXT
 from training.reliability import calibration_words
 from training.reliability_picture import draw_reliability
 from training.report_pictures import examples, worst_mistakes
-from training.trust_words import more_pictures, rejection_words, set_aside_words, split_words, with_intervals
+from training.trust_words import (
+    more_pictures,
+    rejection_words,
+    set_aside_words,
+    split_words,
+    suspected_words,
+    with_intervals,
+)
 from training.words import advice, how_measured, largest_class, mix_ups, verdict
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -39,11 +46,13 @@ def write_report(
     outcome: Outcome,
     skipped: Sequence[Skipped],
     source: FeatureSource | None = None,
+    name: str = "",
 ) -> None:
     """Render the report of a training and write it, whole or not at all.
 
     Args:
         source: computes the heat maps of the mistakes; None for none.
+        name: of the classifier, "" where it has none.
 
     Raises:
         TellapartError: the disk is full or the folder cannot be written.
@@ -56,6 +65,7 @@ def write_report(
         .get_template("report.html")
         .render(
             info=info,
+            name=name,
             version=__version__,
             backbone=BACKBONES[info.backbone].title,
             verdict=verdict(info.metrics),
@@ -73,6 +83,7 @@ def write_report(
             reliability=draw_reliability(info.metrics["calibration"]["bins"]),
             rejection=rejection_words(info.metrics["none_of_these"]),
             split=split_words(info.metrics["random_split"]),
+            suspected=suspected_words(info.metrics["suspected"]),
             set_aside=set_aside_words(info.metrics["set_aside"]),
             more=more_pictures(info.metrics["learning_curve"] or {}),
             per_class=with_intervals(info.metrics),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tellapart.bundle import BundleInfo, write_bundle
 from tellapart.dataset import Dataset
 from tellapart.files import write_json
+from tellapart.flags import almost_certain
 from tellapart.neighbours import Neighbours
 from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
@@ -38,6 +39,7 @@ class _Start:
     world: World
     weights: Weights
     resume: bool
+    name: str
 
 
 @imports_left_alone()
@@ -65,7 +67,7 @@ def train(
     weights = load_weights(options.backbone, options.weights, options.seed)  # before a log: without them there is none
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
-    start = _Start(budget, world, weights, circumstances.resume)
+    start = _Start(budget, world, weights, circumstances.resume, circumstances.name)
     with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
         return _train(dataset, options, folder, report, start, log)
 
@@ -91,14 +93,17 @@ def _train(
     contest = Contest(dataset, options, weights, features.view(0), seen, budget, spent, begun, world, log, report)
     winner = contend(head, contest, start.resume)
     strangers = _strangers(dataset, winner.source, report)
-    outcome, evidence = gather_evidence(winner.outcome, strangers, class_names, options.seed, report)
+    outcome, evidence = gather_evidence(
+        winner.outcome, strangers, class_names, options.seed, report, _suspected(dataset)
+    )
     winner = replace(winner, outcome=outcome)
     info = describe(Run(dataset, options, weights, features, winner, evidence, budget))
     with Stage(report, "report", total=1, unit="pages") as stage:
         info = write_bundle(folder, info, winner.backbone, outcome.head, _neighbours(outcome.learning or features))
         write_json(folder / "report" / "metrics.json", {"metrics": info.metrics, "training": info.training})
         write_predictions(folder, _judged(outcome, [c.slug for c in dataset.classes]))
-        write_report(folder / "report" / "index.html", info, dataset, outcome, features.skipped, winner.source)
+        page = folder / "report" / "index.html"
+        write_report(page, info, dataset, outcome, features.skipped, winner.source, start.name)
         stage.advance()
     if budget.left < 0:
         report(Progress("budget", note=_overrun(budget), finished=True))
@@ -129,6 +134,12 @@ def _strangers(dataset: Dataset, source: FeatureSource, report: Report) -> NDArr
     if not samples:
         return np.zeros((0, source.dim), np.float32)
     return extract(samples, source, feature_folder(dataset), report).values
+
+
+def _suspected(dataset: Dataset) -> set[tuple[int, str]]:
+    """(class index, sha256) of the pictures that are almost certainly wrong where they stand."""
+    index = {c.slug: i for i, c in enumerate(dataset.classes)}
+    return {(index[slug], sha256) for slug, sha256 in almost_certain(dataset) if slug in index}
 
 
 def _judged(outcome: Outcome, slugs: list[str]) -> list[Judged]:

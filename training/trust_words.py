@@ -40,11 +40,14 @@ def split_words(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
     grouped, random = found["grouped"], found["random"]
+    told = random["accuracy"] > grouped["accuracy_high"]
+    verdict = "" if told else "That is no difference that can be told from chance. "
     return (
         f"Splitting at random, with near-copies on both sides, would have shown {percent(random['accuracy'])} "
         f"({percent(random['accuracy_low'])} to {percent(random['accuracy_high'])}); keeping near-copies "
         f"together, as everywhere on this page, the same heads get {percent(grouped['accuracy'])} "
-        f"({percent(grouped['accuracy_low'])} to {percent(grouped['accuracy_high'])})."
+        f"({percent(grouped['accuracy_low'])} to {percent(grouped['accuracy_high'])}). {verdict}"
+        "Both are of heads by cross-validation among the pictures it learned from; neither is the accuracy above."
     )
 
 
@@ -57,6 +60,21 @@ def set_aside_words(found: Mapping[str, Any] | None) -> str:
         f"not learn from them, but they count here as they were collected ({found['right']} answered as collected), "
         "because nobody has looked at them and a machine takes out the hard ones first. Without them accuracy would "
         f"read {percent(found['without']['share'])}. Remove or keep them by hand to settle it."
+    )
+
+
+def suspected_words(found: Mapping[str, Any] | None) -> str:
+    """What judging pictures that are almost certainly wrong do to the accuracy; "" where there are none."""
+    if found is None:
+        return ""
+    without, count = found["without"], found["pictures"]
+    low, high = percent(without["low"], 0), percent(without["high"], 0)
+    are = "is almost certainly wrong itself" if count == 1 else "are almost certainly wrong themselves"
+    them = "it" if count == 1 else "them"
+    return (
+        f"{count} of the {count + without['n']} pictures it was measured on {are} (“tellapart curate” shows {them}): "
+        f"without {them} {percent(without['share'], 0)} ({low} to {high}). Nobody has "
+        f"looked at {them}, so the first number stands until a person has."
     )
 
 

@@ -97,10 +97,26 @@ def mix_ups(metrics: Mapping[str, Any], most: int = 8) -> list[MixUp]:
 
 def advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
     """What would help most, most helpful first."""
-    found = [*_weak_class_advice(metrics), *_amount_advice(metrics, dataset), *_care_advice(metrics, dataset)]
+    found = [
+        *_suspects_advice(metrics),
+        *_weak_class_advice(metrics),
+        *_amount_advice(metrics, dataset),
+        *_care_advice(metrics, dataset),
+    ]
     if not found:
         found = ["Nothing stands out. Try it on pictures of your own, taken where it will be used."]
     return found[:_MOST_ADVICE]
+
+
+def _suspects_advice(metrics: Mapping[str, Any]) -> list[str]:
+    if not metrics["suspected"]:
+        return []
+    count = metrics["suspected"]["pictures"]
+    return [
+        f"Settle what is almost certainly wrong among the pictures that judged ({count} of {metrics['n']}) before you "
+        "go by the accuracy: “tellapart curate --json FILE” lists every suspect, the review on the web pages takes "
+        "them out or keeps them, and “tellapart audit” says how many pictures of each class are right."
+    ]
 
 
 def _weak_class_advice(metrics: Mapping[str, Any]) -> list[str]:

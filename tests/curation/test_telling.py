@@ -27,16 +27,28 @@ def suspects(dataset: Dataset) -> list[Suspect]:
 def test_what_may_be_wrong_and_what_to_type(dataset: Dataset, suspects: list[Suspect]) -> None:
     assert advice("x", dataset, []) == outcome("x", dataset, []) == NONE
     assert outcome("x y", dataset, suspects) == (
-        "4 suspects, 3 almost certainly wrong. To take 2 of those out: tellapart curate 'x y' --apply"
+        "4 suspects, 3 almost certainly wrong. To take 2 of those out: tellapart curate 'x y' --apply. "
+        "The other 1 is among the last of a class and is left for a person"
     )
     assert outcome("x", dataset, suspects[1:]).endswith("To take those out: tellapart curate x --apply")
     assert outcome("x", dataset, suspects[3:]) == "1 suspect, none almost certainly wrong"
     assert advice("x", dataset, suspects) == (
         "4 pictures may be wrong, 3 of them almost certainly; to see them: tellapart curate x; "
-        "to take 2 out: tellapart curate x --apply"
+        "to take 2 out: tellapart curate x --apply; the other 1 is among the last of a class and is left for a person"
     )
     assert advice("x", dataset, suspects[3:]) == (
         "1 picture may be wrong, none of them almost certainly; to see them: tellapart curate x"
+    )
+
+
+def test_why_pictures_that_judge_are_not_taken_out(dataset: Dataset, suspects: list[Suspect]) -> None:
+    dataset.manifest.assign("split", {s.sha256: "test" for s in suspects[1:]})
+    assert outcome("x", dataset, suspects) == (
+        "4 suspects, 3 almost certainly wrong. To take 1 of those out: tellapart curate x --apply. "
+        "The other 2 judge the classifier and are left for a person"
+    )
+    assert outcome("x", dataset, suspects[1:]) == (
+        "3 suspects, 2 almost certainly wrong. The 2 judge the classifier and are left for a person"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tellapart.dataset import Role
+from tellapart.intervals import wilson
 from tellapart.progress import silent
 from tests.training.planted import NAMES, WIDTH, alone, as_features, planted
 from training.curves_picture import draw_curves
@@ -14,7 +15,7 @@ from training.honesty import gather_evidence
 from training.metrics import balanced_accuracy_interval, summarize
 from training.protocol import learn_and_judge
 from training.refits import Refits, learning_curves, random_split
-from training.trust_words import more_pictures, set_aside_words, split_words, with_intervals
+from training.trust_words import more_pictures, set_aside_words, split_words, suspected_words, with_intervals
 from training.words import Baseline, largest_class
 
 
@@ -71,6 +72,12 @@ def test_every_class_has_its_interval_and_few_pictures_are_said() -> None:
 def test_the_interval_of_balanced_accuracy_holds_its_value_and_narrows_with_pictures() -> None:
     few, many = (balanced_accuracy_interval(np.array([[9, 1], [0, 10]]) * times) for times in (1, 100))
     assert few[0] < many[0] < 0.95 < many[1] < few[1] < 1
+    assert balanced_accuracy_interval(np.array([[8, 1], [1, 8]] * 1)) == pytest.approx(wilson(16, 18))
+    many_classes = np.diag([9] * 6 + [6] * 4) + np.roll(np.diag([0] * 6 + [3] * 4), 1, axis=1)
+    assert balanced_accuracy_interval(many_classes) == pytest.approx(wilson(78, 90))  # as sure as the accuracy
+    # classes of 100 and 4, half of the 4 right: variance 0.25 / 4 / 4, so as sure as 12 pictures
+    assert balanced_accuracy_interval(np.array([[100, 0], [2, 2]])) == pytest.approx(wilson(9, 12))
+    assert balanced_accuracy_interval(np.diag([9, 9])) == pytest.approx(wilson(18, 18))
     assert balanced_accuracy_interval(np.zeros((2, 2), dtype=np.int64)) == (0.0, 1.0)
 
 
@@ -84,6 +91,37 @@ def test_what_a_machine_took_out_is_counted_and_said() -> None:
     assert (found["set_aside"]["without"]["share"], found["set_aside"]["without"]["n"]) == (1.0, 108)
     assert "12 of the pictures that judged" in set_aside_words(found["set_aside"])
     assert set_aside_words(None) == ""
+
+
+def test_judging_pictures_that_are_almost_certainly_wrong_are_counted_and_said() -> None:
+    """8 of the 40 that judge stand in the wrong class and are answered by what they show; the flagged rest learns."""
+    values, targets = planted(160, 4, spread=1.5)
+    samples = [
+        replace(s, split="test" if i < 40 else "train", class_index=(s.class_index + (i < 8)) % 4)
+        for i, s in enumerate(as_features(values, targets).samples)
+    ]
+    outcome = learn_and_judge(Features(values, samples), NAMES, 0, silent)
+    flagged = {(s.class_index, s.sha256) for s in [*samples[:8], samples[100]]}
+    _, found = gather_evidence(outcome, values[:0], NAMES, 0, silent, flagged)
+    assert (found["suspected"]["pictures"], found["suspected"]["right"]) == (8, 0)
+    assert (found["suspected"]["without"]["share"], found["suspected"]["without"]["n"]) == (1.0, 32)
+    assert suspected_words(found["suspected"]).startswith(
+        "8 of the 40 pictures it was measured on are almost certainly wrong themselves (“tellapart curate” shows "
+        "them): without them 100 % (89 % to 100 %). "
+    )
+    assert gather_evidence(outcome, values[:0], NAMES, 0, silent)[1]["suspected"] is None
+    assert suspected_words(None) == ""
+
+
+def test_a_random_split_that_is_no_better_is_said_to_make_no_difference() -> None:
+    def share(right: int) -> dict[str, float]:
+        low, high = wilson(right, 100)
+        return {"accuracy": right / 100, "accuracy_low": low, "accuracy_high": high}
+
+    for right, told in ((82, False), (88, False), (95, True)):  # 84 of 100 may be 76 to 90 %
+        words = split_words({"grouped": share(84), "random": share(right)})
+        assert ("no difference that can be told" in words) is not told
+        assert words.endswith("neither is the accuracy above.")
 
 
 def test_curves_by_hand() -> None:

@@ -30,6 +30,16 @@ def test_an_over_confident_head_is_shown_as_such_and_a_calibrated_one_is_not() -
     assert "less exact" in calibration_words(calibration_evidence(targets, bold, bold, 0))
 
 
+def test_the_words_about_calibration_do_not_contradict_one_another() -> None:
+    few = {"n": 96, "before": 0.117, "after": 0.188, "by_chance": 0.07, "by_chance_high": 0.116, "debiased": 0.0}
+    words = calibration_words(few)
+    assert "11.7 points on average before calibration, and by 18.8 after it, so on these pictures calibration" in words
+    assert words.endswith("less exact than that.")
+    better = calibration_words(few | {"before": 0.3, "debiased": 0.09})
+    assert "made it worse" not in better
+    assert better.endswith("it is off by 9.0 (root mean square).")
+
+
 def test_training_repairs_an_over_confident_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.head.GRID", (10.0,))  # nearly no regularisation: far too sure
     values, targets = planted(900, 4, spread=0.25)

@@ -12,10 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tellapart.actions import apply
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset
+from tellapart.decisions import Action
 from tellapart.errors import DataError
+from tellapart.flags import Suspect, store_flags
 from tellapart.golden import golden_pixels
 from tellapart.images import decode
 from tellapart.neighbours import read_neighbours
@@ -24,7 +27,7 @@ from tellapart.predictions import read_predictions
 from tellapart.progress import Progress, silent
 from tellapart.weights import Weights
 from training.fingerprint import fingerprint
-from training.options import TrainingOptions
+from training.options import Circumstances, TrainingOptions
 from training.train import train
 
 MakeDataset = Callable[..., Dataset]
@@ -196,9 +199,34 @@ def test_every_linked_cell_leads_to_its_pictures_and_wrong_ones_are_said(hostile
 
 def test_the_evidence_is_beside_the_report(trained: Any) -> None:
     metrics = json.loads((trained.folder / "report" / "metrics.json").read_text())["metrics"]
-    for key in ("calibration", "selective", "none_of_these", "random_split", "learning_curve"):
+    for key in ("calibration", "selective", "none_of_these", "random_split", "learning_curve", "suspected"):
         assert key in metrics
     assert [row["promise"] for row in metrics["selective"]] == [0.95, 0.98, 0.99]
+
+
+def test_flags_on_judging_pictures_and_the_name_stand_in_the_first_lines(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    """Of four flags on the nine that judge, one is of a person's kept picture and one is no more than a hint."""
+    dataset = make_dataset(tmp_path / "data", ("train",) * 6 + ("test",) * 3)
+    judging = [a for a in dataset.manifest.kept() if a.split == "test"]
+    suspects = [
+        Suspect(a.sha256, a.class_slug, "label_error", 0.9, "odd", "remove", confident=i < 3)
+        for i, a in enumerate(judging[:4])
+    ]
+    store_flags(dataset, suspects)
+    apply(dataset, [Action("keep", judging[0].class_slug, judging[0].sha256)])
+    options = TrainingOptions(backbone="efficientnet_lite0")
+    info = train(dataset, options, tmp_path / "bundle", silent, Circumstances(name="pets"))
+    found = info.metrics["suspected"]
+    assert (found["pictures"], found["without"]["n"]) == (2, 7)
+    assert found["without"]["count"] + found["right"] == round(9 * info.metrics["accuracy"])
+    html = page(tmp_path / "bundle")
+    header, _, rest = html.partition("</header>")
+    assert "2 of the 9 pictures it was measured on are almost certainly wrong themselves" in header
+    assert "<title>Report: pets</title>" in header
+    assert "The classifier “pets”, trained on the data set “shapes”" in header
+    assert "(2 of 9) before you go by the accuracy: “tellapart curate" in rest
 
 
 def test_a_folder_named_none_teaches_to_refuse(make_dataset: MakeDataset, retrain: Retrain, tmp_path: Path) -> None:
