@@ -153,7 +153,7 @@ def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
         said = in_words(contest.options.budget or 0)
         return _keep_head(head, contest, f"a budget of {said} is too short to fine-tune, so a head learned", facts)
     fine = _measure(contest, parts, tuned, choice)
-    kept, sentence = _judge(contest.options.mode, fine, rival, seen.choose.view(rivals.view))
+    kept, sentence = _judge(contest.options.mode, fine, tuned.best, rival, seen.choose.view(rivals.view))
     contest.report(Progress("fine-tuning", note=sentence, finished=True))
     facts |= _facts(job.recipe, tuned, sentence, kept)
     return replace(fine if kept else head, facts=facts)
@@ -256,16 +256,18 @@ def _among(features: Features, samples: Set[Sample]) -> Features:
     return features.part(np.array([s in samples for s in features.samples], dtype=np.bool_))
 
 
-def _judge(mode: Mode, fine: Candidate, head: Head, seen: Features) -> tuple[bool, str]:
+def _judge(mode: Mode, fine: Candidate, best: int, head: Head, seen: Features) -> tuple[bool, str]:
     """Whether the fine-tuned network is kept rather than a head, by what each sees of the pictures that choose."""
     chooser = fine.outcome.unseen
     assert chooser is not None
     ours, theirs = (_accuracy(h, f) for h, f in ((fine.outcome.head, chooser), (head, seen)))
     kept = mode is Mode.FINETUNE or ours > theirs
+    nothing = "" if best else "fine-tuning made nothing better: "
+    network = "fine-tuned network" if best else "network as it began"
     asked = ", as --mode finetune asks; --mode auto keeps the better one" if kept and ours <= theirs else ""
     return kept, (
-        f"of {len(chooser.samples)} validation pictures the fine-tuned network has {percent(ours)} right and a head on "
-        f"fixed features {percent(theirs)}; the {'fine-tuned network' if kept else 'head'} is kept{asked}"
+        f"{nothing}of {len(chooser.samples)} validation pictures the {network} has {percent(ours)} right and a head on "
+        f"fixed features {percent(theirs)}; the {network if kept else 'head'} is kept{asked}"
     )
 
 

@@ -18,15 +18,15 @@ import torch
 from tellapart.backbones import BACKBONES
 from tellapart.dataset import Sample
 from tellapart.head import Head
-from tellapart.network import load_module
+from tellapart.network import Module, load_module, serialize
 from tellapart.preprocess import Preprocessing
-from tellapart.progress import Report, Stage, silent
-from tellapart.wording import percent
+from tellapart.progress import Progress, Report, Stage, silent
+from tellapart.wording import counted, percent
 from training.checkpoint import Tensors, below, pack, read_checkpoint, under, unpack
 from training.decoded import PictureCache
 from training.distributed import World
 from training.schedule import Budget, Pace
-from training.state import Epoch
+from training.state import Epoch, State
 from training.trainable import Network, Recipe
 from training.trainer import DivergedError, Trainer
 
@@ -118,7 +118,7 @@ class Tuned:
         backbone: its weights, serialized.
         head: not calibrated.
         curves: a line an epoch; line 0 is where it began.
-        best: the epoch whose weights these are.
+        best: the epoch whose weights these are; 0 where it made nothing better than what it began with.
         out_of_time: its time ran out before its epochs.
         resumed: the epoch it went on at; 0 where it began anew.
     """
@@ -144,7 +144,8 @@ def fine_tune(
         go_on: asked after every epoch, in the first process; False ends it there.
 
     Returns:
-        the network of the best epoch; None where the time was too short for a single step.
+        the network of the best epoch, or as it began where none was better; None where the time was too short for
+        a single step.
 
     Raises:
         DivergedError: the learning rate was too high.
@@ -166,17 +167,31 @@ def _fine_tune(
     trainer.state.before = job.before
     resumed = trainer.state.epoch
     pace = Pace(trainer.steps, budget, job.reserve, job.reserve_pictures / max(1, len(job.val)))
+    if resumed:
+        report(Progress("fine-tuning", note=f"goes on after epoch {resumed}", finished=True))
     with Stage(report, "fine-tune", total=len(job.train) * job.recipe.epochs) as stage:
         stage.done = len(job.train) * resumed
         if not resumed:
             _judge(trainer, pace, None)
         pace.began = trainer.state.curves[0].seconds
         _run(job, trainer, pace, world, stage, go_on)
-    if len(trainer.state.curves) < 2:
+        curves = trainer.state.curves
+        if len(curves) > 1 and not trainer.ended:
+            stage.note(f"the time is spent: {len(curves) - 1} of {counted(job.recipe.epochs, 'epoch')}")
+    if len(curves) < 2:
         return None
-    return Tuned(
-        *trainer.result(), trainer.state.curves, trainer.state.best, out_of_time=not trainer.ended, resumed=resumed
-    )
+    best = _best(job, trainer.state)
+    backbone, head = trainer.result() if best else (serialize(_begun(job)), job.head)
+    return Tuned(backbone, head, curves, best, out_of_time=not trainer.ended, resumed=resumed)
+
+
+def _best(job: Job, state: State) -> int:
+    """The epoch to keep; where it began counts too, unless that was chance."""
+    return 0 if job.fixed_norm and state.curves[0].val_loss <= state.best_loss else state.best
+
+
+def _begun(job: Job) -> Module:
+    return load_module(BACKBONES[job.backbone], job.state)
 
 
 def follow(world: World) -> None:
@@ -220,8 +235,7 @@ def _checkpoint(job: Job) -> bytes:
 
 
 def _trainer(job: Job, world: World, report: Report) -> Trainer:
-    backbone = load_module(BACKBONES[job.backbone], job.state)
-    network = Network(backbone, job.head, job.preprocessing, job.fixed_norm)
+    network = Network(_begun(job), job.head, job.preprocessing, job.fixed_norm)
     pictures = PictureCache.for_training(job.cache)
     seen = PictureCache.for_network(job.cache, job.preprocessing)
     pictures.fill(job.train[world.rank :: world.size], report, "decode")

@@ -29,6 +29,7 @@ class State:
     """Where a training stands beside its tensors; the facts of a checkpoint.
 
     Attributes:
+        best: the epoch with the least validation loss after it; epoch 0 has learned nothing.
         used: seconds of its time, all that processes before this one spent included.
         before: seconds that this process spent on other things before it began.
     """

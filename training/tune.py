@@ -63,7 +63,7 @@ def search(job: Job, trials: int, storage: Path, world: World, budget: Budget, r
 
 
 def _try(job: Job, trial: optuna.Trial, trials_left: int, world: World, budget: Budget) -> float:
-    """The validation loss of one trial's best epoch."""
+    """The least validation loss after an epoch of one trial."""
 
     def go_on(row: Epoch) -> bool:
         trial.report(row.val_loss, row.epoch)
@@ -75,7 +75,7 @@ def _try(job: Job, trial: optuna.Trial, trials_left: int, world: World, budget: 
     tuned = lead(short, world, silent, go_on)
     if tuned is None or (len(tuned.curves) <= recipe.epochs and trial.should_prune()):
         raise optuna.TrialPruned
-    return tuned.curves[tuned.best].val_loss
+    return min(row.val_loss for row in tuned.curves[1:])  # where it began is alike in all
 
 
 def _suggest(usual: Recipe, trial: optuna.Trial) -> Recipe:

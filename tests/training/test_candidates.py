@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import training.candidates
 import training.train
+import training.trainer
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset, Sample
@@ -109,11 +110,14 @@ def test_settings_of_what_is_not_done_are_refused(options: dict[str, int]) -> No
 
 @pytest.fixture(scope="module")
 def tuned(make_dataset: MakeDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path, BundleInfo, Any]:
-    """A network tuned for one epoch on four pictures a class, with its log."""
+    """A network tuned for one epoch on four pictures a class, which made it better, with its log."""
     root = tmp_path_factory.mktemp("tuned")
     dataset = make_dataset(root / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
     seen: list[Progress] = []
-    info = train(dataset, TUNED, root / "bundle", seen.append, Circumstances(root / "runs", "shapes"))
+    losses = iter([1.0, 0.5])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.trainer, "negative_log_likelihood", lambda *_: next(losses))
+        info = train(dataset, TUNED, root / "bundle", seen.append, Circumstances(root / "runs", "shapes"))
     return dataset, root, info, seen
 
 
@@ -276,7 +280,11 @@ def test_each_candidate_has_a_view_of_its_own(
     info = train(dataset, replace(TUNED, mode=mode), tmp_path / "bundle", silent)
     assert info.training["mode"] == ("head" if fit == "whole" else "finetune")
     assert (info.preprocessing.fit, info.metrics["n"]) == (fit, 12)
-    network, head = re.findall(r"(\d+)(?:\.\d)? %", info.training["fine_tuning"]["sentence"])
+    sentence = info.training["fine_tuning"]["sentence"]
+    assert sentence.startswith("fine-tuning made nothing better: of 12 validation pictures the network as it began has")
+    assert f"; the {'head' if fit == 'whole' else 'network as it began'} is kept" in sentence
+    assert "epoch 0, as it began." in (tmp_path / "bundle" / "report" / "index.html").read_text()
+    network, head = re.findall(r"(\d+)(?:\.\d)? %", sentence)
     assert (int(network) < 80, int(head)) == (True, 100)
     assert (info.metrics["accuracy"] == 1) == (fit == "whole")
     held = [s for s in dataset.samples() if s.split == "test"]
@@ -288,7 +296,7 @@ def test_each_candidate_has_a_view_of_its_own(
 def unlearned(job: Job) -> Tuned:
     """A fine-tuning that comes to what it began with."""
     curves = [Epoch(epoch, None, 1.0, 0.3, 0.0, 0.0) for epoch in (0, 1)]
-    return Tuned(serialize(load_module_of(job)), job.head, curves, 1, out_of_time=False, resumed=0)
+    return Tuned(serialize(load_module_of(job)), job.head, curves, 0, out_of_time=False, resumed=0)
 
 
 def test_few_pictures_are_measured_on_a_hold_out_that_is_said(make_dataset: MakeDataset, tmp_path: Path) -> None:

@@ -136,6 +136,39 @@ def test_it_ends_when_validation_has_not_improved_for_long(job: Job, monkeypatch
     assert (tuned.best, len(tuned.curves) - 1, tuned.out_of_time) == (2, 5, False)
 
 
+@pytest.mark.parametrize(("losses", "best"), [((0.468, 0.535, 0.5), 0), ((0.5, 0.5, 0.5), 0), ((0.5, 0.6, 0.4), 2)])
+def test_what_it_began_with_is_kept_where_no_epoch_was_better(
+    job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, losses: tuple[float, ...], best: int
+) -> None:
+    """Whole, and killed after the first epoch."""
+    began = serialize(load_module_of(job))
+    job = replace(job, recipe=replace(RECIPE, epochs=2), checkpoint=tmp_path / "checkpoint")
+    given = iter([*losses, *losses])
+    monkeypatch.setattr(training.trainer, "negative_log_likelihood", lambda *_: next(given))
+    whole = tune(replace(job, checkpoint=None))
+    tune(job, go_on=lambda _: False)
+    resumed = tune(job)
+    assert (whole.best, resumed.best, resumed.resumed) == (best, best, 1)
+    assert whole.backbone == resumed.backbone
+    assert (whole.backbone == began) == (best == 0)
+    assert np.array_equal(whole.head.weight, job.head.weight) == (best == 0)
+
+
+def test_what_began_by_chance_is_never_kept(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = iter([0.4, 0.6, 0.5])
+    monkeypatch.setattr(training.trainer, "negative_log_likelihood", lambda *_: next(given))
+    assert tune(replace(job, recipe=replace(RECIPE, epochs=2), fixed_norm=False)).best == 2
+
+
+def test_where_it_goes_on_and_that_its_time_is_spent_are_said(job: Job, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    job = replace(job, checkpoint=tmp_path / "checkpoint")
+    tune(job, go_on=lambda row: row.epoch < 2)
+    fine_tune(replace(job, seconds=1.0), World(), seen.append, clock=Clock())
+    said = [(p.stage, p.note) for p in seen if p.finished and p.note]
+    assert said == [("fine-tuning", "goes on after epoch 2"), ("fine-tune", "the time is spent: 2 of 3 epochs")]
+
+
 def test_divergence_is_said(job: Job) -> None:
     with pytest.raises(DivergedError, match="fine-tuning diverged in epoch"):
         tune(replace(job, recipe=replace(RECIPE, optimizer="sgd", learning_rate=1e30)))

@@ -102,7 +102,7 @@ def processes(job: Job, tmp_path: Path, **of_second: str) -> list[subprocess.Pop
 
 
 def test_two_processes_do_what_one_does_with_the_doubled_batch(job: Job, tmp_path: Path) -> None:
-    job = replace(job, recipe=replace(RECIPE, epochs=2, batch_size=3, optimizer="sgd", learning_rate=0.05))
+    job = replace(job, recipe=replace(RECIPE, epochs=2, batch_size=3, optimizer="sgd", learning_rate=0.02))
     both = processes(job, tmp_path)
     errors = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], errors
