@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tellapart.intervals import wilson
-from tellapart.wording import ALWAYS_ANSWERS, percent
+from tellapart.wording import always_answers, percent
 from training.refits import MORE
 
 FEW_JUDGED = 20  # pictures of a class below which its shares say little
 
 
-def rejection_words(found: Mapping[str, Any] | None) -> list[str]:
-    """How well pictures of none of the classes are turned away."""
+def rejection_words(found: Mapping[str, Any] | None, pictures: int | None = None) -> list[str]:
+    """How well pictures of none of the classes are turned away; `pictures` is from how many that was learned."""
     if found is None:
-        return [ALWAYS_ANSWERS]
+        return [always_answers(pictures)]
     lines = [
         f"It says “none of these” to {_share(found['false_reject'])} of the pictures that do show one of its classes; "
         f"the aim was {percent(found['aim_false_reject'], 0)}. What counts is how much a picture looks like any of "
@@ -55,11 +55,13 @@ def set_aside_words(found: Mapping[str, Any] | None) -> str:
     """What the pictures that a machine took out do to the accuracy; "" where there are none."""
     if found is None:
         return ""
+    count = found["pictures"]
+    was, them, they = ("was", "it", "it counts") if count == 1 else ("were", "them", "they count")
     return (
-        f"{found['pictures']} of the pictures that judged were taken out of the data set by “curate --apply”: it did "
-        f"not learn from them, but they count here as they were collected ({found['right']} answered as collected), "
-        "because nobody has looked at them and a machine takes out the hard ones first. Without them accuracy would "
-        f"read {percent(found['without']['share'])}. Remove or keep them by hand to settle it."
+        f"{count} of the pictures that judged {was} taken out of the data set by “curate --apply”: the classifier did "
+        f"not learn from {them}, but {they} here as collected ({found['right']} answered so), because nobody has "
+        f"looked at {them} and a machine takes out the hard ones first. Without {them} accuracy would read "
+        f"{percent(found['without']['share'])}. Remove or keep {them} by hand to settle it."
     )
 
 
