@@ -239,6 +239,8 @@ def train(
     if there is not None:
         report(Progress("train", note=f"{there.tag} is already trained on these pictures", finished=True))
         return there
+    note = "loading PyTorch; weights that are not on this machine are downloaded"
+    report(Progress("start", note=note, finished=True))  # seconds of silence otherwise
     _tell_suspects(dataset, options, settings, report)
     from training.candidates import forget_checkpoint
     from training.train import train as train_classifier

@@ -11,13 +11,13 @@ from rich.table import Column, Table
 from tellapart.dataset import Dataset
 from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.store import StoredModel
-from tellapart.wording import ALWAYS_ANSWERS, counted
+from tellapart.wording import always_answers, counted
 
 
 def trained(model: StoredModel) -> str:
     """A classifier's tag, how good it is, what it cannot do, and where its report lies; a line each."""
     metrics = model.info.metrics
-    limit = "" if model.info.says_none else f"{ALWAYS_ANSWERS}\n"
+    limit = "" if model.info.says_none else always_answers(metrics.get("none_of_these_pictures")) + "\n"
     return (
         f"classifier: {model.tag}\n"
         f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "

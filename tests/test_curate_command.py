@@ -143,7 +143,8 @@ def test_training_flags_the_wrong_ones_among_new_pictures_and_takes_none_out(sha
 def test_training_on_a_folder_of_ones_own_searches_nothing_and_says_so(shapes, tell):
     before = sorted(shapes.rglob("*"))
     told = tell("train", str(shapes), "--name", "mine", *OPTIONS)
-    assert f"check: wrong pictures were not looked for; to see them: tellapart curate {shapes}\n" in told.err
+    check = f"check: wrong pictures were not looked for; to see them: tellapart curate {shapes}\n"
+    assert f"start: loading PyTorch; weights that are not on this machine are downloaded\n{check}" in told.err
     assert "features" not in told.err
     assert sorted(shapes.rglob("*")) == before
 

@@ -2,7 +2,7 @@
 
 calibration        whether confidence means what it says
 selective          how many pictures are answered for a promised accuracy
-none_of_these      how well pictures of none of the classes are turned away
+none_of_these      how well pictures of none of the classes are turned away, and from how many that was learned
 random_split       what near-copies on both sides of a split would have pretended
 learning_curve     what more pictures of each class would add
 set_aside          what leaving out the pictures that `curate --apply` took out would have pretended
@@ -50,6 +50,7 @@ def gather_evidence(
         "calibration": calibration_evidence(targets, before, outcome.probabilities, seed),
         "selective": selective_table(targets, outcome.probabilities),
         "none_of_these": None,
+        "none_of_these_pictures": None,
         "random_split": None,
         "learning_curve": None,
         "set_aside": _without(outcome, [s.role is Role.JUDGE for s in outcome.judged.samples]),
@@ -61,6 +62,7 @@ def gather_evidence(
     with Stage(report, "evidence", unit="checks") as stage, one_thread():
         refits = _refits(known, outcome, len(class_names), seed)
         to_reject = refits if unseen is known else _refits(unseen, outcome, len(class_names), seed)
+        found["none_of_these_pictures"] = len(to_reject.targets)
         outcome, found["none_of_these"] = _reject(outcome, to_reject, strangers, class_names)
         stage.advance()
         found["random_split"] = random_split(refits)

@@ -81,7 +81,7 @@ def write_report(
             curves=draw_curves(info.training.get("curves", ())),
             calibration=calibration_words(info.metrics["calibration"]),
             reliability=draw_reliability(info.metrics["calibration"]["bins"]),
-            rejection=rejection_words(info.metrics["none_of_these"]),
+            rejection=rejection_words(info.metrics["none_of_these"], info.metrics.get("none_of_these_pictures")),
             split=split_words(info.metrics["random_split"]),
             suspected=suspected_words(info.metrics["suspected"]),
             set_aside=set_aside_words(info.metrics["set_aside"]),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tellapart.head import Head
 from tellapart.rejection import NEAREST, Rejection, log_odds, unit
+from tellapart.wording import LEAST_PICTURES
 from training.forked import forked_map
 from training.head import fit_head
 from training.refits import Refits
@@ -28,7 +29,6 @@ from training.stranger_evidence import (
     measure,
 )
 
-LEAST_PICTURES = 40  # to set a threshold at their lowest 5 %
 MOST_LEFT_OUT = 10  # classes
 LEAST_GIVEN = 4  # strangers from which a class of their own is learned
 EXEMPLARS = 200  # or more, where there are many classes: a thousand classifiers fit into a server's memory

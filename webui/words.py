@@ -24,6 +24,7 @@ _STAGE_WORDS = {
     "read pictures": "Reading the pictures",
     "quality": "Looking for blurred, dark and odd ones",
     "curate": "Sorting out duplicates",
+    "start": "Getting ready",
     "backbone": "The network",
     "features": "Looking at every picture",
     "suspects": "Looking for pictures in the wrong class",
@@ -46,7 +47,8 @@ _NOT_SHOWN = {"log"}
 _COUNTED = {"pictures", "files", "trials"}
 PHASES = ("Collect pictures", "Check them", "Learn", "Measure and publish")
 _PHASE_OF = {
-    "read pictures": 1, "curate": 1, "features": 1, "quality": 1, "suspects": 1, "check": 1, "evidence": 3, "report": 3,
+    "read pictures": 1, "curate": 1, "start": 1, "features": 1, "quality": 1, "suspects": 1, "check": 1,
+    "evidence": 3, "report": 3,
 }  # fmt: skip
 
 

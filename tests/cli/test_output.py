@@ -99,6 +99,9 @@ def test_a_classifier_that_never_says_none_is_shown_so(
     for name, threshold in (("never", None), ("sometimes", 0.4)):
         with new_model(name) as (folder, _):
             tiny_bundle(folder, metrics=METRICS, reject_threshold=threshold)
+    with new_model("counted") as (folder, _):
+        tiny_bundle(folder, metrics=METRICS | {"none_of_these_pictures": 39})
+    assert "(39 held back from learning; at least 40 are needed)" in tell("models", "show", "counted").out
     assert ALWAYS_ANSWERS in tell("models", "show", "never").out
     assert ALWAYS_ANSWERS not in tell("models", "show", "sometimes").out
 

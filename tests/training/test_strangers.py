@@ -7,6 +7,7 @@ import pytest
 
 from tellapart.progress import silent
 from tellapart.rejection import unit
+from tellapart.wording import ALWAYS_ANSWERS, LEAST_PICTURES
 from tests.training.planted import NAMES, WIDTH, alone, as_features, planted
 from training.head import Choice, fit_head
 from training.honesty import gather_evidence
@@ -14,7 +15,7 @@ from training.protocol import Outcome, learn_and_judge
 from training.protocol_names import Protocol
 from training.refits import Refits
 from training.stranger_evidence import Round, learn_rule
-from training.strangers import LEAST_PICTURES, learn_rejection, spacing
+from training.strangers import learn_rejection, spacing
 from training.trust_words import rejection_words
 
 
@@ -124,7 +125,8 @@ def test_too_few_pictures_set_no_threshold() -> None:
     n = LEAST_PICTURES - 1
     values, targets = planted(n, 3, spread=2.0)
     assert learn_rejection(Refits(values, targets, alone(n), 3, 0.01, 0), values[:0], 1.0) is None
-    assert "too few pictures" in rejection_words(None)[0]
+    assert rejection_words(None, n)[0].endswith("none of these (39 held back from learning; at least 40 are needed).")
+    assert rejection_words(None)[0] == ALWAYS_ANSWERS
 
 
 def test_two_classes_can_reject_but_none_is_left_out() -> None:
