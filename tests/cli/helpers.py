@@ -10,7 +10,7 @@ import cli
 
 MakePicture = Callable[..., bytes]
 Tell = Callable[..., "Told"]
-_PROGRESS = "collect ", "read pictures:", "curate", "check:"
+_PROGRESS = "collect ", "read pictures:", "curate", "start:", "check:"
 METRICS = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "protocol": "test", "n": 9}
 
 
