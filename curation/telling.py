@@ -13,7 +13,7 @@ from tellapart.decisions import Action, in_force
 from tellapart.flags import Suspect
 from tellapart.manifest import Attempt
 from tellapart.pictures import Status
-from tellapart.wording import counted
+from tellapart.wording import counted, sentence
 
 SHOWN = 3
 NONE = "no picture looks wrong"
@@ -74,7 +74,7 @@ def outcome(where: str, dataset: Dataset, suspects: Sequence[Suspect]) -> str:
         those = "those" if certain == confident else f"{certain} of those"
         said.append(f"To take {those} out: tellapart curate {quote(where)} --apply")
     if others:
-        said.append(others[0].upper() + others[1:])
+        said.append(sentence(others))
     return ". ".join(said)
 
 

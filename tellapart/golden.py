@@ -50,7 +50,6 @@ def golden_answers(
     Args:
         weights: of the backbone, serialized.
     """
-
     module = load_module(backbone, load(weights))
 
     def answer(dtype: torch.dtype) -> tuple[float, ...]:

@@ -24,6 +24,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def sentence(text: str) -> str:
+    """What an error or a note says, with its first letter as that of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def percent(share: float, digits: int = 1) -> str:
     """A measured share as a percentage; never rounded up to all or down to nothing."""
     least, shown = 10**-digits, share * 100

@@ -15,7 +15,7 @@ from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status
 from tellapart.public import public_source
-from tellapart.wording import confidence, on_one_line, percent
+from tellapart.wording import confidence, on_one_line, percent, sentence
 from training.confusion_picture import draw_confusion
 from training.curves_picture import draw_curves
 from training.features import FeatureSource, Skipped
@@ -108,7 +108,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=on_one_line(percent), confidence=on_one_line(confidence))
+    environment.filters.update(percent=on_one_line(percent), confidence=on_one_line(confidence), sentence=sentence)
     return environment
 
 

@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.errors import DataError, MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
+from tellapart.wording import sentence
 from webui.client import Unavailable
-from webui.formats import sentence
 from webui.parts import parts
 from webui.security import MAX_UPLOAD_BYTES, only_this_machine
 

@@ -6,7 +6,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from tellapart.backbones import BACKBONES
-from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, on_one_line, percent
+from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, on_one_line, percent, sentence
 from webui.jobs import State
 from webui.words import STATE_WORDS
 
@@ -43,11 +43,6 @@ def state_words(state: str) -> str:
 def pictures(number: int) -> str:
     """How many pictures: "1 picture", "12 pictures"."""
     return counted(number, "picture")
-
-
-def sentence(text: str) -> str:
-    """What an error says, with its first letter as that of a sentence."""
-    return text[:1].upper() + text[1:]
 
 
 def register(app: Flask) -> None:

@@ -7,11 +7,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from tellapart.archives import ArchiveError
 from tellapart.images import DEFAULT_LIMITS
 from tellapart.wire import HTTP_STATUS, MAX_BATCH_IMAGES, Problem, ServiceError
+from tellapart.wording import sentence
 from webui.answers import Question
 from webui.asking import ask, for_programs
 from webui.batches import count_pictures
 from webui.errors import wants_json
-from webui.formats import sentence
 from webui.intake import Upload, as_file, read_pictures, read_top_k, sent_archive, shown_name
 from webui.login import current_user
 from webui.parts import parts

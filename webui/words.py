@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tellapart.wording import counted
+from tellapart.wording import counted, sentence
 from webui.jobs import Kind, State
 
 KIND_WORDS = {
@@ -60,7 +60,7 @@ def stage_words(stage: str) -> str:
         return "A source had trouble"
     if stage.startswith("features, "):  # of another view of each picture
         return "Looking at every picture once more"
-    return _STAGE_WORDS.get(stage, stage[:1].upper() + stage[1:])
+    return _STAGE_WORDS.get(stage, sentence(stage))
 
 
 def note_words(note: str) -> str:

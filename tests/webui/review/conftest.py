@@ -1,5 +1,6 @@
 """A small data set to look through, and deciding about its pictures."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,14 @@ def stage(web: FlaskClient) -> Callable[..., Any]:
     return lambda action, pictures, to="": web.post(
         "/datasets/pets/stage", json={"action": action, "to": to, "pictures": pictures}, headers=JSON
     )
+
+
+@pytest.fixture
+def send(web: FlaskClient) -> Callable[..., Any]:
+    """Send files to a class: `send(("a.png", bytes), to="cat", json=True)`."""
+
+    def post(*files: tuple[str, bytes], to: str = "cat", json: bool = True, name: str = "pets") -> Any:
+        data = {"class": to, "images": [(io.BytesIO(data), name) for name, data in files]}
+        return web.post(f"/datasets/{name}/uploads", data=data, headers=JSON if json else {})
+
+    return post

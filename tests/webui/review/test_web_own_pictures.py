@@ -1,11 +1,7 @@
 """Pictures of one's own join a class: files, an archive, the same again, and what cannot be taken."""
 
-import io
-import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -21,30 +17,12 @@ from tellapart.pictures import Reason, Status, inspect
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import kept, keys, sha
-from webui import decoding, own_pictures, staging
-from webui.jobs import AlreadyThere, Kind
+from tests.webui.zipped import archive
+from webui import own_pictures
+from webui.jobs import Kind
 
 JSON = {"Accept": "application/json"}
 MakePicture = Callable[..., bytes]
-
-
-@pytest.fixture
-def send(web: FlaskClient) -> Callable[..., Any]:
-    """Send files to a class: `send(("a.png", bytes), to="cat", json=True)`."""
-
-    def post(*files: tuple[str, bytes], to: str = "cat", json: bool = True, name: str = "pets") -> Any:
-        data = {"class": to, "images": [(io.BytesIO(data), name) for name, data in files]}
-        return web.post(f"/datasets/{name}/uploads", data=data, headers=JSON if json else {})
-
-    return post
-
-
-def archive(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        for name, data in members.items():
-            file.writestr(name, data)
-    return buffer.getvalue()
 
 
 def test_files_join_their_class_with_a_row_that_says_who(
@@ -111,117 +89,6 @@ def test_what_a_class_has_or_had_is_not_added_again(
     assert send(("in another class.png", mine), to="dog").json["added"] == 1
     web.post("/datasets/pets/undo")
     assert kept(dataset) == {"cat": 4, "dog": 4}
-
-
-def test_a_large_archive_that_takes_long_goes_on_when_it_is_sent_again(
-    web: FlaskClient,
-    dataset: Dataset,
-    send: Callable[..., Any],
-    make_photo: MakePicture,
-    clock: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def slowly(_: Apart, data: bytes) -> Any:
-        clock.sleep(20)
-        return inspect(data)
-
-    monkeypatch.setattr(Apart, "inspect", slowly)
-    monkeypatch.setattr(own_pictures.time, "monotonic", clock)
-    sent = ("x.zip", archive({f"{number}.png": make_photo(90 + number) for number in range(5)}))
-    assert send(sent).json == {"added": 2, "there": 0, "refused": [], "left": 3}
-    page = web.get(send(sent, json=False).location).text
-    assert "2 pictures it has or had already. 1 picture left: there was no time for more. Send the same" in page
-    assert kept(dataset)["cat"] == 7
-    assert send(sent).json == {"added": 1, "there": 4, "refused": [], "left": 0}
-
-
-def test_what_came_before_is_neither_decoded_again_nor_waits_for_a_turn(
-    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or an archive whose first part is known, or cannot be taken, would never be taken to its end."""
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("it took its time")
-
-    members = {"new.png": make_photo(90), "collected.png": make_photo(0), "words.png": b"words"}
-    sent = ("x.zip", archive(members))
-    first = send(sent).json
-    assert [first[key] for key in ("added", "there", "left")] == [1, 1, 0]
-    rows = dataset.manifest.attempts()
-    monkeypatch.setattr(Apart, "inspect", refuse)
-    monkeypatch.setattr(own_pictures, "changing", refuse)
-    again = send(sent).json
-    assert [again[key] for key in ("added", "there", "left")] == [0, 2, 0]
-    assert again["refused"] == first["refused"] == [{"name": "words.png", "message": "the file is not a picture"}]
-    assert dataset.manifest.attempts() == rows
-
-
-def test_only_so_many_uploads_decode_at_once(
-    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def while_another_comes(_: Apart, data: bytes) -> Any:
-        answers.append(send(("other.png", make_photo(91))))
-        return inspect(data)
-
-    answers: list[Any] = []
-    monkeypatch.setattr(decoding, "_places", BoundedSemaphore(1))
-    monkeypatch.setattr(decoding, "_WAIT", 0.05)
-    monkeypatch.setattr(Apart, "inspect", while_another_comes)
-    assert send(("a.png", make_photo(90))).json["added"] == 1
-    assert [answer.status_code for answer in answers] == [409]
-    assert "Pictures of others are being taken in" in answers[0].json["error"]["message"]
-    monkeypatch.setattr(Apart, "inspect", lambda _, data: inspect(data))
-    assert send(("other.png", make_photo(91))).json["added"] == 1
-
-
-def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
-    app: Flask,
-    dataset: Dataset,
-    send: Callable[..., Any],
-    make_photo: MakePicture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def while_others_have_their_turn(_: Apart, data: bytes) -> Any:
-        with app.extensions["tellapart"].staging.turn(dataset):
-            return inspect(data)
-
-    monkeypatch.setattr(Apart, "inspect", while_others_have_their_turn)
-    monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
-    assert send(("a.png", make_photo(90))).json["added"] == 1
-
-
-def test_a_job_that_begins_meanwhile_stops_what_is_left(
-    web: FlaskClient,
-    app: Flask,
-    dataset: Dataset,
-    send: Callable[..., Any],
-    make_photo: MakePicture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What comes between its stages has no split: a copy of what it measures on could be learned from."""
-
-    def while_a_job_begins(_: Apart, data: bytes) -> Any:
-        with suppress(AlreadyThere):
-            app.extensions["tellapart"].jobs.enqueue(Kind.TRAIN, "pets", {})
-        return inspect(data)
-
-    monkeypatch.setattr(Apart, "inspect", while_a_job_begins)
-    page = web.get(send(*((f"{n}.png", make_photo(90 + n)) for n in range(3)), json=False).location).text
-    assert "1 picture added to cat. 2 pictures left: a job is working on pets. Wait for it, " in page
-    assert kept(dataset)["cat"] == 4
-
-
-def test_of_two_uploads_of_the_same_picture_at_once_one_adds_it(
-    dataset: Dataset, send: Callable[..., Any], make_photo: MakePicture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def after_another(_: Apart, data: bytes) -> Any:
-        monkeypatch.setattr(Apart, "inspect", lambda _, data: inspect(data))
-        assert send(("a.png", data)).json["added"] == 1
-        return inspect(data)
-
-    monkeypatch.setattr(Apart, "inspect", after_another)
-    assert send(("b.png", make_photo(90))).json["there"] == 1
-    assert kept(dataset)["cat"] == 4
 
 
 def test_a_message_with_long_reasons_fits_into_its_cookie(web: FlaskClient, dataset: Dataset, send: Any) -> None:
