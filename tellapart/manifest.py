@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tellapart.errors import DataError, TellapartError
 from tellapart.pictures import Picture, Reason, Status
+from tellapart.sqlite import use_wal
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Manifest:
                     f"{path} has manifest format {version}, this program reads {_FORMAT}", "Update this program"
                 )
             if version < _FORMAT:
-                db.execute("PRAGMA journal_mode = WAL")
+                use_wal(db, PATIENCE)
                 _add_missing_columns(db)
                 db.executescript(_SCHEMA)
 

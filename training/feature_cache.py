@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from tellapart.errors import TellapartError
 from tellapart.files import readable_disk_errors
+from tellapart.sqlite import is_unreadable, use_wal
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS features (sha256 TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
 _AT_ONCE = 500
+_PATIENCE = 30.0  # seconds to wait for another program's write
 
 
 class FeatureCache:
@@ -35,7 +37,9 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = self._connect()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_unreadable(error):
+                raise self._refused(error) from error
             self._delete()
             self._db = self._connect()
 
@@ -63,12 +67,12 @@ class FeatureCache:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            raise TellapartError(f"cannot write {self._path}: {error}", "Make room on the disk") from error
+            raise self._refused(error) from error
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=30)
+        db = sqlite3.connect(self._path, timeout=_PATIENCE)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            use_wal(db, _PATIENCE)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(_SCHEMA)
             db.execute("SELECT sha256 FROM features LIMIT 1").fetchone()
@@ -76,6 +80,9 @@ class FeatureCache:
             db.close()
             raise
         return db
+
+    def _refused(self, error: sqlite3.DatabaseError) -> TellapartError:
+        return TellapartError(f"cannot write {self._path}: {error}", "Check its permissions and the room on the disk")
 
     def _delete(self) -> None:
         with readable_disk_errors(self._path):

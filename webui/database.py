@@ -23,6 +23,7 @@ from tellapart.errors import DataError, TellapartError
 from tellapart.files import readable_disk_errors
 from tellapart.postgres import postgres_address, postgres_engine
 from tellapart.settings import Settings
+from tellapart.sqlite import use_wal
 
 SCHEMA = 1
 _BUSY_SECONDS = 20
@@ -138,7 +139,8 @@ def _open(url: URL, settings: Settings) -> Engine:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     """Transactions begin where we say so, not where the driver thinks; a reader never waits for a writer."""
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    use_wal(connection, _BUSY_SECONDS)
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from tellapart.dataset import Dataset, Sample
+from tellapart.errors import TellapartError
 from tellapart.progress import Progress, silent
 from tellapart.weights import load_weights
 from training.feature_cache import FeatureCache
@@ -105,6 +107,20 @@ def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
     with FeatureCache(path, 2) as cache:
         cache.put({"a": np.array([1, 2], np.float32)})
         np.testing.assert_array_equal(cache.get(["a", "b"])["a"], [1, 2])
+
+
+def test_a_cache_that_another_program_holds_is_not_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.feature_cache._PATIENCE", 0.05)
+    path = tmp_path / "x.sqlite"
+    with FeatureCache(path, 2) as cache:
+        cache.put({"a": np.array([1, 2], np.float32)})
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TellapartError, match="locked"):
+            FeatureCache(path, 2)
+    with FeatureCache(path, 2) as cache:
+        assert cache.get(["a"])
 
 
 def test_a_vector_of_another_length_is_not_there(tmp_path: Path) -> None:
