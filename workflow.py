@@ -5,6 +5,7 @@ its result already there does nothing; a killed one goes on where it stopped.
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -216,6 +217,7 @@ def train(
     report: Report,
     resume: bool = True,
     world: "World | None" = None,
+    began: float | None = None,
 ) -> StoredModel:
     """Curate, look for suspects, train and publish; the new version answers from now on.
 
@@ -225,12 +227,14 @@ def train(
     Args:
         resume: go on where a killed fine-tuning stopped.
         world: the processes that torchrun started, of which this is the first; None for this one alone.
+        began: since when the budget is spent, by `time.monotonic`; None for from now on.
 
     Raises:
         UsageError: options that contradict one another.
         DataError: the data set cannot be trained on.
         MissingError: no weights to be had.
     """
+    began = time.monotonic() if began is None else began
     check_name(name)
     check(options)
     check_weights_file(options.weights)
@@ -245,7 +249,7 @@ def train(
     from training.candidates import forget_checkpoint
     from training.train import train as train_classifier
 
-    circumstances = Circumstances(settings.home / "runs" / name, name, resume, world)
+    circumstances = Circumstances(settings.home / "runs" / name, name, resume, world, began)
     with new_model(name) as (folder, version):
         info = train_classifier(dataset, options, folder, report, circumstances)
     if "fine_tuning" in info.training:

@@ -1,6 +1,7 @@
 """From class names to a classifier: create, collect, train."""
 
 import sys
+import time
 from typing import Any
 
 import click
@@ -107,13 +108,14 @@ def train(form: str, dataset: str, name: str, resume: bool, **training: Any) -> 
     from training.launch import followed, processes
     from training.options import TrainingOptions
 
+    began = time.monotonic()
     with processes(training["device"]) as world, telling(form) as out:
         if followed(world):
             return
         check_name(name)
         settings = _writable_places()
         opened = open_dataset(dataset, settings, out.report)
-        model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world)
+        model = workflow.train(opened, name, TrainingOptions(**training), settings, out.report, resume, world, began)
         out.result(tables.trained_values(model), tables.trained(model))
 
 

@@ -75,7 +75,7 @@ class Contest:
         seen: the same in the views that the head may choose from.
         budget: of the whole training.
         head_seconds: what fitting and measuring the head took.
-        feature_seconds: what came before that, most of it the features.
+        feature_seconds: what the features took.
     """
 
     dataset: Dataset
@@ -161,12 +161,18 @@ def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
 
 def forget_checkpoint(dataset: Dataset) -> None:
     """Remove what a killed fine-tuning would go on with; the classifier is there."""
-    checkpoint_file(dataset).unlink(missing_ok=True)
+    for file in (checkpoint_file(dataset), spent_file(dataset)):
+        file.unlink(missing_ok=True)
 
 
 def checkpoint_file(dataset: Dataset) -> Path:
     """Where a fine-tuning stands."""
     return dataset.cache / "fine-tuning.safetensors"
+
+
+def spent_file(dataset: Dataset) -> Path:
+    """Where the time is that it has taken."""
+    return dataset.cache / "fine-tuning.json"
 
 
 def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
@@ -191,8 +197,8 @@ def _job(contest: Contest, parts: Parts, backbone: bytes, start: Head) -> Job:
         fixed_norm=not from_scratch,
         cache=contest.dataset.cache,
         checkpoint=checkpoint_file(contest.dataset),
-        seconds=None if options.budget is None else contest.budget.left,
-        before=contest.budget.used,
+        seconds=options.budget,
+        spent=contest.budget.used,
         reserve=seconds + _EVIDENCE * contest.head_seconds + _REPORT,
         reserve_pictures=pictures,
     )
@@ -207,11 +213,10 @@ def _afterwards(contest: Contest) -> tuple[float, int]:
 
 
 def _search(contest: Contest, job: Job) -> tuple[Job, dict[str, Any]]:
-    time = Budget(None if job.seconds is None else _SEARCHING * job.seconds)
+    time = Budget(None if job.seconds is None else _SEARCHING * contest.budget.left)
     storage = contest.dataset.cache / "search.sqlite"
     found = search(job, contest.options.tune, storage, contest.world, time, contest.report)
-    left = None if job.seconds is None else contest.budget.left
-    return replace(job, recipe=found.recipe, seconds=left, before=contest.budget.used), found.facts
+    return replace(job, recipe=found.recipe, spent=contest.budget.used), found.facts
 
 
 def _log(log: RunLog, row: Epoch) -> bool:

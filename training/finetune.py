@@ -49,8 +49,8 @@ class Job:
         cache: folder of derived data.
         checkpoint: file to write after every epoch; None for none.
         resume: go on at the checkpoint where it is of this job.
-        seconds: of time to spend; None for as long as it takes.
-        before: seconds that the training spent before, on features and search.
+        seconds: that the training may take in all; None for as long as it takes.
+        spent: seconds of them that were spent before, on features and search, and by processes that were killed.
         reserve: seconds of them to keep for what comes afterwards.
         reserve_pictures: the same, as pictures that go through the network then.
     """
@@ -68,7 +68,7 @@ class Job:
     checkpoint: Path | None = None
     resume: bool = True
     seconds: float | None = None
-    before: float = 0.0
+    spent: float = 0.0
     reserve: float = 0.0
     reserve_pictures: int = 0
 
@@ -76,7 +76,7 @@ class Job:
     def identity(self) -> str:
         """What two jobs share that may go on at one another's checkpoint."""
         same = replace(
-            self, resume=True, seconds=None, before=0.0, reserve=0.0, reserve_pictures=0, cache=Path(), checkpoint=None
+            self, resume=True, seconds=None, spent=0.0, reserve=0.0, reserve_pictures=0, cache=Path(), checkpoint=None
         )
         return hashlib.sha256(same.to_bytes()).hexdigest()
 
@@ -99,7 +99,7 @@ class Job:
         return Job(state=below("state", tensors), head=Head(head["weight"].numpy(), head["bias"].numpy()), **facts)
 
     def _facts(self) -> dict[str, Any]:
-        plain = ("backbone", "seed", "fixed_norm", "resume", "seconds", "before", "reserve", "reserve_pictures")
+        plain = ("backbone", "seed", "fixed_norm", "resume", "seconds", "spent", "reserve", "reserve_pictures")
         return {name: getattr(self, name) for name in plain} | {
             "train": [(str(s.path), s.class_index, s.sha256) for s in self.train],
             "val": [(str(s.path), s.class_index, s.sha256) for s in self.val],
@@ -153,7 +153,7 @@ def fine_tune(
         TellapartError: the disk is full.
     """
     checkpoint = world.send(_checkpoint(job) if world.leads else b"")
-    budget = Budget(job.seconds, clock=clock)
+    budget = Budget(job.seconds, job.spent, clock)
     with closing(_trainer(job, world, report)) as trainer:
         return _fine_tune(job, trainer, budget, checkpoint, world, report, go_on)
 
@@ -163,10 +163,9 @@ def _fine_tune(
 ) -> Tuned | None:
     if checkpoint:
         trainer.restore(checkpoint)
-        budget.used_before = trainer.state.used + trainer.state.before
-    trainer.state.before = job.before
     resumed = trainer.state.epoch
-    pace = Pace(trainer.steps, budget, job.reserve, job.reserve_pictures / max(1, len(job.val)))
+    checks_after = job.reserve_pictures / max(1, len(job.val))
+    pace = Pace(trainer.steps, budget, job.reserve, checks_after, check=trainer.state.check)
     if resumed:
         report(Progress("fine-tuning", note=f"goes on after epoch {resumed}", finished=True))
     with Stage(report, "fine-tune", total=len(job.train) * job.recipe.epochs) as stage:
@@ -227,6 +226,7 @@ def _run(job: Job, trainer: Trainer, pace: Pace, world: World, stage: Stage, go_
 def _judge(trainer: Trainer, pace: Pace, loss: float | None) -> Epoch:
     with pace.checking():
         logits = trainer.validate()
+    trainer.state.check = pace.check
     return trainer.record(loss, logits, pace.budget.used, pace.progress(trainer.state.step))
 
 

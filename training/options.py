@@ -62,12 +62,14 @@ class Circumstances:
         name: of the classifier, in the logs.
         resume: go on where a killed fine-tuning stopped.
         world: the processes that torchrun started; None for this one alone.
+        began: since when the budget is spent, by `time.monotonic`; None for from when training begins.
     """
 
     runs: Path | None = None
     name: str = ""
     resume: bool = True
     world: "World | None" = None
+    began: float | None = None
 
 
 ALONE = Circumstances()

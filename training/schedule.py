@@ -30,16 +30,18 @@ class Budget:
 
     Attributes:
         seconds: in all; None for no bound.
-        used_before: spent by an earlier process that was killed.
+        used_before: spent by earlier processes that were killed.
+        began: since when it is spent, by the clock; None for from now on.
     """
 
     seconds: float | None
     used_before: float = 0.0
     clock: Callable[[], float] = time.monotonic
+    began: float | None = None
     _start: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._start = self.clock()
+        self._start = self.clock() if self.began is None else self.began
 
     @property
     def used(self) -> float:

@@ -12,7 +12,7 @@ class Epoch:
         train_loss: with label smoothing and augmentation; None at epoch 0.
         val_loss: negative log-likelihood after fitting a temperature.
         val_accuracy: share answered rightly.
-        seconds: of fine-tuning's budget, with all that processes spent that were killed over it, on features too.
+        seconds: of the training's time so far, that on features and that of processes that were killed included.
         rate: share of the full learning rate at the end.
     """
 
@@ -30,15 +30,13 @@ class State:
 
     Attributes:
         best: the epoch with the least validation loss after it; epoch 0 has learned nothing.
-        used: seconds of its time, all that processes before this one spent included.
-        before: seconds that this process spent on other things before it began.
+        check: seconds that the slowest check of the network on the validation pictures took.
     """
 
     epoch: int = 0
     step: int = 0
     best: int = 0
-    used: float = 0.0
-    before: float = 0.0
+    check: float = 0.0
     curves: list[Epoch] = field(default_factory=list)
 
     @property

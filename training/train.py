@@ -16,11 +16,12 @@ from tellapart.network import pick_device
 from tellapart.predictions import Judged, write_predictions
 from tellapart.progress import Progress, Report, Stage
 from tellapart.weights import Weights, load_weights
-from training.candidates import Candidate, Contest, contend, may_fine_tune, why_not
+from training.candidates import Candidate, Contest, contend, may_fine_tune, spent_file, why_not
 from training.describe import Run, describe
 from training.distributed import World
 from training.durations import in_words
 from training.features import Features, FeatureSource, extract
+from training.fingerprint import fingerprint
 from training.forked import imports_left_alone
 from training.honesty import gather_evidence
 from training.logs import RunLog
@@ -28,6 +29,7 @@ from training.options import ALONE, Circumstances, Mode, TrainingOptions, check
 from training.protocol import Outcome, learn_and_judge
 from training.report import write_report
 from training.schedule import Budget
+from training.spent import noting_time, spent_before
 from training.views import extract_views, preprocessings, see_all, settle_view
 
 
@@ -62,14 +64,23 @@ def train(
         TellapartError: the disk is full, or another process of the training ended.
     """
     check(options)
-    budget = Budget(options.budget)
+    budget = Budget(options.budget, began=circumstances.began)
     world = circumstances.world or World(device=pick_device(options.device))
+    if may_fine_tune(options, world.device):
+        report = _going_on(dataset, options, budget, circumstances.resume, report)
     weights = load_weights(options.backbone, options.weights, options.seed)  # before a log: without them there is none
     if weights.note:
         report(Progress("backbone", note=weights.note, finished=True))
     start = _Start(budget, world, weights, circumstances.resume, circumstances.name)
     with RunLog(circumstances.runs, circumstances.name, options.to_json(), report) as log:
         return _train(dataset, options, folder, report, start, log)
+
+
+def _going_on(dataset: Dataset, options: TrainingOptions, budget: Budget, resume: bool, report: Report) -> Report:
+    """Count what killed processes spent on the same training, and let this one's time be written down."""
+    file, identity = spent_file(dataset), fingerprint(dataset, replace(options, budget=None))
+    budget.used_before = spent_before(file, identity) if resume else 0.0
+    return noting_time(report, budget, file, identity)
 
 
 def _train(
@@ -83,14 +94,15 @@ def _train(
     budget, world, weights = start.budget, start.world, start.weights
     class_names = [c.name for c in dataset.classes]
     source, backbone = FeatureSource.of_weights(weights, world.device)
-    sources, features = _see(dataset, options, source, start, report)
     begun = budget.used
+    sources, features = _see(dataset, options, source, start, report)
+    seen_at = budget.used
     fine_tuning = not why_not(options, world.device, features)
     sources, seen = settle_view(sources, features, options.seed) if fine_tuning else (sources, features)
     outcome = learn_and_judge(seen, class_names, options.seed, report)
     head = Candidate(Mode.HEAD, sources[outcome.choice.view], backbone, outcome)
-    spent = budget.used - begun
-    contest = Contest(dataset, options, weights, features.view(0), seen, budget, spent, begun, world, log, report)
+    seconds = (budget.used - seen_at, seen_at - begun)
+    contest = Contest(dataset, options, weights, features.view(0), seen, budget, *seconds, world, log, report)
     winner = contend(head, contest, start.resume)
     strangers = _strangers(dataset, winner.source, report)
     outcome, evidence = gather_evidence(

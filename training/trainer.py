@@ -125,7 +125,6 @@ class Trainer:
         accuracy = float((logits.argmax(axis=1) == self._val_targets).mean())
         row = Epoch(len(self.state.curves), train_loss, loss, accuracy, seconds, rate(share))
         self.state.curves.append(row)
-        self.state.used = seconds
         if len(self.state.curves) <= 2 or loss < self.state.best_loss:  # epoch 0 has learned nothing
             self.state.best = row.epoch
             self._best = {n: t.detach().cpu().clone() for n, t in self._average.network.state_dict().items()}

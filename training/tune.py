@@ -71,7 +71,7 @@ def _try(job: Job, trial: optuna.Trial, trials_left: int, world: World, budget: 
 
     recipe = replace(_suggest(job.recipe, trial), epochs=max(_LEAST_EPOCHS, job.recipe.epochs // _SHORTER))
     seconds = None if budget.seconds is None else budget.left / trials_left
-    short = replace(job, recipe=recipe, checkpoint=None, seconds=seconds, reserve=0.0, reserve_pictures=0)
+    short = replace(job, recipe=recipe, checkpoint=None, seconds=seconds, spent=0.0, reserve=0.0, reserve_pictures=0)
     tuned = lead(short, world, silent, go_on)
     if tuned is None or (len(tuned.curves) <= recipe.epochs and trial.should_prune()):
         raise optuna.TrialPruned

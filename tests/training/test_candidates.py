@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from tellapart.store import StoredModel
 from tellapart.weights import load_weights
 from tellapart.wording import percent
 from tests.training.finetuning import load_module_of
-from training.candidates import checkpoint_file, why_not
+from training.candidates import checkpoint_file, spent_file, why_not
 from training.export import TOLERANCE, export
 from training.features import Features
 from training.finetune import Job, Tuned
@@ -306,6 +307,33 @@ def test_few_pictures_are_measured_on_a_hold_out_that_is_said(make_dataset: Make
     assert 2 <= info.metrics["n"] <= 8
     assert info.training["pictures"] + info.metrics["n"] < 24
     assert "a fifth of all, near-copies together" in (tmp_path / "bundle" / "report" / "index.html").read_text()
+
+
+def test_what_killed_processes_spent_is_part_of_the_same_training_alone(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "fine-tune":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, TUNED, tmp_path / "killed", stop)
+    noted = json.loads(spent_file(dataset).read_text())
+    assert noted["seconds"] > 0
+    after = json.dumps(noted | {"seconds": 5000.0})
+    for number, (seed, counts) in enumerate(((0, True), (1, False))):
+        spent_file(dataset).write_text(after)
+        info = train(dataset, replace(TUNED, seed=seed, budget=9000.0), tmp_path / str(number), silent)
+        assert (info.training["seconds"] > 5000) == counts
+
+
+def test_time_counts_from_when_the_command_began(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4)
+    head = TrainingOptions(backbone="efficientnet_lite0")
+    info = train(dataset, head, tmp_path / "x", silent, Circumstances(began=time.monotonic() - 3000))
+    assert info.training["seconds"] > 3000
 
 
 def test_where_a_fine_tuning_stands_is_derived_data(tuned: Any) -> None:
