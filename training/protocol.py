@@ -27,7 +27,7 @@ from tellapart.head import Head
 from tellapart.progress import Report, Stage
 from training.features import Features
 from training.forked import forked_map
-from training.head import Choice, choose, fit_head, one_thread
+from training.head import Choice, choose, fit_chosen, one_thread
 from training.protocol_names import Protocol
 from training.telling_apart import leave_one_out_loss
 
@@ -77,9 +77,11 @@ def learn_and_judge(features: Features, class_names: list[str], seed: int, repor
     judging = np.array([s.split == _JUDGES[protocol] for s in features.samples], dtype=np.bool_)
     learning = features.part(~judging & _may(features, Role.LEARN))
     _check_enough(learning, class_names)
+    crossing = protocol is Protocol.CROSS_VALIDATION
     with Stage(report, "head", unit="folds") as stage, one_thread():
-        head, choice = learn(learning, len(class_names), seed, stage.advance)
-        if protocol is Protocol.CROSS_VALIDATION:
+        choosing = (lambda: None) if crossing else stage.advance  # folds that judge are those that are told
+        head, choice = learn(learning, len(class_names), seed, choosing)
+        if crossing:
             judged, probabilities, plain = _cross_validate(features, len(class_names), seed, stage.advance)
         else:
             judged = features.part(judging & _may(features, Role.JUDGE))
@@ -141,13 +143,13 @@ def _may(features: Features, role: Role) -> NDArray[np.bool_]:
 
 
 def learn(features: Features, n_classes: int, seed: int, tick: Callable[[], None]) -> tuple[Head, Choice]:
-    """Choose view, C and temperature and fit a head, by these pictures alone."""
+    """Choose view, C, temperature and adjustment and fit a head, by these pictures alone."""
     choice = choose_view(features, n_classes, seed, tick)
-    return fit_head(features.views[choice.view], features.targets, n_classes, choice.c, choice.temperature), choice
+    return fit_chosen(features.views[choice.view], features.targets, n_classes, choice), choice
 
 
 def choose_view(features: Features, n_classes: int, seed: int, tick: Callable[[], None] = lambda: None) -> Choice:
-    """C and temperature by cross-validation in the best view, the first where nothing can choose."""
+    """C, temperature and adjustment by cross-validation in the best view, the first where nothing can choose."""
     targets = features.targets
     folds = grouped_folds(targets, features.groups, seed, FOLDS if len(targets) < _MANY else 3)
     view = best_view(features, seed) if folds else 0

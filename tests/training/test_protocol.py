@@ -10,7 +10,7 @@ import training.forked
 import training.protocol
 from tellapart.dataset import Role, Sample
 from tellapart.errors import DataError
-from tellapart.progress import silent
+from tellapart.progress import Progress, silent
 from training.features import Features
 from training.protocol import learn_and_judge
 from training.protocol_names import Protocol
@@ -69,8 +69,10 @@ def test_validation_pictures_help_learning_where_there_is_a_test_split() -> None
 
 
 def test_cross_validation_judges_every_picture_once() -> None:
-    outcome = learn_and_judge(made({"train": 9}), NAMES, 0, silent)
+    seen: list[Progress] = []
+    outcome = learn_and_judge(made({"train": 9}), NAMES, 0, seen.append)
     assert outcome.protocol is Protocol.CROSS_VALIDATION
+    assert (seen[-1].done, seen[-1].unit) == (5, "folds")
     assert len({s.sha256 for s in outcome.judged.samples}) == 27
     assert outcome.n_fitted == 27
     np.testing.assert_allclose(outcome.probabilities.sum(axis=1), 1, atol=1e-5)
