@@ -106,6 +106,7 @@ def _training_facts(run: Run) -> dict[str, Any]:
         "fingerprint": fingerprint(run.dataset, run.options),
         "note": run.weights.note,
         "c": choice.c,
+        "adjustment": choice.adjustment,
         "folds": choice.folds,
         "pictures": run.winner.outcome.n_fitted,
         "processor": run.winner.source.extractor.device.type,

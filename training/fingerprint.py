@@ -11,7 +11,7 @@ from tellapart.dataset import Dataset
 from tellapart.hardware import visible_gpus
 from training.options import TrainingOptions
 
-RECIPE = 9  # raised when the same data and options would give another classifier
+RECIPE = 10  # raised when the same data and options would give another classifier
 
 
 def fingerprint(dataset: Dataset, options: TrainingOptions) -> str:

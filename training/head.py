@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from tellapart.folds import Fold
 from tellapart.head import Head
 from tellapart.logistic import NEAR, Linear, Span, fit_path, rotate, standardise
-from training.calibrate import fit_temperature, negative_log_likelihood
+from training.calibrate import fit_adjustment, fit_temperature, negative_log_likelihood
 from training.forked import forked_map
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -36,6 +36,7 @@ class Choice:
     Attributes:
         c: inverse strength of the L2 penalty, as scikit-learn's C.
         temperature: fitted on out-of-fold logits at that C.
+        adjustment: for classes of unequal size, likewise; see `fit_adjustment`.
         folds: how many folds chose; 0 where there were too few pictures and defaults were taken.
         view: index of the view of the pictures that was chosen, see `Features`.
     """
@@ -44,6 +45,7 @@ class Choice:
     temperature: float
     folds: int
     view: int = 0
+    adjustment: float = 0.0
 
 
 class Learner:
@@ -55,18 +57,26 @@ class Learner:
         self._coordinates, self._span = rotate(standard) if pays else (standard, Span(standard, None))
 
     def fit(
-        self, targets: Targets, n_classes: int, grid: Sequence[float], start: Head | None = None, near: float = NEAR
+        self,
+        targets: Targets,
+        n_classes: int,
+        grid: Sequence[float],
+        start: Head | None = None,
+        near: float = NEAR,
+        adjustment: float = 0.0,
     ) -> Iterator[Head]:
         """A head for each C of a rising grid, from class indices (N,); standardisation is folded into it.
 
         Args:
             start: where the solver begins; it ends where it would from anywhere, sooner.
             near: see `fit_path`.
+            adjustment: see `fit_adjustment`.
         """
+        less = adjustment * np.log(_shares(targets, n_classes))
         begin = None if start is None else self._inside(start)
         for found in fit_path(self._coordinates, targets, n_classes, grid, start=begin, near=near):
             weight = self._span.outside(found.weight) / self._std
-            bias = found.bias - weight @ self._mean
+            bias = found.bias - weight @ self._mean - less
             yield Head(weight.astype(np.float32), bias.astype(np.float32))
 
     def _inside(self, head: Head) -> Linear:
@@ -74,17 +84,22 @@ class Learner:
         return Linear(self._span.within(head.weight * self._std), bias)
 
 
-def fit_head(features: Floats, targets: Targets, n_classes: int, c: float, temperature: float = 1.0) -> Head:
+def fit_head(features: Floats, targets: Targets, n_classes: int, c: float) -> Head:
     """Fit on features (N, D) and class indices (N,)."""
+    return fit_chosen(features, targets, n_classes, Choice(c, 1.0, 0))
+
+
+def fit_chosen(features: Floats, targets: Targets, n_classes: int, choice: Choice) -> Head:
+    """Fit on features (N, D) of the chosen view and class indices (N,)."""
     with one_thread():
-        (head,) = Learner(features).fit(targets, n_classes, (c,))
-    return replace(head, temperature=temperature)
+        (head,) = Learner(features).fit(targets, n_classes, (choice.c,), adjustment=choice.adjustment)
+    return replace(head, temperature=choice.temperature)
 
 
 def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold], tick: Callable[[], None]) -> Choice:
-    """Choose C and temperature by the log-likelihood of calibrated out-of-fold logits.
+    """Choose C, temperature and adjustment by the log-likelihood of calibrated out-of-fold logits.
 
-    Pictures whose class is missing from their fold's training part say nothing about either
+    Pictures whose class is missing from their fold's training part say nothing about them
     and are passed over.
 
     Args:
@@ -101,7 +116,15 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
         for row, t in zip(logits, temperatures, strict=True)
     ]
     best = int(np.argmin(losses))
-    return Choice(GRID[best], temperatures[best], len(folds))
+    temperature, adjustment = fit_adjustment(logits[best][seen], targets[seen], _shares(targets, n_classes))
+    return Choice(GRID[best], temperature, len(folds), adjustment=adjustment)
+
+
+def _shares(targets: Targets, n_classes: int) -> NDArray[np.float64]:
+    """Of each class (C,) among class indices (N,); one without a picture counts as if it had one."""
+    counts = np.maximum(1, np.bincount(targets, minlength=n_classes))
+    result: NDArray[np.float64] = counts / counts.sum()
+    return result
 
 
 @cache

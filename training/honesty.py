@@ -73,7 +73,8 @@ def gather_evidence(
 
 
 def _refits(features: Features, outcome: Outcome, n_classes: int, seed: int) -> Refits:
-    return Refits(features.values, features.targets, features.groups, n_classes, outcome.choice.c, seed)
+    c, adjustment = outcome.choice.c, outcome.choice.adjustment
+    return Refits(features.values, features.targets, features.groups, n_classes, c, seed, adjustment)
 
 
 def _reject(

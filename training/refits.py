@@ -35,6 +35,7 @@ class Refits:
     n_classes: int
     c: float
     seed: int
+    adjustment: float = 0.0
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -61,7 +62,9 @@ class Refits:
 
     def head(self, part: NDArray[np.int64], start: Head | None = None) -> Head:
         """A head of the pictures of these indices; see `Learner.fit`."""
-        (head,) = Learner(self.features[part]).fit(self.targets[part], self.n_classes, (self.c,), start)
+        (head,) = Learner(self.features[part]).fit(
+            self.targets[part], self.n_classes, (self.c,), start, adjustment=self.adjustment
+        )
         return head
 
     def _right(self, heads: Sequence[Head]) -> Flags:

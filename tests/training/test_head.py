@@ -1,13 +1,15 @@
 """The head: the optimum it finds, the choice of C, calibration, and folds that do not leak."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tellapart.folds import grouped_folds
-from training.calibrate import fit_temperature, negative_log_likelihood
-from training.head import Learner, choose, fit_head
+from training.calibrate import fit_adjustment, fit_temperature, negative_log_likelihood
+from training.head import Learner, choose, fit_chosen, fit_head
 
 
 def blobs(n: int, dim: int, classes: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -106,6 +108,39 @@ def test_temperature_is_the_least_loss() -> None:
     best = fit_temperature(logits, targets)
     losses = [negative_log_likelihood(logits, targets, best * factor) for factor in (1, 0.8, 1.25)]
     assert losses[0] == min(losses)
+
+
+def test_what_small_classes_were_held_back_by_is_found_again() -> None:
+    """Logits of which a half, and the whole logarithm of the shares too much, is what the pictures are drawn by."""
+    rng = np.random.default_rng(0)
+    shares = np.array([0.8, 0.15, 0.05])
+    true_logits = rng.normal(size=(20_000, 3)) * 3 + np.log(shares)
+    drawn = np.exp(true_logits) / np.exp(true_logits).sum(1, keepdims=True)
+    targets = (drawn.cumsum(1) > rng.random((20_000, 1))).argmax(1)
+    temperature, adjustment = fit_adjustment((true_logits + 0.6 * np.log(shares)) / 2, targets, shares)
+    assert temperature == pytest.approx(0.5, rel=0.05)
+    assert adjustment == pytest.approx(0.3, abs=0.03)
+
+
+def test_equal_classes_are_not_adjusted() -> None:
+    logits, targets = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
+    assert fit_adjustment(logits, targets, np.full(3, 1 / 3)) == (fit_temperature(logits, targets), 0.0)
+
+
+def test_a_small_class_is_found_among_large_ones() -> None:
+    """120, 60 and 9 pictures learn; by the same head without the adjustment far fewer of the small class are found."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 300)) * 0.2
+    targets, asked = np.repeat(np.arange(3), (120, 60, 9)), np.repeat(np.arange(3), 200)
+    features, new = ((centres[t] + rng.normal(size=(len(t), 300))).astype(np.float32) for t in (targets, asked))
+    folds = grouped_folds(targets, np.arange(len(targets)).astype(str), 0)
+    choice = choose(features, targets, 3, folds, lambda: None)
+    plain = replace(choice, adjustment=0.0)
+    found, found_before = (
+        (fit_chosen(features, targets, 3, c).probabilities(new).argmax(1)[asked == 2] == 2).mean()
+        for c in (choice, plain)
+    )
+    assert found > found_before + 0.1
 
 
 def test_few_easy_pictures_do_not_promise_certainty() -> None:
