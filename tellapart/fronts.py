@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 class Fronts:
-    """Counts fronts, all of one supervisor. Safe for threads."""
+    """Counts fronts, all of one supervisor, whose process it is given. Safe for threads."""
 
-    def __init__(self) -> None:
-        self._count, self._supervisor = 0, 0
+    def __init__(self, supervisor: int) -> None:
+        self._count, self._supervisor = 0, supervisor
         self._asked_for_more = False
         self._changed = threading.Condition()
 
@@ -32,15 +32,15 @@ class Fronts:
     def _one_comes(self) -> bool:
         deadline = time.monotonic() + _NOBODY_CAME_S
         while not self._count and time.monotonic() < deadline:
-            if self._supervisor and has_ended(self._supervisor):
+            if has_ended(self._supervisor):
                 break
             self._changed.wait(_POLL_S)
         return self._count > 0
 
-    def came(self, supervisor: int) -> None:
-        """Count a front, by the process that it is below."""
+    def came(self) -> None:
+        """Count a front."""
         with self._changed:
-            self._count, self._supervisor, self._asked_for_more = self._count + 1, supervisor, False
+            self._count, self._asked_for_more = self._count + 1, False
             self._changed.notify_all()
 
     def gone(self, front: int, killed: bool) -> None:

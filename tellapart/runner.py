@@ -1,10 +1,10 @@
 """The Runner: the process that computes for the service's fronts. The only one that loads torch.
 
-    python -m tellapart.runner SOCKET
+    python -m tellapart.runner SOCKET SUPERVISOR
 
 It listens on a unix socket that only its user can reach, and serves every connection in a thread, one message
-after the other. It ends with the fronts and their supervisor: while that lives, other fronts may come
-(`tellapart.fronts`).
+after the other. It ends with the fronts and their supervisor, which is a process: while that lives, other fronts may
+come (`tellapart.fronts`).
 
 On a processor this command is two processes: one that imports torch and does nothing else (`tellapart.keeper`), and
 the Runner that it forks, and forks again when that is killed.
@@ -49,6 +49,7 @@ from tellapart.network import CPU_BATCH, pick_device
 from tellapart.preprocess import Preprocessing
 from tellapart.settings import load_settings
 from tellapart.shared_buffer import open_buffer
+from tellapart.stopping import STOP_SIGNALS
 from tellapart.tuning import Tuning, tune
 from tellapart.verbosity import log_as_runner
 from tellapart.wire import ServiceError
@@ -66,19 +67,24 @@ class Runner:
     """Serves connections on a listening socket, computing as many batches side by side as was tuned.
 
     Args:
+        fronts: whom it works for.
         tune: called with the folder of a classifier, until one could be tuned with.
         tuning: what is worked with until then.
         together: whether batches that come at the same time are computed together, so that none waits for its turn.
     """
 
     def __init__(
-        self, engine: Engine, tune: Callable[[str], Tuning | None], tuning: Tuning, together: bool = False
+        self,
+        engine: Engine,
+        fronts: Fronts,
+        tune: Callable[[str], Tuning | None],
+        tuning: Tuning,
+        together: bool = False,
     ) -> None:
-        self._engine, self._tune, self._tuning, self._together = engine, tune, tuning, together
+        self._engine, self._fronts, self._tune, self._tuning, self._together = engine, fronts, tune, tuning, together
         self._tuned = False
         self._preparing = threading.Lock()
         self._streams = threading.Semaphore(tuning.streams)
-        self._fronts = Fronts()
         self._done = False
 
     def serve(self, listening: socket.socket) -> None:
@@ -114,7 +120,7 @@ class Runner:
 
     def _watch(self, connection: socket.socket, front: Head) -> NoReturn:
         """Wait for a front's end."""
-        self._fronts.came(front["supervisor"])
+        self._fronts.came()
         killed = True
         try:
             killed = receive_blocking(connection)[0]["do"] != GOODBYE
@@ -186,8 +192,8 @@ def _opened(path: str) -> memoryview | None:
         return None
 
 
-def work(path: Path) -> None:
-    """Listen on a socket at that path until the fronts have gone, then take away what was made beside it."""
+def work(path: Path, supervisor: int) -> None:
+    """Listen on a socket at that path until fronts and supervisor have gone, then take away what was made beside it."""
     keep_freed_memory()
     settings = load_settings()
     device = pick_device("auto")
@@ -201,7 +207,11 @@ def work(path: Path) -> None:
         listening.bind(str(path))
         listening.listen(64)
         Runner(
-            engine, lambda folder: _tuned(engine, forms, folder, settings.cache, beside), untuned, together=has_gpu
+            engine,
+            Fronts(supervisor),
+            lambda folder: _tuned(engine, forms, folder, settings.cache, beside),
+            untuned,
+            together=has_gpu,
         ).serve(listening)
     for file in (path, path.with_suffix(".lock"), beside):
         file.unlink(missing_ok=True)
@@ -229,16 +239,18 @@ def _tuned(engine: Engine, forms: Forms, folder: str, cache: Path, beside: Path)
     return tuning
 
 
-def main(path: Path) -> int:
+def main(path: Path, supervisor: int) -> int:
     """Be a Runner, or keep one."""
     log_as_runner()
     # the supervisor signals all processes below it at once, but a front still finishes what is in flight
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # they were kept from it while it was started
     if visible_gpus():  # what has used CUDA cannot be forked
-        work(path)
-    return keep(lambda: work(path))
+        work(path, supervisor)
+    return keep(lambda: work(path, supervisor))
 
 
 if __name__ == "__main__":
-    os._exit(main(Path(sys.argv[1])))  # an ordinary end has libraries print what the keeper had frozen
+    code = main(Path(sys.argv[1]), int(sys.argv[2]))
+    os._exit(code)  # an ordinary end has libraries print what the keeper had frozen

@@ -134,7 +134,7 @@ class RunnerLink:
                     await start_runner(path, self._number, lock)
             await asyncio.sleep(POLL_S)
         watch = await open_connection(path)
-        watch.writer.writelines(pack({"do": WATCH, "front": os.getpid(), "supervisor": os.getppid()}))
+        watch.writer.writelines(pack({"do": WATCH, "front": os.getpid()}))
         self._connections = {lane: [await open_connection(path) for _ in range(n)] for lane, n in self._lanes.items()}
         self._watch = watch
 

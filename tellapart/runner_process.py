@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from tellapart.hardware import visible_gpus
 from tellapart.messages import Closed
 from tellapart.runner_connection import is_open
+from tellapart.stopping import STOP_SIGNALS
 
 _ROOT = Path(__file__).resolve().parent.parent
 POLL_S = 0.05
@@ -67,28 +69,43 @@ def turn(path: Path) -> Iterator[int | None]:
 async def start_runner(path: Path, number: int, lock: int) -> None:
     """Start a Runner and wait until it listens; `lock` is the descriptor that `turn` gave.
 
+    One that nobody waits for any more is ended, as is one that takes too long.
+
     Raises:
         Closed: it ended, or does not listen.
     """
+    process = _start(path, number, lock)
+    deadline = time.monotonic() + _START_S
+    try:
+        while not await is_open(path):
+            if (status := process.poll()) is not None:
+                raise Closed(f"it ended with status {status}")
+            if time.monotonic() > deadline:
+                raise Closed(f"it did not start within {_START_S:.0f} s")
+            await asyncio.sleep(POLL_S)
+    except BaseException:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # it may have forked
+            process.wait()
+        raise
+
+
+def _start(path: Path, number: int, lock: int) -> subprocess.Popen[bytes]:
     gpus = visible_gpus()
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else "",
         "OPENBLAS_NUM_THREADS": "1",  # it would start threads when it is imported
     }
-    process = subprocess.Popen(  # uvloop's way would hand down the socket on which the fronts listen
-        [sys.executable, "-m", "tellapart.runner", str(path)],
-        cwd=_ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=(lock,),
-    )
-    deadline = time.monotonic() + _START_S
-    while not await is_open(path):
-        if (status := process.poll()) is not None:
-            raise Closed(f"it ended with status {status}")
-        if time.monotonic() > deadline:
-            process.kill()
-            raise Closed(f"it did not start within {_START_S:.0f} s")
-        await asyncio.sleep(POLL_S)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited, until it ignores them itself
+    try:
+        return subprocess.Popen(  # uvloop's way would hand down the socket on which the fronts listen
+            [sys.executable, "-m", "tellapart.runner", str(path), str(os.getppid())],
+            cwd=_ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

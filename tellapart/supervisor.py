@@ -15,7 +15,7 @@ import psutil
 
 from tellapart.errors import TellapartError, UsageError
 from tellapart.hardware import cpus
-from tellapart.stopping import end_with_parent
+from tellapart.stopping import STOP_SIGNALS, end_with_parent
 from tellapart.wording import counted
 
 _STOP_SECONDS = 15.0
@@ -23,7 +23,6 @@ _ORPHAN_SECONDS = 3.0
 _READY_SECONDS = 900.0  # a busy machine takes minutes to import torch, and compiling takes some too
 _PATIENCE_SECONDS = 60.0  # after which people are told that it still starts
 LEAST_SECONDS = 10.0
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
     A second Ctrl-C does not cut this off.
     """
-    for number in _STOP_SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     below = [part for process in processes for part in _below(process.pid)]
     for process in processes:
@@ -223,9 +222,9 @@ def _signals() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _Stop
 
-    before = [signal.signal(number, stop) for number in _STOP_SIGNALS]
+    before = [signal.signal(number, stop) for number in STOP_SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(_STOP_SIGNALS, before, strict=True):
+        for number, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(number, handler)

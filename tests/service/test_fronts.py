@@ -53,10 +53,10 @@ def waiting(some: Fronts) -> threading.Thread:
 
 
 def test_a_runner_waits_for_other_fronts_as_long_as_the_supervisor_lives(supervisor: "subprocess.Popen[bytes]") -> None:
-    some = Fronts()
+    some = Fronts(supervisor.pid)
     waits = waiting(some)
     for front in (1, 2):  # the last said goodbye, as in a reload
-        some.came(supervisor.pid)
+        some.came()
         some.gone(front, killed=False)
         waits.join(0.3)
         assert waits.is_alive()
@@ -69,20 +69,30 @@ def test_a_runner_ends_where_nobody_comes(
     supervisor: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fronts, "_NOBODY_CAME_S", 0.2)
-    Fronts().wait()
-    some = Fronts()
-    some.came(supervisor.pid)
+    Fronts(supervisor.pid).wait()
+    some = Fronts(supervisor.pid)
+    some.came()
     some.gone(1, killed=False)
     some.wait()
+
+
+def test_a_runner_ends_where_nobody_came_and_the_supervisor_has_ended(start: Start) -> None:
+    ended = start()
+    waits = waiting(Fronts(ended.pid))
+    waits.join(0.3)
+    assert waits.is_alive()
+    end(ended)
+    waits.join(30)  # a minute is what it would wait for a front
+    assert not waits.is_alive()
 
 
 def test_the_supervisor_is_asked_once_for_a_front_in_place_of_those_that_were_killed(
     supervisor: "subprocess.Popen[bytes]", start: Start, asked: list[tuple[int, int]]
 ) -> None:
-    some = Fronts()
+    some = Fronts(supervisor.pid)
     for again in range(2):
         for _ in range(2):
-            some.came(supervisor.pid)
+            some.came()
         for _ in range(2):
             some.gone(end(start()), killed=True)
         assert asked == [(supervisor.pid, signal.SIGHUP)] * (again + 1)
@@ -94,9 +104,9 @@ def test_where_others_are_left_the_supervisor_is_asked_only_if_it_would_start_no
     asked: list[tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = Fronts()
+    some = Fronts(supervisor.pid)
     for _ in range(3):
-        some.came(supervisor.pid)
+        some.came()
     some.gone(end(start()), killed=True)
     assert asked == []
     monkeypatch.setenv("BENTOML_CONTAINERIZED", "true")
@@ -110,11 +120,12 @@ def test_nobody_is_asked_for_one_that_lives_or_of_who_is_no_supervisor(
     asked: list[tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = Fronts()
-    some.came(supervisor.pid)
+    some = Fronts(supervisor.pid)
+    some.came()
     with monkeypatch.context() as patch:
         patch.setattr(fronts, "_ENDING_S", 0.2)
         some.gone(start().pid, killed=True)  # it has only closed its connection
-    some.came(start().pid)
+    some = Fronts(start().pid)
+    some.came()
     some.gone(end(start()), killed=True)
     assert asked == []

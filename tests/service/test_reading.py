@@ -12,6 +12,7 @@ import pytest
 from tellapart import messages, preprocess, runner
 from tellapart.classifier import Loader
 from tellapart.engine import Engine
+from tellapart.fronts import Fronts
 from tellapart.images import Limits
 from tellapart.messages import pack, read_answers, receive_blocking, send_blocking
 from tellapart.runner import Runner
@@ -51,7 +52,7 @@ def test_files_are_answered_as_their_pixels_and_what_is_not_ordinary_is_handed_b
         "lengths": [len(data) for data in files],
         "preprocessing": how.to_json(),
     }
-    answer, body = ask(Runner(Engine(Loader(), 2**30), lambda _: None, Tuning(4, 2, 1)), head, *files)
+    answer, body = ask(Runner(Engine(Loader(), 2**30), Fronts(0), lambda _: None, Tuning(4, 2, 1)), head, *files)
     assert answer["sizes"] == [None, *([[200, 300], [96, 96]] if usable else []), None, None]
     assert 0 <= answer["decoding"] <= answer["seconds"]
     answers = read_answers(answer, bytes(body))

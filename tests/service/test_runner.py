@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tellapart import fronts, runner_connection, runner_link, runner_process
+from tellapart.fronts import Fronts
 from tellapart.messages import GOODBYE, WATCH, Closed, pack, receive, receive_blocking, send_blocking
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -54,7 +55,7 @@ def path(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(fronts, "has_ended", lambda _: supervisor_ended.is_set())
     monkeypatch.setattr(fronts, "_NOBODY_CAME_S", 600.0)  # longer than any test waits
     made: Any = engine
-    computing = Runner(made, lambda _: Tuning(8, 2, 1), Tuning(4, 2, 1))
+    computing = Runner(made, Fronts(0), lambda _: Tuning(8, 2, 1), Tuning(4, 2, 1))
     where = tmp_path / "0.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(where))
@@ -88,7 +89,7 @@ def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: P
         "bad": ServiceError("unusable_model", ""),
     }
     with connected(path) as watch, connected(path) as connection:
-        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+        send_blocking(watch, pack({"do": WATCH, "front": 1}))
         codes = [ask(connection, folder) for folder in ("good", "broken", "large", "bad", "good")]
         send_blocking(watch, pack({"do": GOODBYE}))
     assert codes == ["", "internal", "overloaded", "unusable_model", ""]
@@ -96,7 +97,7 @@ def test_a_fault_is_an_error_for_its_question_and_the_connection_goes_on(path: P
 
 def test_a_runner_is_tuned_once_there_is_something_to_tune_with(path: Path) -> None:
     with connected(path) as watch, connected(path) as connection:
-        send_blocking(watch, pack({"do": WATCH, "front": 1, "supervisor": 1}))
+        send_blocking(watch, pack({"do": WATCH, "front": 1}))
         replies = []
         for folder in ("", "first"):
             send_blocking(connection, pack({"do": "prepare", "folder": folder}))
@@ -120,7 +121,7 @@ class Together(Engine):
 @pytest.mark.parametrize(("together", "codes"), [(True, [None, None]), (False, ["internal", "internal"])])
 def test_batches_that_are_put_together_wait_for_no_turn(together: bool, codes: list[str | None]) -> None:
     engine: Any = Together(60 if together else 0.1)
-    computing = Runner(engine, lambda _: None, Tuning(4, 1, 1), together)
+    computing = Runner(engine, Fronts(0), lambda _: None, Tuning(4, 1, 1), together)
     head = {"do": "answer", "folders": [], "shape": [0, 8, 8, 3]}
     with ThreadPoolExecutor(2) as fronts_asking:
         replies = [fronts_asking.submit(computing._reply, head, bytearray()) for _ in range(2)]

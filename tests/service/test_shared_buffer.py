@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tellapart import fronts, runner, runner_connection, runner_link, shared_buffer
+from tellapart.fronts import Fronts
 from tellapart.messages import Closed, read_answers
 from tellapart.runner import Runner
 from tellapart.runner_link import RunnerLink
@@ -86,7 +87,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "0.sock"))
         listening.listen()
-        computing = Runner(engine, lambda _: None, Tuning(4, 2, 1))
+        computing = Runner(engine, Fronts(0), lambda _: None, Tuning(4, 2, 1))
         serving = threading.Thread(target=computing.serve, args=(listening,), daemon=True)
         serving.start()
         yield tmp_path / "0.sock"
