@@ -81,6 +81,14 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
     Raises:
         DataError: a class has fewer than 2 usable pictures; the decision is written all the same.
     """
+    with dataset.deciding():
+        summary, after = _decide(dataset, seed, report)
+    _check_classes(dataset, after)
+    return summary
+
+
+def _decide(dataset: Dataset, seed: int, report: Report) -> tuple[CurationSummary, list[Attempt]]:
+    """The decision, written, and the pictures it is about."""
     carry_out(dataset)
     slugs = {c.slug for c in dataset.classes}
     before = [a for a in dataset.manifest.attempts() if a.class_slug in slugs and _is_decided_here(a)]
@@ -96,8 +104,7 @@ def curate(dataset: Dataset, seed: int = 0, report: Report = silent) -> Curation
         summary = _summary(dataset, after, groups, joined)
         stage.note(summary.text)
         stage.advance(len(after))
-    _check_classes(dataset, after)
-    return summary
+    return summary, after
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from curation.neighbours import Floats
 from curation.quality import Quality, measure_all
 from curation.suspects import Names, find_suspects
-from tellapart.actions import kept_by_hand
 from tellapart.dataset import Dataset, Sample, judging_split
 from tellapart.flags import Suspect, in_order, store_flags
 from tellapart.progress import Report, Stage, silent
@@ -32,9 +31,7 @@ def flag_suspects(
     qualities = measure_all(samples, dataset.cache / "quality.json", report)
     with Stage(report, "suspects", total=len(samples)) as stage:
         found = _find(dataset, samples, features, qualities, seed)
-        right = kept_by_hand(dataset)
-        suspects = [s for s in found if (s.class_slug, s.sha256) not in right]
-        store_flags(dataset, suspects)
+        suspects = store_flags(dataset, found, [(dataset.classes[s.class_index].slug, s.sha256) for s in samples])
         stage.advance(len(samples), suspects=len(suspects), confident=sum(s.confident for s in suspects))
     return suspects
 

@@ -35,8 +35,10 @@ def apply(dataset: Dataset, actions: Sequence[Action]) -> int:
         DataError: the data set has no such picture in that class.
     """
     _check(dataset, actions)
-    batch = Decisions(dataset.manifest).record(actions)
-    carry_out(dataset)
+    with dataset.deciding():
+        batch = Decisions(dataset.manifest).record(actions)
+        carry_out(dataset)
+        dataset.manifest.assign("flags", {a.sha256: "" for a in actions if a.action == "keep"})
     return batch
 
 
@@ -47,10 +49,11 @@ def undo(dataset: Dataset, n: int = 1, by: str | None = None) -> list[Action]:
         by: only those of "person" or of "curate".
     """
     decisions = Decisions(dataset.manifest)
-    active = [a for a in decisions.history() if not a.undone and by in (None, a.by)]
-    last = sorted({a.batch for a in active})[-n:] if n > 0 else []
-    decisions.take_back(last)
-    carry_out(dataset)
+    with dataset.deciding():
+        active = [a for a in decisions.history() if not a.undone and by in (None, a.by)]
+        last = sorted({a.batch for a in active})[-n:] if n > 0 else []
+        decisions.take_back(last)
+        carry_out(dataset)
     return [a for a in active if a.batch in last]
 
 
@@ -64,16 +67,21 @@ def kept_by_hand(dataset: Dataset) -> set[tuple[str, str]]:
     return {(a.class_slug, a.sha256) for a in in_force(history(dataset)) if a.action == "keep"}
 
 
+def moved_from(a: Attempt) -> str:
+    """The class that a row's picture was collected for, where it was moved to another; else ""."""
+    return a.detail.removeprefix(_MOVED_FROM) if a.detail.startswith(_MOVED_FROM) else ""
+
+
 def carry_out(dataset: Dataset) -> None:
-    """Bring the manifest to what the log says; doing it again changes nothing."""
+    """Bring the manifest to what the log says; doing it again changes nothing. For who is `dataset.deciding`."""
     before: Rows = {(a.class_slug, a.url): a for a in dataset.manifest.attempts()}
     as_collected = {key: _restored(a) for key, a in before.items()}
-    after = {key: a for key, a in as_collected.items() if not a.detail.startswith(_MOVED_FROM)}
+    after = {key: a for key, a in as_collected.items() if not moved_from(a)}
     for action in in_force(history(dataset)):
         _act(after, action, as_collected)
     changed = [a for key, a in after.items() if before.get(key) != a]
     for a in changed:
-        if a.detail.startswith(_MOVED_FROM):
+        if moved_from(a):
             _store_in_new_class(dataset, a)
     gone = [a for key, a in before.items() if key not in after]
     if changed or gone:
@@ -108,7 +116,7 @@ def _store_in_new_class(dataset: Dataset, moved: Attempt) -> None:
     """Copy the bytes to where the new class has its pictures; a plain folder's stay where they are."""
     if dataset.folder is not None:
         return
-    old = replace(moved, class_slug=moved.detail.removeprefix(_MOVED_FROM))
+    old = replace(moved, class_slug=moved_from(moved))
     picture = Picture(moved.sha256, moved.phash, moved.mime, moved.extension, moved.width, moved.height, moved.bytes)
     try:
         dataset.store(moved.class_slug, picture, dataset.image_path(old).read_bytes())

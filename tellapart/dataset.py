@@ -9,21 +9,23 @@ DATASET/dataset.json         name, ordered classes, sources asked, created, form
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from tellapart.decisions import Decisions, in_force
-from tellapart.errors import DataError, NoDataError
-from tellapart.files import write_bytes, write_json
+from tellapart.errors import DataError, NoDataError, TellapartError
+from tellapart.files import held, readable_disk_errors, write_bytes, write_json
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
 from tellapart.pictures import Picture, Reason, Status
 
 FORMAT = 1
 FOLDERS = "folders"  # name of the folder, in the home, of what is known of plain folders
+PATIENCE = 60.0  # seconds to wait for another program that decides about the pictures
 STRANGERS = "none"  # name of the folder of pictures that show none of the classes
 
 
@@ -75,13 +77,16 @@ class Dataset:
 
         Classes keep their order, new ones come last; none is ever taken away here.
         """
-        old = Dataset.open(root) if (root / "dataset.json").exists() else Dataset(root, name, (), ())
-        known = {c.slug for c in old.classes}
-        merged = old.classes + tuple(c for c in classes if c.slug not in known)
-        asked = tuple(dict.fromkeys([*old.sources, *sources]))
-        dataset = Dataset(root, old.name, merged, asked, folder, old.created)
-        if dataset != old:
-            dataset.save()
+        with readable_disk_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+        with Dataset(root, name, (), ()).deciding():
+            old = Dataset.open(root) if (root / "dataset.json").exists() else Dataset(root, name, (), ())
+            known = {c.slug for c in old.classes}
+            merged = old.classes + tuple(c for c in classes if c.slug not in known)
+            asked = tuple(dict.fromkeys([*old.sources, *sources]))
+            dataset = Dataset(root, old.name, merged, asked, folder, old.created)
+            if dataset != old:
+                dataset.save()
         return dataset
 
     @staticmethod
@@ -120,6 +125,25 @@ class Dataset:
         if self.root.parent.name != FOLDERS:
             return self.root / "cache"
         return self.root.parent.parent / "cache" / FOLDERS / self.root.name / "cache"
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Read what is known of the pictures and write what is made of it, and nobody else decides meanwhile.
+
+        Collecting goes on beside it. Who decides must not ask again, and must not take long.
+
+        Raises:
+            TellapartError: another program takes longer, or the folder is gone.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.root, PATIENCE))
+            except BlockingIOError:
+                what = f"another program is deciding about the pictures of {self.name}"
+                raise TellapartError(what, "Try again") from None
+            except OSError as error:
+                raise TellapartError(f"{self.root} cannot be used: {error.strerror}", "Check the folder") from error
+            yield
 
     def store(self, class_slug: str, picture: Picture, data: bytes) -> None:
         """Write a picture's bytes, whole or not at all; the manifest row is the caller's.

@@ -1,5 +1,6 @@
 """Writing files so that a killed process leaves nothing half-written."""
 
+import fcntl
 import json
 import os
 import tempfile
@@ -13,6 +14,7 @@ from tellapart.errors import TellapartError, UsageError
 
 _PART = ".part-"
 _STALE_SECONDS = 60
+_PAUSE_SECONDS = 0.02
 
 
 @contextmanager
@@ -80,6 +82,31 @@ def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def held(folder: Path, patience: float = 0) -> Iterator[None]:
+    """Hold a folder, alone among the processes and threads that ask for it here; a process that dies lets go of it.
+
+    It works between containers too, where processes have no numbers for each other. Who holds it must not ask again.
+
+    Raises:
+        BlockingIOError: others hold it for more than `patience` seconds.
+    """
+    end = time.monotonic() + patience
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(opened)
 
 
 def sweep_parts(folder: Path) -> None:

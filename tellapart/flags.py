@@ -4,7 +4,7 @@ A flag is JSON with kind, score, reason, action, to, confident.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,29 @@ def almost_certain(dataset: Dataset) -> set[tuple[str, str]]:
     return {(s.class_slug, s.sha256) for s in flagged if s.confident} - kept_by_hand(dataset)
 
 
-def store_flags(dataset: Dataset, suspects: Sequence[Suspect]) -> None:
-    """Write the flags of all kept pictures: those of the suspects, and none for the rest."""
-    flags = {a.sha256: "" for a in dataset.manifest.kept()} | to_flags(suspects)
-    dataset.manifest.assign("flags", flags)
+def store_flags(
+    dataset: Dataset, suspects: Iterable[Suspect], searched: Iterable[tuple[str, str]] | None = None
+) -> list[Suspect]:
+    """Write what a search found: the flags of the suspects, and none for the other pictures that it looked at.
+
+    What came, went, or was kept by a person while it looked is left as it is.
+
+    Args:
+        searched: (class slug, sha256) of the pictures it looked at; None for all kept ones.
+
+    Returns:
+        the suspects that were written.
+
+    Raises:
+        TellapartError: the manifest cannot be written.
+    """
+    with dataset.deciding():
+        standing = {(a.class_slug, a.sha256) for a in dataset.manifest.kept()}
+        looked_at = standing if searched is None else standing.intersection(searched)
+        wanted = looked_at - kept_by_hand(dataset)
+        written = in_order(s for s in suspects if (s.class_slug, s.sha256) in wanted)
+        dataset.manifest.assign("flags", {sha256: "" for _, sha256 in looked_at} | to_flags(written))
+    return written
 
 
 def is_searched(dataset: Dataset) -> bool:

@@ -17,9 +17,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from tellapart.actions import moved_from
 from tellapart.crashes import CrashGuard
-from tellapart.dataset import FOLDERS, Dataset
+from tellapart.dataset import FOLDERS, PATIENCE, Dataset
 from tellapart.errors import DataError, MissingError, NoDataError, UsageError
+from tellapart.files import held
 from tellapart.folder_layout import FolderFile, read_layout
 from tellapart.hardware import cpus
 from tellapart.images import DEFAULT_LIMITS, sha256
@@ -87,12 +89,15 @@ def _named(where: str, settings: Settings) -> tuple[Path, ...]:
 
 def _carry_over(old: Path, new: Path) -> None:
     """Bring what was decided here from where earlier versions kept it, among what may be deleted."""
-    if new.exists() or not (old / "manifest.sqlite").exists():
+    if not (old / "manifest.sqlite").exists():
         return
-    new.mkdir(parents=True)
-    for name in ("manifest.sqlite-wal", "manifest.sqlite", "dataset.json"):
-        if (old / name).exists():
-            (old / name).replace(new / name)
+    with held(old, PATIENCE):
+        if (new / "manifest.sqlite").exists():
+            return
+        new.mkdir(parents=True, exist_ok=True)
+        for name in ("manifest.sqlite-wal", "manifest.sqlite", "dataset.json"):
+            if (old / name).exists():
+                (old / name).replace(new / name)
 
 
 def _described(folder: Path, root: Path, classes: tuple[ClassName, ...]) -> Dataset:
@@ -122,13 +127,14 @@ def _scan(dataset: Dataset, files: list[FolderFile], report: Report) -> None:
         while batch := list(islice(waiting, _BATCH)):
             rows = pool.map(lambda file: _judge(file, dataset, old.get(file.key), known, guard), batch)
             checked = list(_without_duplicates(rows, seen, stage))
-            manifest.add(row for row in checked if row != old.get((row.class_slug, row.url)))
+            read = [(old.get((row.class_slug, row.url)), row) for row in checked]
+            manifest.change((before, row) for before, row in read if row != before)
             turned_away.update(row.reason for row in checked if row.status == Status.REJECTED)
             for row in checked:
                 gone.pop((row.class_slug, row.url), None)
         if turned_away:
             stage.note(f"not taken: {in_words(turned_away)}")
-    manifest.remove(gone.values())
+    manifest.remove(a for a in gone.values() if not (slug := moved_from(a)) or (slug, a.url) in gone)
 
 
 def _workers() -> int:

@@ -133,6 +133,16 @@ class Manifest:
         with self.connect() as db:
             insert(db, "attempts", _COLUMNS, attempts)
 
+    def change(self, changes: Iterable[tuple[Attempt | None, Attempt]]) -> None:
+        """Write attempts in the place of those that were read, None for none; what is another by now stays so."""
+        pairs = list(changes)
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE class_slug = ? AND url = ?"
+        with self.connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            there = [db.execute(sql, (new.class_slug, new.url)).fetchone() for _, new in pairs]
+            as_read = [(row and _attempt(row)) == old for row, (old, _) in zip(there, pairs, strict=True)]
+            insert(db, "attempts", _COLUMNS, [new for (_, new), same in zip(pairs, as_read, strict=True) if same])
+
     def remove(self, attempts: Iterable[Attempt]) -> None:
         """Forget attempts, such as files that are no longer there."""
         self.exchange(attempts, ())

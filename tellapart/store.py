@@ -3,8 +3,6 @@
 A name nobody promoted a version of answers with its newest.
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +15,7 @@ from filelock import FileLock
 from tellapart import promotions
 from tellapart.bundle import BundleInfo
 from tellapart.errors import DataError, MissingError, TellapartError, UsageError
-from tellapart.files import readable_disk_errors
+from tellapart.files import held, readable_disk_errors
 from tellapart.names import check_name
 from tellapart.stored import LABEL, read_ours
 
@@ -100,15 +98,15 @@ def new_model(name: str) -> Iterator[tuple[Path, str]]:
 
     tag = bentoml.Tag.from_taglike(check_name(name)).make_new_version()
     waiting = promotions.store_folder() / "tellapart-new"
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with readable_disk_errors(waiting):
             waiting.mkdir(parents=True, exist_ok=True)
             folder = waiting / str(tag.version)
             with FileLock(f"{waiting}.lock"):  # so that nobody sweeps a folder before its lock is held
                 _sweep(waiting)
                 folder.mkdir()
-                held.callback(shutil.rmtree, folder, ignore_errors=True)
-                held.enter_context(_locked(folder))
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                stack.enter_context(held(folder))
         yield folder, str(tag.version)
         _add(tag, folder)
 
@@ -129,23 +127,8 @@ def _add(tag: "bentoml.Tag", folder: Path) -> None:
 
 def _sweep(waiting: Path) -> None:
     for folder in waiting.iterdir():
-        with suppress(OSError), _locked(folder):
+        with suppress(OSError), held(folder):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, as a process does that may be in another container and has no number here.
-
-    Raises:
-        BlockingIOError: another one holds it.
-    """
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(opened)
 
 
 def promote(tag: str) -> StoredModel:

@@ -78,7 +78,6 @@ def apply_staged(name: str) -> AnyResponse:
         actions = _outstanding(dataset, staged)
         if actions:
             apply(dataset, actions)
-        dataset.manifest.assign("flags", {a.sha256: "" for a in staged if a.action == "keep"})
         parts().staging.settle(dataset, staged)
     done = f"Carried out for {pictures(len(actions))}. Train again to let the classifier know."
     return _after(name, dataset, done if actions else "Nothing was marked.")

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from threading import Thread
 
 import pytest
 from PIL import Image
 
 from curation import curate
-from tellapart.errors import DataError
+from tellapart.errors import DataError, TellapartError
+from tellapart.flags import Suspect, store_flags
 from tellapart.images import decode
 from tellapart.manifest import Attempt
 from tellapart.pictures import Reason, Status
@@ -206,3 +208,27 @@ def test_curation_reports_its_progress(make_dataset, photos):
 def test_curation_does_not_load_torch():
     code = "import sys, curation; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_another_search_finds_meanwhile_is_not_written_over(make_dataset, photos):
+    dataset = make_dataset(photos)
+    odd = Suspect(dataset.manifest.kept()[0].sha256, "cat", "off_topic", 0.9, "odd", "look")
+    other = Thread(target=store_flags, args=(dataset, [odd]))
+
+    def begin_other(_):
+        if other.ident is None:
+            other.start()
+            other.join(1)  # it waits until all is written
+
+    curate(dataset, report=begin_other)
+    other.join(90)
+    assert [a.flags != "" for a in dataset.manifest.kept()] == [True, False, False, False]
+    assert all(a.split for a in dataset.manifest.kept())
+
+
+def test_who_waits_too_long_for_another_is_told(make_dataset, photos, monkeypatch):
+    dataset = make_dataset(photos)
+    monkeypatch.setattr("tellapart.dataset.PATIENCE", 0.1)
+    with dataset.deciding(), pytest.raises(TellapartError, match="deciding about the pictures of pets"):
+        curate(dataset)
+    assert {a.split for a in dataset.manifest.kept()} == {""}

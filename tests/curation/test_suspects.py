@@ -246,3 +246,24 @@ def test_flags_come_back_as_they_were_and_go_when_the_suspect_is_cleared(noisy):
     assert from_flags(dataset.manifest.kept()) == [first, second] == in_order([second, first])
     store_flags(dataset, [])
     assert from_flags(dataset.manifest.kept()) == []
+
+
+def test_what_came_or_was_decided_while_a_search_looked_is_left_as_it_is(noisy, add, make_photo):
+    dataset, samples, features, wrong = noisy
+    moved = samples[1].sha256
+
+    def look_slowly(progress):
+        """Another search ends meanwhile that has seen a new picture, and a person decides about two others."""
+        if progress.stage != "suspects" or progress.finished or len(dataset.manifest.kept()) > len(samples):
+            return
+        add(dataset, [("dog", make_photo(50))], start=24)
+        newest = next(a.sha256 for a in dataset.manifest.kept("dog") if a.url == "u/24")
+        store_flags(dataset, [Suspect(newest, "dog", "off_topic", 0.9, "odd", "look")])
+        apply(dataset, [Action("keep", "cat", wrong), Action("move", "cat", moved, "dog")])
+        dataset.manifest.assign("flags", {moved: '{"kind":"of the class it stands in now"}'})
+
+    found = flag_suspects(dataset, samples, features, report=look_slowly)
+    flags = {a.url: a.flags for a in dataset.manifest.kept() if a.flags}
+    assert not {wrong, moved} & {s.sha256 for s in found}
+    assert '"odd"' in flags["u/24"]
+    assert "stands in now" in next(a.flags for a in dataset.manifest.kept("dog") if a.sha256 == moved)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tellapart import crashes, folders
+from tellapart.actions import apply
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action, Decisions
 from tellapart.errors import DataError, MissingError
@@ -212,6 +213,31 @@ def test_what_curation_decided_lasts_until_the_bytes_change(pets, scan, make_pho
     assert (cat.split, other.reason) == ("val", Reason.CONFLICT)
     (pets / "cat" / "1.png").write_bytes(make_photo(5))
     assert scan(pets).manifest.attempts()[0].split == ""
+
+
+def test_what_another_process_found_out_meanwhile_is_not_written_over(pets, scan, monkeypatch):
+    """It opens the folder and curates while this one still decodes the first picture."""
+    real = crashes.inspect
+
+    def look(data):
+        monkeypatch.setattr(crashes, "inspect", real)
+        other = scan(pets).manifest
+        other.assign("flags", {a.sha256: "{}" for a in other.kept()})
+        return real(data)
+
+    monkeypatch.setattr(folders, "_workers", lambda: 1)
+    monkeypatch.setattr(crashes, "inspect", look)
+    assert [a.flags for a in scan(pets).manifest.kept()] == ["{}"] * 4
+
+
+def test_a_moved_picture_stays_with_what_is_known_of_it_while_its_file_is_there(pets, scan):
+    dataset = scan(pets)
+    digest = dataset.manifest.kept("cat")[0].sha256
+    apply(dataset, [Action("move", "cat", digest, "dog")])
+    dataset.manifest.assign("flags", {digest: "{}"})
+    assert [a.flags for a in scan(pets).manifest.kept("dog") if a.sha256 == digest] == ["{}"]
+    (pets / "cat" / "1.png").unlink()
+    assert digest not in [a.sha256 for a in scan(pets).manifest.attempts()]
 
 
 def test_the_second_copy_is_kept_once_the_first_is_gone(pets, scan, make_photo):

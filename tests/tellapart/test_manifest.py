@@ -2,6 +2,7 @@ import sqlite3
 import threading
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_counts_per_class_and_reason(manifest):
     manifest.add(Attempt(f"u/{i}", "cat", *KEPT) for i in range(3))
     manifest.add([Attempt("u/x", "cat", Status.REJECTED, Reason.EMPTY), Attempt("u/y", "dog", *KEPT)])
     assert manifest.counts() == {"cat": Counter({Reason.OK: 3, Reason.EMPTY: 1}), "dog": Counter({Reason.OK: 1})}
+
+
+def test_a_change_of_what_another_has_changed_is_not_made(manifest):
+    first, second, third = (Attempt(f"u/{i}", "cat", *KEPT) for i in range(3))
+    manifest.add([first, second])
+    manifest.add([replace(second, split="val")])
+    manifest.change((old, replace(new, author="Ann")) for old, new in ((first, first), (second, second), (None, third)))
+    manifest.change([(None, third)])
+    assert [(a.author, a.split) for a in manifest.attempts()] == [("Ann", ""), ("", "val"), ("Ann", "")]
 
 
 def test_removed_attempts_are_forgotten(manifest):
