@@ -49,7 +49,7 @@ from tellapart.network import CPU_BATCH, pick_device
 from tellapart.preprocess import Preprocessing
 from tellapart.settings import load_settings
 from tellapart.shared_buffer import open_buffer
-from tellapart.stopping import STOP_SIGNALS
+from tellapart.stopping import STOP_SIGNALS, let_signals_come
 from tellapart.tuning import Tuning, tune
 from tellapart.verbosity import log_as_runner
 from tellapart.wire import ServiceError
@@ -245,7 +245,7 @@ def main(path: Path, supervisor: int) -> int:
     # the supervisor signals all processes below it at once, but a front still finishes what is in flight
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # they were kept from it while it was started
+    let_signals_come()
     if visible_gpus():  # what has used CUDA cannot be forked
         work(path, supervisor)
     return keep(lambda: work(path, supervisor))

@@ -17,7 +17,7 @@ from pathlib import Path
 from tellapart.hardware import visible_gpus
 from tellapart.messages import Closed
 from tellapart.runner_connection import is_open
-from tellapart.stopping import STOP_SIGNALS
+from tellapart.stopping import signals_held
 
 _ROOT = Path(__file__).resolve().parent.parent
 POLL_S = 0.05
@@ -97,8 +97,7 @@ def _start(path: Path, number: int, lock: int) -> subprocess.Popen[bytes]:
         "CUDA_VISIBLE_DEVICES": gpus[number] if gpus else "",
         "OPENBLAS_NUM_THREADS": "1",  # it would start threads when it is imported
     }
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited, until it ignores them itself
-    try:
+    with signals_held():  # from the process as well, until it ignores them itself
         return subprocess.Popen(  # uvloop's way would hand down the socket on which the fronts listen
             [sys.executable, "-m", "tellapart.runner", str(path), str(os.getppid())],
             cwd=_ROOT,
@@ -107,5 +106,3 @@ def _start(path: Path, number: int, lock: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             pass_fds=(lock,),
         )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

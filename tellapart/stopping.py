@@ -58,6 +58,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     handler(signal.SIGINT, frame)
 
 
+@contextmanager
+def signals_held() -> Generator[None, None, None]:
+    """Let the signals that end work come when the body has ended; what it starts has to let them come to itself."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def let_signals_come() -> None:
+    """Undo what `signals_held` handed down to this process."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
 def end_with_parent() -> None:
     """On Linux, let this process get SIGTERM when the thread that started it ends, killed outright included."""
     with suppress(AttributeError):

@@ -15,7 +15,7 @@ import psutil
 
 from tellapart.errors import TellapartError, UsageError
 from tellapart.hardware import cpus
-from tellapart.stopping import STOP_SIGNALS, end_with_parent
+from tellapart.stopping import STOP_SIGNALS, end_with_parent, let_signals_come, signals_held
 from tellapart.wording import counted
 
 _STOP_SECONDS = 15.0
@@ -57,7 +57,7 @@ class _Running:
 
     server: Server
     process: subprocess.Popen[bytes]
-    began: float = field(default_factory=time.monotonic)
+    began: float
 
 
 class _Stop(Exception):
@@ -117,7 +117,9 @@ def run(
     running: list[_Running] = []
     with _signals(), contextlib.suppress(_Stop):
         try:
-            running.extend(_Running(server, _start(server)) for server in servers)
+            for server in servers:
+                with signals_held():  # what is started is also noted
+                    running.append(_Running(server, _start(server), time.monotonic()))
             for one in running:
                 _wait_ready(one.server, running, waiting)
             ready()
@@ -137,8 +139,13 @@ def _start(server: Server) -> subprocess.Popen[bytes]:
         env={**os.environ, **server.environment},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=end_with_parent,  # noqa: PLW1509 (no threads run when servers are started)
+        preexec_fn=_begin,  # noqa: PLW1509 (no threads run when servers are started)
     )
+
+
+def _begin() -> None:
+    end_with_parent()
+    let_signals_come()
 
 
 def _wait_ready(server: Server, running: Sequence[_Running], waiting: Callable[[str], None]) -> None:
@@ -173,7 +180,8 @@ def _keep_alive(running: Sequence[_Running]) -> None:
             continue
         if not one.server.again or time.monotonic() - one.began < LEAST_SECONDS:
             raise TellapartError(f"the {one.server.name} ended with status {status}", "See its messages above")
-        one.process, one.began = _start(one.server), time.monotonic()
+        with signals_held():
+            one.process, one.began = _start(one.server), time.monotonic()
 
 
 def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -181,8 +189,7 @@ def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
     A second Ctrl-C does not cut this off.
     """
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_signals()
     below = [part for process in processes for part in _below(process.pid)]
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
@@ -217,9 +224,15 @@ def _end(processes: Sequence[psutil.Process], how: Callable[[psutil.Process], No
             how(process)
 
 
+def _ignore_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
     def stop(*_: object) -> None:
+        _ignore_signals()
         raise _Stop
 
     before = [signal.signal(number, stop) for number in STOP_SIGNALS]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,18 @@ def test_one_port_for_two_servers_is_refused() -> None:
     command = [sys.executable, "-c", ""]
     with pytest.raises(UsageError, match=f"port {port} is set for the page and the service"):
         check_ports([Server(name, command, "127.0.0.1", port) for name in ("page", "service")])
+
+
+def test_a_signal_that_comes_while_a_server_is_started_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, made = subprocess.Popen, list["subprocess.Popen[bytes]"]()
+
+    def popen(*words: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        made.append(real(*words, **options))
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        return made[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    run([Server("first", command), Server("second", command)], lambda: None)
+    (first,) = made
+    assert first.poll() == -signal.SIGTERM
