@@ -4,6 +4,7 @@ The log says what was decided; curation carries it out each time it runs, so a d
 pictures that are read or collected again.
 """
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
@@ -12,13 +13,13 @@ from tellapart.manifest import Manifest, insert, now
 
 @dataclass(frozen=True)
 class Action:
-    """A decision about one picture of one class, by a person or by `curate --apply`; it can be undone.
+    """A decision about one picture of one class, by a person, in an audit or by `curate --apply`; it can be undone.
 
     Attributes:
         action: "remove", "move" (to `to_slug`) or "keep" (it is right, whatever is suspected of it).
         class_slug, sha256: the class it stood in when the decision was taken, and which picture.
         why: one line for people.
-        by: "person" or "curate".
+        by: "person", "audit" (a person's answer in one) or "curate".
         batch: number of the decisions taken together; the manifest gives it, and `at`.
         undone: taken back; it stays in the log.
     """
@@ -76,10 +77,7 @@ class Decisions:
         """Add actions to the log as one batch, and return its number."""
         with self._manifest.connect() as db:
             db.execute("BEGIN IMMEDIATE")
-            batch = int(db.execute("SELECT COALESCE(MAX(batch), 0) + 1 FROM actions").fetchone()[0])
-            rows = [replace(a, batch=batch, at=now(), undone=False) for a in actions]
-            insert(db, "actions", _ACTION_COLUMNS, rows)
-        return batch
+            return _record(db, actions)
 
     def history(self) -> list[Action]:
         """The whole log, oldest first, with what was undone."""
@@ -101,10 +99,21 @@ class Decisions:
             insert(db, "audit", _AUDIT_COLUMNS, items)
 
     def answer(self, class_slug: str, sha256: str, right: bool | None) -> bool:
-        """Store the answer to an audited picture, None takes it back; False where it is not in the sample."""
-        sql = "UPDATE audit SET right = ?, answered_at = ? WHERE class_slug = ? AND sha256 = ?"
+        """Store the answer to an audited picture, None takes it back; False where it is not in the sample.
+
+        A kept picture that is right is a suspect no more: that is an action "keep", as a sample does not last.
+        """
+        picture = (class_slug, sha256)
         with self._manifest.connect() as db:
-            return db.execute(sql, (right, now(), class_slug, sha256)).rowcount > 0
+            db.execute("BEGIN IMMEDIATE")
+            sql = "UPDATE audit SET right = ?, answered_at = ? WHERE class_slug = ? AND sha256 = ?"
+            if not db.execute(sql, (right, now(), *picture)).rowcount:
+                return False
+            db.execute("UPDATE actions SET undone = 1 WHERE by = 'audit' AND class_slug = ? AND sha256 = ?", picture)
+            sql = "UPDATE attempts SET flags = '' WHERE class_slug = ? AND sha256 = ? AND status = 'kept'"
+            if right and db.execute(sql, picture).rowcount:
+                _record(db, [Action("keep", *picture, why="right, an audit says", by="audit")])
+        return True
 
     def audit(self, class_slug: str = "") -> list[AuditItem]:
         """The sample drawn for a class, or those of all classes, in the order drawn."""
@@ -112,3 +121,10 @@ class Decisions:
         with self._manifest.connect() as db:
             rows = [dict(zip(_AUDIT_COLUMNS, row, strict=True)) for row in db.execute(sql, (class_slug,))]
         return [AuditItem(**row | {"right": None if row["right"] is None else bool(row["right"])}) for row in rows]
+
+
+def _record(db: sqlite3.Connection, actions: Iterable[Action]) -> int:
+    """Add actions within a transaction that no other writes beside."""
+    batch = int(db.execute("SELECT COALESCE(MAX(batch), 0) + 1 FROM actions").fetchone()[0])
+    insert(db, "actions", _ACTION_COLUMNS, [replace(a, batch=batch, at=now(), undone=False) for a in actions])
+    return batch

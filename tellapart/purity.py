@@ -14,7 +14,7 @@ binomial proportions"), narrowed by the finite population correction f_h = sqrt(
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tellapart.dataset import Dataset
@@ -62,8 +62,9 @@ def draw_sample(dataset: Dataset, class_slug: str, size: int = SAMPLE, seed: int
     kept, stored = dataset.manifest.kept(class_slug), decisions.audit(class_slug)
     if _is_of(stored, kept) and len(stored) >= min(size, len(kept)):
         return stored
-    drawn = _draw(class_slug, kept, max(size, len(stored)), seed)
     known = {item.sha256: item for item in stored}
+    proved_right = {item.sha256 for item in stored if item.stratum == SUSPECTS and item.right}
+    drawn = _draw(class_slug, kept, proved_right, max(size, len(stored)), seed)
     sample = [
         replace(item, right=known[item.sha256].right, answered_at=known[item.sha256].answered_at)
         if item.sha256 in known
@@ -75,12 +76,14 @@ def draw_sample(dataset: Dataset, class_slug: str, size: int = SAMPLE, seed: int
 
 
 def answer(dataset: Dataset, class_slug: str, sha256: str, right: bool | None) -> None:
-    """Store a person's answer: does the picture show its class? None takes it back.
+    """Store a person's answer: does the picture show its class? None takes it back. If it does, it is no suspect.
 
     Raises:
         DataError: the picture is not in the class's sample.
     """
-    if not Decisions(dataset.manifest).answer(class_slug, sha256, right):
+    with dataset.deciding():
+        found = Decisions(dataset.manifest).answer(class_slug, sha256, right)
+    if not found:
         raise DataError(
             f"the picture {sha256[:12]} is not in the sample of {class_slug!r}",
             "Answer what the audit asks",
@@ -117,9 +120,15 @@ def _is_of(sample: Sequence[AuditItem], kept: Sequence[Attempt]) -> bool:
     return sum(sizes.values()) == len(kept) and {i.sha256 for i in sample} <= {a.sha256 for a in kept}
 
 
-def _draw(class_slug: str, kept: Sequence[Attempt], size: int, seed: int) -> list[AuditItem]:
-    suspects = [a.sha256 for a in kept if a.flags]
-    others = [a.sha256 for a in kept if not a.flags]
+def _draw(
+    class_slug: str, kept: Sequence[Attempt], proved_right: Collection[str], size: int, seed: int
+) -> list[AuditItem]:
+    """A sample of the suspects, with those that an audit made none, and of the others.
+
+    Without them, wrong ones would be left where the lots are lowest, and the share of the suspects come out too low.
+    """
+    suspects = [a.sha256 for a in kept if a.flags or a.sha256 in proved_right]
+    others = [a.sha256 for a in kept if not a.flags and a.sha256 not in proved_right]
     n_suspects = min(len(suspects), max(size // 2, size - len(others)))
     chosen = [
         *_choose(class_slug, SUSPECTS, suspects, n_suspects, seed),

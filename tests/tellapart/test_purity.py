@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tellapart.actions import apply, carry_out, undo
 from tellapart.dataset import Dataset
-from tellapart.decisions import AuditItem
+from tellapart.decisions import Action, AuditItem, Decisions
 from tellapart.errors import DataError, UsageError
 from tellapart.flags import Suspect, store_flags
 from tellapart.manifest import Attempt
@@ -66,6 +67,40 @@ def test_answers_are_stored_and_give_the_share(cats):
     assert (found.answered, found.asked, found.pictures) == (20, 20, 20)
     answer(cats, "cat", drawn[0].sha256, None)
     assert estimate(cats, "cat").answered == 19
+
+
+def test_a_suspect_that_is_right_is_none_any_more_until_that_is_taken_back(cats):
+    drawn = [item.sha256 for item in draw_sample(cats, "cat", size=8) if item.stratum == SUSPECTS]
+    flags = [Suspect(sha256, "cat", "off_topic", 0.9, "odd", "look") for sha256 in drawn]
+
+    def flagged():
+        return {a.sha256 for a in cats.manifest.kept() if a.flags} & set(drawn)
+
+    for sha256, right in zip(drawn, (True, True, False, True), strict=True):
+        answer(cats, "cat", sha256, right)
+    assert flagged() == {drawn[2]}
+    answer(cats, "cat", drawn[1], None)
+    answer(cats, "cat", drawn[3], False)
+    add_cats(cats, range(60, 80))
+    Decisions(cats.manifest).draw("cat", [])
+    assert [s.sha256 for s in store_flags(cats, flags)] == sorted(drawn[1:])
+    assert flagged() == set(drawn[1:])
+    assert undo(cats, by="person") == [], "an answer is no decision that the review page takes back"
+
+
+def test_suspects_that_proved_right_stay_in_their_stratum_so_that_wrong_ones_do_not_outweigh_them(cats):
+    for item in draw_sample(cats, "cat", size=8):
+        answer(cats, "cat", item.sha256, True)
+    assert {i.stratum_size for i in draw_sample(cats, "cat", size=12) if i.stratum == SUSPECTS} == {5}
+    assert estimate(cats, "cat").share == 1
+
+
+def test_what_is_no_longer_there_is_not_brought_back_by_an_answer(cats):
+    gone = draw_sample(cats, "cat", size=8)[0].sha256
+    apply(cats, [Action("remove", "cat", gone)])
+    answer(cats, "cat", gone, True)
+    carry_out(cats)
+    assert gone not in [a.sha256 for a in cats.manifest.kept()]
 
 
 def test_asking_for_more_or_for_less_loses_no_answer(cats):
