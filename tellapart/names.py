@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tellapart.errors import UsageError
@@ -12,6 +12,8 @@ MIN_CLASSES = 2
 MAX_CLASSES = 1000
 MAX_NAME_LENGTH = 80
 
+_LISTED = 5  # of those that are wrong
+_FIX = f"Use 1 to {MAX_NAME_LENGTH} letters, digits, spaces and simple punctuation"
 _TAKEN = {"none", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _FORBIDDEN = set('/\\<>|"*?:`')
 _SAFE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -31,10 +33,13 @@ def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
     A comma separates names inside one string, so `["cat,dog", "bird"]` is three classes.
 
     Raises:
-        UsageError: fewer than 2 or more than 1000 names, a name with path or markup
-            characters, an over-long or empty one, or two names with the same slug.
+        UsageError: fewer than 2 or more than 1000 names, names with path or markup
+            characters, over-long ones, or names with the same slug; it says all of them.
     """
-    classes = tuple(parse_class_name(part) for name in names for part in name.split(",") if part.strip())
+    parts = [part for name in names for part in name.split(",") if part.strip()]
+    if wrong := [said for part in dict.fromkeys(parts) if (said := _wrong_with(_folded(part)))]:
+        raise UsageError(f"class name {_listed(wrong)}", _FIX)
+    classes = tuple(parse_class_name(part) for part in parts)
     refuse_same_slug(classes)
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         given = "1 class name" if len(classes) == 1 else f"{len(classes)} class names"
@@ -46,21 +51,48 @@ def parse_class_names(names: Iterable[str]) -> tuple[ClassName, ...]:
 
 
 def parse_class_name(text: str) -> ClassName:
-    """One class name, white space folded and in Unicode form NFC, with its slug."""
-    name = " ".join(unicodedata.normalize("NFC", text).split())
-    bad = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c)[0] == "C"})
-    if bad:
-        shown = " ".join(repr(c) for c in bad)
-        raise UsageError(
-            f"class name {name[:MAX_NAME_LENGTH]!r} contains {shown}",
-            "Use letters, digits, spaces and simple punctuation",
-        )
-    if not name or name.startswith(".") or len(name) > MAX_NAME_LENGTH:
-        raise UsageError(
-            f"class name {name[:MAX_NAME_LENGTH]!r} is empty, starts with a dot or is too long",
-            f"Use 1 to {MAX_NAME_LENGTH} characters",
-        )
+    """One class name, white space folded and in Unicode form NFC, with its slug.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    name = _folded(text)
+    if wrong := _wrong_with(name):
+        raise UsageError(f"class name {wrong}", _FIX)
     return ClassName(name, slugify(name))
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _wrong_with(name: str) -> str:
+    """A class name and why it cannot be used, "" where it can."""
+    why = []
+    if bad := sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c)[0] == "C"}):
+        why.append(f"contains {' '.join(map(_shown, bad))}")
+    if name.startswith("."):
+        why.append("starts with a dot")
+    if not name:
+        why.append("is empty")
+    if len(name) > MAX_NAME_LENGTH:
+        why.append(f"is longer than {MAX_NAME_LENGTH} characters")
+    return f"{_quoted(name)} {' and '.join(why)}" if why else ""
+
+
+def _quoted(name: str) -> str:
+    cut = "…" if len(name) > MAX_NAME_LENGTH else ""
+    return f'"{"".join(map(_shown, name[:MAX_NAME_LENGTH]))}{cut}"'
+
+
+def _shown(character: str) -> str:
+    """A character, or its number where it would do something to a terminal or not be seen."""
+    return character if character.isprintable() else f"U+{ord(character):04X}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = [f"and {len(texts) - _LISTED} more"] if len(texts) > _LISTED else []
+    return "; ".join([*texts[:_LISTED], *more])
 
 
 def slugify(name: str) -> str:
@@ -93,16 +125,15 @@ def refuse_same_slug(classes: Iterable[ClassName]) -> None:
     """Refuse classes that would share a folder.
 
     Raises:
-        UsageError: two of them have the same slug.
+        UsageError: some of them have the same slug; it says all of them.
     """
-    seen: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
     for c in classes:
-        if c.slug in seen:
-            raise UsageError(
-                f"class names {seen[c.slug]!r} and {c.name!r} are the same once written as a folder name ({c.slug})",
-                "Rename or remove one of them",
-            )
-        seen[c.slug] = c.name
+        names.setdefault(c.slug, []).append(c.name)
+    alike = [(slug, mine) for slug, mine in names.items() if len(mine) > 1]
+    if alike:
+        said = _listed([f"{' and '.join(map(_quoted, mine[:_LISTED]))} ({slug})" for slug, mine in alike])
+        raise UsageError(f"class names are the same once written as a folder name: {said}", "Rename or remove them")
 
 
 def check_name(name: str, what: str = "classifier") -> str:

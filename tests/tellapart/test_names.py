@@ -86,6 +86,21 @@ def test_hostile_names_are_refused_in_one_printable_line(name):
     assert len(text) < 300
 
 
+def test_all_names_that_cannot_be_used_are_said_at_once():
+    with pytest.raises(UsageError) as caught:
+        parse_class_names(["a/b, dog", ".cat, it's, <i>, <i>", "a\\b", "c:?", "x" * 81, "say *", "|"])
+    assert caught.value.what == (
+        'class name "a/b" contains /; ".cat" starts with a dot; "<i>" contains < >; "a\\b" contains \\; '
+        '"c:?" contains : ?; and 3 more'
+    )
+
+
+def test_all_names_that_are_the_same_are_said_at_once():
+    with pytest.raises(UsageError) as caught:
+        parse_class_names(["Cat", "cat", "sea lion", "dog", "sea-lion", "CAT"])
+    assert caught.value.what.endswith(': "Cat" and "cat" and "CAT" (cat); "sea lion" and "sea-lion" (sea-lion)')
+
+
 @pytest.mark.parametrize("name", ["", "   ", "\t\n"])
 def test_an_empty_name_is_refused(name):
     with pytest.raises(UsageError, match="empty"):
