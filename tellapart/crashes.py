@@ -1,10 +1,11 @@
-"""Judging pictures although some may crash a native decoder, and with it the process.
+"""Decoding pictures although some may crash a native decoder, and with it the process.
 
 `CrashGuard` is for long work: the next run gets past them. A picture that is being decoded is marked by a file. A mark
 that was left there is of a picture that a process died over, by its fault or not. Such a one is tried out apart, and
 turned away where that dies too. `Apart` is for programs that nothing may end: it decodes in a process of its own.
 """
 
+import base64
 import json
 import signal
 import subprocess
@@ -19,11 +20,12 @@ from typing import Any, Self
 from tellapart.errors import TellapartError
 from tellapart.files import readable_disk_errors
 from tellapart.images import ImageError, decode, sha256
+from tellapart.metadata import preview
 from tellapart.pictures import Picture, Reason, Rejected, inspect
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 60  # seconds of processor time for a picture that is decoded apart
-_SIZE = 8  # bytes that say how many bytes a picture has
+_SIZE, _SIDE = 8, 4  # bytes that say how many bytes a picture has, and how large its preview may be, 0 for none
 _IN_COLOUR = 720  # pixels on the shorter side
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # no picture does that: people and machines that shut down do
 
@@ -33,7 +35,7 @@ class Stopped(TellapartError):
 
 
 class Apart:
-    """Judges pictures in a process of its own, which starts with the first one; for one thread."""
+    """Decodes pictures in a process of its own, which starts with the first one; for one thread at a time."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,25 +55,36 @@ class Apart:
             Rejected: it cannot be used; `reason` says why.
             Stopped: somebody ended the process.
         """
-        told = self._ask(data)
+        return Picture(**self._told(data))
+
+    def preview(self, data: bytes, longest_side: int) -> bytes:
+        """As `metadata.preview`.
+
+        Raises:
+            Rejected, Stopped: as `inspect`.
+        """
+        return base64.b64decode(self._told(data, longest_side)["preview"])
+
+    def _told(self, data: bytes, longest_side: int = 0) -> dict[str, Any]:
+        told = self._ask(data, longest_side)
         if told is None:
             raise _ended_by(self._end())
         if "what" in told:
             raise Rejected(Reason(told["reason"]), told["what"])
-        return Picture(**told)
+        return told
 
-    def _ask(self, data: bytes) -> dict[str, Any] | None:
+    def _ask(self, data: bytes, longest_side: int) -> dict[str, Any] | None:
         """What the process answers, None where it ended."""
         self._process = self._process or _start()
         pictures, answers = self._process.stdin, self._process.stdout
         assert pictures
         assert answers
         with suppress(BrokenPipeError):
-            pictures.write(len(data).to_bytes(_SIZE, "big"))
+            pictures.write(len(data).to_bytes(_SIZE, "big") + longest_side.to_bytes(_SIDE, "big"))
             pictures.write(data)
             pictures.flush()
         line = answers.readline()
-        return json.loads(line) if line else None
+        return json.loads(line) if line.endswith(b"\n") else None
 
     def _end(self) -> int:
         """End the process, where it has not ended; gives its exit code, below zero that of a signal."""
@@ -136,8 +149,10 @@ def _ended_by(code: int) -> TellapartError:
     return Rejected(Reason.TRUNCATED, f"decoding the picture ends the program ({signal.Signals(-code).name})")
 
 
-def _judged(data: bytes) -> dict[str, Any]:
+def _answer(data: bytes, longest_side: int) -> dict[str, Any]:
     try:
+        if longest_side:
+            return {"preview": base64.b64encode(preview(data, longest_side)).decode()}
         picture = inspect(data)
         decode(data, _IN_COLOUR)
     except Rejected as error:
@@ -149,9 +164,11 @@ def _judged(data: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Answer each picture on stdin with a line on stdout, whatever decoding leads to."""
-    while size := sys.stdin.buffer.read(_SIZE):
+    asked = sys.stdin.buffer
+    while size := asked.read(_SIZE):
+        longest_side = int.from_bytes(asked.read(_SIDE), "big")
         signal.setitimer(signal.ITIMER_PROF, _PATIENCE)
-        print(json.dumps(_judged(sys.stdin.buffer.read(int.from_bytes(size, "big")))), flush=True)
+        print(json.dumps(_answer(asked.read(int.from_bytes(size, "big")), longest_side)), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from tellapart.images import SUPPORTED, decode, orientation, probe
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # neither stuffing, filling, nor a restart inside a scan
@@ -25,6 +27,7 @@ _PNG_KEPT = {
 _WEBP_KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"ANIM", b"ANMF"}
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 _LOSSLESS = {"image/gif", "image/bmp"}
+_SMALL = 480  # pixels a side, up to which a preview is nearly exact: what is asked about it later must be the same
 
 
 def without_metadata(data: bytes) -> tuple[bytes, str]:
@@ -41,6 +44,22 @@ def without_metadata(data: bytes) -> tuple[bytes, str]:
         return b"".join(copy(data, turn)), info.extension
     except (struct.error, IndexError):  # what a decoder forgave
         return _anew(data, "JPEG")
+
+
+def preview(data: bytes, longest_side: int) -> bytes:
+    """A JPEG of at most `longest_side` pixels a side, with nothing of the original but its pixels.
+
+    Raises:
+        ImageError: the bytes are no usable picture.
+    """
+    decoded = decode(data, shorter_side=longest_side * 3 // 4)  # a quarter less on a square one costs half
+    decoded.thumbnail((longest_side, longest_side))
+    clean = Image.new("RGB", decoded.size)
+    clean.paste(decoded)
+    buffer = io.BytesIO()
+    exact = {"quality": 98, "subsampling": 0} if max(clean.size) <= _SMALL else {"quality": 86}
+    clean.save(buffer, "JPEG", **exact)
+    return buffer.getvalue()
 
 
 def _jpeg(data: bytes, turn: int) -> Iterator[bytes]:

@@ -37,6 +37,7 @@ from webui.cache import cache_config
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.decoding import Decoders
 from webui.explanations import Explanations
 from webui.exports import Exports
 from webui.feedback import FeedbackBook
@@ -120,5 +121,6 @@ def _parts(app: Flask, settings: Settings, client: ServiceClient | None) -> Part
         feedback=FeedbackBook(database, folder / "feedback"),
         jobs=Jobs(database, Queue(settings).wake),
         staging=Staging(database, folder / "locks"),
+        decoders=Decoders(),
         users=Users(database),
     )

@@ -1,11 +1,14 @@
 """Decoding what people put in apart, in a few processes at once."""
 
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from queue import Empty, LifoQueue
 from threading import BoundedSemaphore
 
 from tellapart.crashes import Apart
 from tellapart.errors import UsageError
+from tellapart.hardware import cpus
 
 AT_ONCE = 4  # uploads that decode at once in each worker of the page
 _WAIT = 60.0  # seconds for one of them to end
@@ -26,3 +29,30 @@ def decoding() -> Iterator[Apart]:
             yield apart
     finally:
         _places.release()
+
+
+class Decoders:
+    """As many processes as are needed at once, up to the number of cores; each is kept for what comes next."""
+
+    def __init__(self) -> None:
+        self._free: LifoQueue[Apart] = LifoQueue()
+        ends = ExitStack()
+        for _ in range(min(AT_ONCE, cpus())):
+            self._free.put(ends.enter_context(Apart()))
+        weakref.finalize(self, ends.close)
+
+    @contextmanager
+    def one(self) -> Iterator[Apart]:
+        """A process to decode a picture in, once one is free.
+
+        Raises:
+            UsageError: the pictures of others took too long.
+        """
+        try:
+            apart = self._free.get(timeout=_WAIT)
+        except Empty:
+            raise UsageError("many pictures are being looked at", "Try again in a minute") from None
+        try:
+            yield apart
+        finally:
+            self._free.put(apart)

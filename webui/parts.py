@@ -10,6 +10,7 @@ from webui.batches import Batches
 from webui.catalog import Catalog
 from webui.client import ServiceClient
 from webui.database import Database
+from webui.decoding import Decoders
 from webui.explanations import Explanations
 from webui.exports import Exports
 from webui.feedback import FeedbackBook
@@ -43,6 +44,7 @@ class Parts:
     feedback: FeedbackBook
     jobs: Jobs
     staging: Staging
+    decoders: Decoders
     users: Users
 
 

@@ -1,21 +1,17 @@
 """Pictures as the result pages show them: small JPEGs made anew from pixels, named by what was uploaded."""
 
-import io
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image
-
 from tellapart.errors import TellapartError
-from tellapart.images import decode
+from tellapart.metadata import preview
 from webui.cache import DAY
 from webui.shelf import Shelf
 
 LONGEST_SIDE = 960
-_SMALL = 480  # pixels a side, up to which a copy is nearly exact: what is asked about it later must be the same
 MAX_WAITING = 1500
 MAX_WAITING_BYTES = 4 * 2**20  # of one picture
 MAX_PICTURES = 5000
@@ -33,7 +29,7 @@ class Previews:
         """Make and keep the preview of a picture; one that cannot be made leaves the page without."""
         if not self._files.touch(digest):  # kept as long as its newest result
             with suppress(TellapartError):
-                self._files.put(digest, preview(data))
+                self._files.put(digest, preview(data, LONGEST_SIDE))
 
     def save_later(self, digest: str, data: bytes) -> None:
         """Put one of many pictures aside as it came, for a day: its preview is made when somebody looks at it."""
@@ -65,19 +61,3 @@ class Previews:
             self.save(digest, waiting.read_bytes())
         self._waiting.remove(digest)
         return self._files.find(digest)
-
-
-def preview(data: bytes, longest_side: int = LONGEST_SIDE) -> bytes:
-    """A JPEG of at most `longest_side` pixels a side, with nothing of the original but its pixels.
-
-    Raises:
-        ImageError: the bytes are no usable picture.
-    """
-    decoded = decode(data, shorter_side=longest_side * 3 // 4)  # a quarter less on a square one costs half
-    decoded.thumbnail((longest_side, longest_side))
-    clean = Image.new("RGB", decoded.size)
-    clean.paste(decoded)
-    buffer = io.BytesIO()
-    exact = {"quality": 98, "subsampling": 0} if max(clean.size) <= _SMALL else {"quality": 86}
-    clean.save(buffer, "JPEG", **exact)
-    return buffer.getvalue()

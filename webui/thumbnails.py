@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from tellapart.crashes import CrashGuard
 from tellapart.dataset import Dataset
 from tellapart.errors import MissingError
 from tellapart.files import write_bytes
 from tellapart.manifest import Attempt
 from webui.datasets import refuse_deleted
-from webui.previews import preview
+from webui.parts import parts
 
 SIZES = {"small": 256, "large": 960}  # longest side in pixels
 
@@ -18,13 +17,14 @@ def thumbnail(dataset: Dataset, attempt: Attempt, size: str = "small") -> Path:
 
     Raises:
         MissingError: its file is gone, or its data set was deleted.
-        ImageError, Rejected: the file is no usable picture any more, or ended a process.
+        Rejected: the file is no usable picture any more, or ends the process that decodes it.
+        Stopped, UsageError: it was not its turn.
     """
     path = dataset.cache / "thumbnails" / size / attempt.sha256[:2] / f"{attempt.sha256}.jpg"
     if not path.is_file():
         data = _original(dataset, attempt)
-        with CrashGuard(dataset.cache).watching(data):
-            small = preview(data, SIZES[size])
+        with parts().decoders.one() as apart:
+            small = apart.preview(data, SIZES[size])
         refuse_deleted(dataset)
         write_bytes(path, small, durable=False)
     return path

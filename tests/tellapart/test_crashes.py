@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from tellapart.crashes import Apart, CrashGuard, Stopped
 from tellapart.dataset import Dataset
 from tellapart.images import sha256
+from tellapart.metadata import preview
 from tellapart.names import parse_class_names
 from tellapart.pictures import Reason, Rejected, Status, inspect
 
@@ -151,6 +152,9 @@ def test_apart_a_picture_ends_nothing_but_its_own_process(fragile, make_photo):
             apart.inspect(b"words")
         assert caught.value.reason == Reason.NOT_AN_IMAGE
         assert apart.inspect(make_photo(2)) == inspect(make_photo(2))
+        with pytest.raises(Rejected, match="SIGSEGV"):
+            apart.preview(in_colour, 48)
+        assert apart.preview(make_photo(2), 48) == preview(make_photo(2), 48)
         process = apart._process
     assert process.poll() is not None
 

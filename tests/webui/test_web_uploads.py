@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from webui.previews import preview
+from tellapart.metadata import preview
+from webui.previews import LONGEST_SIDE
 
 MakePicture = Callable[..., bytes]
 
@@ -178,7 +179,7 @@ def test_previews_hold_nothing_but_pixels(to_bytes: MakePicture) -> None:
     exif[0x0112] = 6  # turned by 90 degrees
     exif[0x010E] = "my address"
     data = to_bytes(Image.new("RGB", (2000, 1000)), "JPEG", exif=exif, comment=b"secret note")
-    made = preview(data)
+    made = preview(data, LONGEST_SIDE)
     shown = Image.open(io.BytesIO(made))
     assert shown.size == (480, 960)
     assert not shown.getexif()
@@ -189,7 +190,7 @@ def test_previews_hold_nothing_but_pixels(to_bytes: MakePicture) -> None:
 
 def test_the_copy_of_a_small_picture_is_nearly_exact(make_photo: MakePicture) -> None:
     data = make_photo(3, (60, 116))
-    kept = np.asarray(Image.open(io.BytesIO(preview(data))), np.int16)
+    kept = np.asarray(Image.open(io.BytesIO(preview(data, LONGEST_SIDE))), np.int16)
     assert np.abs(kept - np.asarray(Image.open(io.BytesIO(data)))).mean() < 1
 
 

@@ -10,12 +10,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tellapart.crashes import Apart
 from tellapart.dataset import Dataset
 from tellapart.names import parse_class_names
 from tellapart.settings import Settings
 from tellapart.store import new_model, promote
 from tests.webui.review.helpers import keys
-from webui import removal, review_changes, thumbnails
+from webui import removal, review_changes
 from webui.datasets import deleted_folder
 from webui.jobs import Kind
 from webui.leftovers import sweep
@@ -160,12 +161,12 @@ def test_decisions_about_one_that_was_deleted_meanwhile_find_nothing(
 def test_a_small_copy_that_is_being_made_does_not_bring_it_back(
     web: FlaskClient, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deleted_meanwhile(data: bytes, side: int) -> bytes:
+    def deleted_meanwhile(apart: Apart, data: bytes, side: int) -> bytes:
         web.post("/datasets/pets/delete")
-        return small(data, side)
+        return small(apart, data, side)
 
-    small = thumbnails.preview
-    monkeypatch.setattr(thumbnails, "preview", deleted_meanwhile)
+    small = Apart.preview
+    monkeypatch.setattr(Apart, "preview", deleted_meanwhile)
     slug, sha256 = keys(dataset, 0)[0].split("/")
     assert web.get(f"/datasets/pets/thumbnails/{slug}/{sha256}.jpg").status_code == 404
     assert not dataset.root.exists()
