@@ -1,4 +1,7 @@
-"""Progress on a terminal: a line for each stage that is done, and bars for what goes on where somebody watches."""
+"""Progress on a terminal: a line for each stage that is done, and bars for what goes on where somebody watches.
+
+Where nobody does, as in a log file, what was measured on the way has a line too.
+"""
 
 import os
 import sys
@@ -72,14 +75,19 @@ class Terminal:
             if (task := self._tasks.pop(progress.stage, None)) is not None:
                 self._bars.remove_task(task)
                 self._bars.refresh()
-            if said := _said(progress):
-                self._console.print(f"{progress.stage}: {said}", markup=False, soft_wrap=True)
+            self._tell(progress)
         elif self._live:
             self._draw(progress)
+        elif progress.values:
+            self._tell(progress)
 
     def result(self, values: Mapping[str, Any], *shown: RenderableType) -> None:  # noqa: ARG002
         """Say what came out of the work, for people; `values` are for programs."""
         self._shown = shown
+
+    def _tell(self, progress: Progress) -> None:
+        if said := _said(progress):
+            self._console.print(f"{progress.stage}: {said}", markup=False, soft_wrap=True)
 
     def _draw(self, progress: Progress) -> None:
         self._bars.start()  # only now, so that a question asked before stays readable
@@ -90,7 +98,7 @@ class Terminal:
 
 
 def _said(progress: Progress) -> str:
-    """What a stage that is done has to say, "" for nothing, as where there was nothing to do."""
+    """What a stage has to say, "" for nothing, as where there was nothing to do."""
     done = ""
     if progress.done:
         units = counted(progress.done, progress.unit.removesuffix("s"), progress.unit)
@@ -99,6 +107,6 @@ def _said(progress: Progress) -> str:
 
 
 def _detail(progress: Progress) -> str:
-    rate = f"{progress.rate:.0f}/s" if progress.done and progress.seconds > 1 else ""
+    rate = f"{progress.rate:.0f}/s" if progress.rate >= 1 and progress.seconds > 1 else ""  # a lower one says nothing
     counts = ", ".join(f"{value} {name}" for name, value in progress.counts.items() if value)
     return "; ".join(part for part in (rate, counts, progress.note) if part)

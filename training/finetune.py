@@ -215,7 +215,7 @@ def _run(job: Job, trainer: Trainer, pace: Pace, world: World, stage: Stage, go_
         if loss is None:
             return
         row = _judge(trainer, pace, loss)
-        stage.note(f"epoch {row.epoch}: {percent(row.val_accuracy)} of the validation pictures right")
+        stage.note(f"epoch {row.epoch}: loss {loss:.3f}, {percent(row.val_accuracy)} of the validation pictures right")
         stage.measure(train_loss=loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy)
         if job.checkpoint:
             trainer.save(job.checkpoint, job.identity)

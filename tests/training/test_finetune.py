@@ -39,6 +39,9 @@ def test_it_learns_what_the_head_did_not_know(job: Job) -> None:
     assert not tuned.out_of_time
     assert [p.stage for p in seen if p.finished] == ["decode", "decode validation", "fine-tune"]
     assert (seen[-1].done, seen[-1].total) == (72, 72)
+    told = [p.note for p in seen if p.values]
+    assert len(told) == 6
+    assert told[0].startswith(f"epoch 1: loss {tuned.curves[1].train_loss:.3f}, ")
 
 
 def test_the_same_seed_repeats_exactly_and_another_does_not(job: Job) -> None:
