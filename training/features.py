@@ -22,9 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from tellapart.classifier import Classifier
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Sample
+from tellapart.errors import DataError
 from tellapart.hardware import cpus, keep_freed_memory
-from tellapart.images import DEFAULT_LIMITS, ImageError, sha256
+from tellapart.images import DEFAULT_LIMITS, sha256
 from tellapart.network import CPU_BATCH, FeatureExtractor, digest, serialize
 from tellapart.preprocess import Preprocessing
 from tellapart.progress import Report, Stage
@@ -144,7 +146,7 @@ def extract(
     """Compute the features of samples, or take them from the cache.
 
     A picture that is gone, damaged, or no longer the one that was collected is skipped and
-    counted. A killed run goes on where it stopped.
+    counted. A killed run goes on where it stopped, without a picture that crashed it.
 
     Args:
         cache: folder of the cached features.
@@ -153,13 +155,14 @@ def extract(
     Raises:
         TellapartError: the cache cannot be written.
     """
+    guard = CrashGuard(cache)
     with FeatureCache(cache / f"{source.key}.sqlite", source.dim) as store:
         known = store.get(s.sha256 for s in samples)
         missing = list({s.sha256: s for s in samples if s.sha256 not in known}.values())
         faults: dict[str, str] = {}
         with Stage(report, stage_name, total=len(missing)) as stage:
             stage.counts["cached"] = len(samples) - len(missing)
-            for done in in_background(lambda batch: _compute(batch, source), _batches(missing, source)):
+            for done in in_background(lambda batch: _compute(batch, source, guard), _batches(missing, source)):
                 store.put(done.vectors)
                 known |= done.vectors
                 faults |= done.faults
@@ -188,13 +191,15 @@ def _batches(samples: Sequence[Sample], source: FeatureSource) -> Iterator[Seque
     return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
-def _compute(batch: Sequence[Sample], source: FeatureSource) -> _Done:
+def _compute(batch: Sequence[Sample], source: FeatureSource, guard: CrashGuard) -> _Done:
     pixels: dict[str, NDArray[np.uint8]] = {}
     faults: dict[str, str] = {}
     for sample in batch:
         try:
-            pixels[sample.sha256] = source.preprocessing.from_bytes(_read(sample))
-        except ImageError as error:
+            data = _read(sample)
+            with guard.watching(data):
+                pixels[sample.sha256] = source.preprocessing.from_bytes(data)
+        except DataError as error:
             faults[sample.sha256] = error.what
         except (OSError, _ChangedError) as error:
             faults[sample.sha256] = getattr(error, "strerror", None) or str(error)

@@ -12,6 +12,8 @@ import torch
 
 from tellapart.dataset import Dataset, Sample
 from tellapart.errors import TellapartError
+from tellapart.images import sha256
+from tellapart.preprocess import Preprocessing
 from tellapart.progress import Progress, silent
 from tellapart.weights import load_weights
 from training.feature_cache import FeatureCache
@@ -71,6 +73,26 @@ def test_pictures_that_are_gone_damaged_or_changed_are_skipped(
     assert "changed" in features.skipped[1].why
     # and none of them left anything in the cache
     assert extract(samples[:2], source, tmp_path / "cache", silent).values.shape == (0, 2240)
+
+
+def test_a_picture_that_crashed_its_decoder_is_skipped_by_the_next_run(
+    samples: list[Sample], source: FeatureSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = tmp_path / "cache" / "decoding"
+
+    def decode(preprocessing: Preprocessing, data: bytes) -> object:
+        assert sha256(data) in [mark.name for mark in marks.iterdir()], "if this run dies, the next one knows"
+        return real(preprocessing, data)
+
+    real = Preprocessing.from_bytes
+    monkeypatch.setattr(Preprocessing, "from_bytes", decode)
+    (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.raise_signal(signal.SIGSEGV)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    marks.mkdir(parents=True)
+    (marks / samples[0].sha256).touch()
+    features = extract(samples, source, tmp_path / "cache", silent)
+    assert [(s.sample, "SIGSEGV" in s.why) for s in features.skipped] == [(samples[0], True)]
+    assert [mark.name for mark in marks.iterdir()] == [samples[0].sha256]
 
 
 def test_a_picture_has_the_same_features_in_every_batch(samples: list[Sample], source: FeatureSource) -> None:
