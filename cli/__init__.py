@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 a failure of ours or of this machine, 2 wrong usage, 3 bad
 4 a source refused or is unreachable, 5 weights or a model not found.
 """
 
-import atexit
 import gc
 import io
 import os
@@ -69,8 +68,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; an error is one line on stderr."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     gc.set_threshold(*_COLLECT)
-    if arguments is None:  # as the process ends they are let go without a look: with torch, two seconds of a core
-        atexit.register(gc.freeze)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in letters that a terminal may not know
     try:

@@ -42,7 +42,7 @@ _BATCH = {"cpu": 16, "cuda": 64}
 _RATE = {"adamw": 2e-4, "sgd": 5e-3}
 _RATE_FROM_SCRATCH = 5.0  # times as much
 _EVIDENCE = 2.0  # what comes after the network, in times of fitting the head
-_REPORT = 3.0  # seconds
+_REPORT = 6.0  # seconds, and to end a process that has torch
 _ENOUGH_MEASURED = 100  # pictures that went through the network, to know how long one takes
 _SEARCHING = 0.5  # of the time there is
 

@@ -58,12 +58,3 @@ def test_create_with_nothing_to_do_loads_no_torch(
     )  # fmt: skip
     assert f"animals:{version} is already trained on these pictures" in done.stderr
     assert done.stdout.splitlines()[-1] == "0 False"
-
-
-def test_as_it_ends_it_does_not_look_through_what_was_imported() -> None:
-    """A handler that was registered before those of the command line is called after them."""
-    code = "import atexit, gc, sys, cli; atexit.register(lambda: print(gc.get_freeze_count())); sys.exit(cli.main())"
-    run = subprocess.run(
-        [sys.executable, "-c", code, "--version"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert int(run.stdout.splitlines()[-1]) > 10_000
