@@ -32,6 +32,7 @@ from training.export_archive import check_exportable, write_archive
 from training.export_data import check_pictures
 from training.export_network import WRITERS
 from training.export_readers import READERS, Probabilities, pixels_of
+from training.features import torch_threads
 
 TOLERANCE = 1e-3
 SUFFIXES = {"pt": ".pt", "onnx": ".onnx", "torchscript": ".ts", "zip": ".zip"}
@@ -71,7 +72,7 @@ def export(model: StoredModel, kind: str, out: Path, dataset: Dataset | None, re
     """
     bundle = open_bundle(model.path)
     check_exportable(model, kind, dataset)
-    with readable_disk_errors(out):
+    with readable_disk_errors(out), torch_threads(1):
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as made:
             main = Path(made) / f"{model.name}-{model.version}{SUFFIXES[kind]}"
