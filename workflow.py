@@ -139,6 +139,17 @@ def find_suspects(dataset: Dataset, options: TrainingOptions, report: Report) ->
     Raises:
         MissingError: no weights to be had.
     """
+    _say_loading(report)
+    return _search(dataset, options, report)
+
+
+def _say_loading(report: Report) -> None:
+    """Say why nothing moves for seconds."""
+    note = "loading PyTorch; weights that are not on this machine are downloaded"
+    report(Progress("start", note=note, finished=True))
+
+
+def _search(dataset: Dataset, options: TrainingOptions, report: Report) -> list[Suspect]:
     from curation.flagging import flag_suspects
     from tellapart.network import pick_device
     from training.features import FeatureSource
@@ -167,7 +178,7 @@ def _tell_suspects(dataset: Dataset, options: TrainingOptions, settings: Setting
     elif dataset.folder:
         note = f"{UNSEARCHED}; {how_to_see(where)}"
     else:
-        note = advice(where, dataset, find_suspects(dataset, options, report))
+        note = advice(where, dataset, _search(dataset, options, report))
     report(Progress("check", note=note, finished=True))
 
 
@@ -243,8 +254,7 @@ def train(
     if there is not None:
         report(Progress("train", note=f"{there.tag} is already trained on these pictures", finished=True))
         return there
-    note = "loading PyTorch; weights that are not on this machine are downloaded"
-    report(Progress("start", note=note, finished=True))  # seconds of silence otherwise
+    _say_loading(report)
     _tell_suspects(dataset, options, settings, report)
     from training.candidates import forget_checkpoint
     from training.train import train as train_classifier

@@ -67,7 +67,10 @@ def taken_out(folder):
 
 def test_suspects_are_named_taken_out_and_put_back(shapes, isolated_home, capsys):
     assert cli.main(["curate", str(shapes), *OPTIONS]) == 0
-    told = capsys.readouterr().out
+    told, said = capsys.readouterr()
+    loading = "start: loading PyTorch; weights that are not on this machine are downloaded\n"
+    assert said.count(loading) == 1
+    assert said.index(loading) < said.index("features: ")
     assert "looks like 'discs', not" in told
     assert f"To take those out: tellapart curate {shapes} --apply" in told
     assert taken_out(shapes) == []
