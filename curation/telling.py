@@ -87,7 +87,8 @@ def applied_outcome(where: str, suspects: Sequence[Suspect], applied: Sequence[A
     if not applied:
         return f"nothing taken out: none may be without looking; {left}"
     moved = sum(a.action == "move" for a in applied)
-    to_others = f", {moved} of them to the class they belong to" if moved else ""
+    belongs = "it belongs" if moved == 1 else "they belong"
+    to_others = f", {moved} of them to the class {belongs} to" if moved else ""
     return (
         f"{counted(len(applied), 'suspect')} taken out{to_others}; {left}. Nobody has looked at what was taken out, so "
         "it teaches nothing but still counts where accuracy is measured. "

@@ -75,7 +75,7 @@ def test_what_was_taken_out_and_what_is_left(suspects: list[Suspect]) -> None:
         return applied_outcome("x", suspects, taken)
 
     assert done("remove", "move").startswith(
-        "2 suspects taken out, 1 of them to the class they belong to; 2 suspects left for a person to look at. "
+        "2 suspects taken out, 1 of them to the class it belongs to; 2 suspects left for a person to look at. "
     )
     assert done("remove").endswith("To take it back: tellapart curate x --undo")
     assert "taken out; none left to look at. " in done(*["remove"] * 4)
