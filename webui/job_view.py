@@ -148,7 +148,7 @@ def _together(stages: Sequence[Stage], job: Job) -> StageView:
     done, total = sum(stage["done"] for stage in stages), len(job.options["classes"]) * job.options["per_class"]
     finished = len(stages) == len(job.options["classes"]) and all(stage["finished"] for stage in stages)
     tried = sum(sum(stage["counts"].values()) for stage in stages)
-    detail = f"{done} of up to {total} pictures"
+    detail = counted(done, "picture") if finished else f"{done} of up to {total} pictures"
     note = f"{counted(tried - done, 'more picture')} looked at and not taken" if tried > done else ""
     return StageView("Collecting", detail, note, finished, 1.0 if finished else min(1.0, done / total))
 

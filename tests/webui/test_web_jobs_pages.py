@@ -68,6 +68,16 @@ def test_the_page_shows_phases_classes_and_pictures(
     answer.close()
 
 
+def test_pictures_that_are_all_there_are_not_waited_for(settings: Settings, stage: Any) -> None:
+    def shown(*finished: bool) -> str:
+        stages = [stage(f"collect {name}", 8, finished=yes) for name, yes in zip(("cat", "dog"), finished, strict=True)]
+        job = Job(id="x", kind=Kind.CREATE, name="pets", options=OPTIONS, state=State.RUNNING, stages=stages, result={})
+        return view(job, settings).phases[0].stages[0].detail
+
+    assert shown(True, False) == "16 of up to 40 pictures"
+    assert shown(True, True) == "16 pictures"
+
+
 def test_phases_follow_the_stages(settings: Settings, stage: Any) -> None:
     def states(job: Job) -> list[str]:
         return [phase.state for phase in view(job, settings).phases]
