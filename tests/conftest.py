@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import Image
 
 from tellapart.backbones import BACKBONES
 from tellapart.bundle import BundleInfo, write_bundle
+from tellapart.files import held
 from tellapart.head import Head
 from tellapart.names import parse_class_names
 from tellapart.stopping import end_with_parent
@@ -25,6 +27,7 @@ from tests.ports import free_port
 
 MakePicture = Callable[..., bytes]
 _TEMPORARY = tempfile.gettempdir()  # before any test has one of its own, which others than root may not open
+_POSTGRES = "tellapart-postgres-"
 _AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 _AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _AXE_RUN = """
@@ -203,7 +206,8 @@ def postgres_url() -> Iterator[str]:
     server, init = _postgres_binary("postgres"), _postgres_binary("initdb")
     import psycopg
 
-    with tempfile.TemporaryDirectory(prefix="tellapart-postgres-", dir=_TEMPORARY) as folder:
+    _sweep_killed(Path(_TEMPORARY))
+    with tempfile.TemporaryDirectory(prefix=_POSTGRES, dir=_TEMPORARY) as folder, held(Path(folder)):
         user = _give_away(Path(folder)) if os.geteuid() == 0 else None  # it refuses to run as root
         how: Any = {"user": user, "group": user, "cwd": folder}
         options = ["-U", "tellapart", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
@@ -220,6 +224,14 @@ def postgres_url() -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGQUIT)  # at once
             process.wait(90)
+
+
+def _sweep_killed(temporary: Path) -> None:
+    """Delete the databases of runs that were killed; one that is being made is a moment old, one in use is held."""
+    for folder in temporary.glob(f"{_POSTGRES}*"):
+        with suppress(OSError), held(folder):
+            if folder.stat().st_mtime < time.time() - 60:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ending_with_us(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
