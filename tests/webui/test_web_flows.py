@@ -292,6 +292,7 @@ def test_a_second_folder_takes_the_tiles_and_the_first_goes_on(
     browser.get(url + "/classify")
     several = sorted(str(path) for path in photos.glob("*.png"))
     browser.find_element(By.ID, "folder").send_keys(str(photos))
+    page.shown("#many-title", "40 pictures")  # the browser lists a folder in its own time
     browser.find_element(By.ID, "images").send_keys("\n".join(several))  # 20 of them
     page.shown("#many-words", "All 20 are done")
     assert len(browser.find_elements(By.CSS_SELECTOR, "#tiles .tile")) == 20
