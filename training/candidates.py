@@ -6,6 +6,7 @@ Both are compared on pictures that neither has learned from and that measure not
 import tempfile
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,10 @@ def why_not(options: TrainingOptions, device: torch.device, features: Features) 
 
 def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
     parts, seen = (cut(features, contest.options.seed) for features in (contest.features, contest.seen))
-    (start, choice), (rival, rivals) = (
-        learn(p.learn, len(contest.dataset.classes), contest.options.seed, lambda: None) for p in (parts, seen)
-    )
+    fit = partial(learn, n_classes=len(contest.dataset.classes), seed=contest.options.seed, tick=lambda: None)
+    rival, rivals = fit(seen.learn)
+    usual = contest.seen.views[rivals.view] is contest.features.values  # where a network begins
+    start, choice = (rival, rivals) if usual else fit(parts.learn)
     job = replace(_job(contest, parts, head.backbone, start), resume=resume)
     facts: dict[str, Any] = {}
     try:

@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import training.candidates
+import training.protocol
 import training.train
 import training.trainer
+import training.views
 from tellapart.bundle import BundleInfo, open_bundle
 from tellapart.classifier import Loader
 from tellapart.dataset import Dataset, Sample
@@ -292,6 +294,28 @@ def test_each_candidate_has_a_view_of_its_own(
     pixels = np.stack([info.preprocessing.from_bytes(s.path.read_bytes()) for s in held])
     answers = Loader().load(tmp_path / "bundle").probabilities(pixels).argmax(axis=1)
     assert (answers == [s.class_index for s in held]).mean() == pytest.approx(info.metrics["accuracy"])
+
+
+@pytest.mark.parametrize(("view", "fitted"), [(0, 1), (1, 2)])
+def test_a_head_that_sees_what_the_network_sees_is_fitted_once(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: int, fitted: int
+) -> None:
+    heads: list[Any] = []
+
+    def learn(*given: Any, **named: Any) -> Any:
+        heads.append(training.protocol.learn(*given, **named))
+        return heads[-1]
+
+    def begun(job: Job, *_: object) -> Tuned:
+        np.testing.assert_array_equal(job.head.weight, heads[-1][0].weight)
+        return unlearned(job)
+
+    monkeypatch.setattr(training.views, "best_view", lambda *_: view)
+    monkeypatch.setattr(training.candidates, "learn", learn)
+    monkeypatch.setattr(training.candidates, "lead", begun)
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+    train(dataset, TUNED, tmp_path / "bundle", silent)
+    assert len(heads) == fitted
 
 
 def unlearned(job: Job) -> Tuned:
