@@ -9,20 +9,33 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from tellapart.dataset import Dataset
+from tellapart.none_of_these import always_answers
 from tellapart.pictures import REASON_TEXT, Reason
 from tellapart.store import StoredModel
-from tellapart.wording import always_answers, counted
+from tellapart.wording import counted
 
 
 def trained(model: StoredModel) -> str:
-    """A classifier's tag, how good it is, what it cannot do, and where its report lies; a line each."""
+    """A classifier's tag, how good it is, what casts doubt on it, what it cannot do, its report; a line each."""
     metrics = model.info.metrics
     limit = "" if model.info.says_none else always_answers(metrics.get("none_of_these_pictures")) + "\n"
     return (
         f"classifier: {model.tag}\n"
         f"accuracy: {metrics['accuracy']:.3f} (95 % interval {metrics['accuracy_low']:.3f} to "
         f"{metrics['accuracy_high']:.3f}, {metrics['protocol']} on {counted(metrics['n'], 'picture')})\n"
-        f"{limit}report: {_report(model)}"
+        f"{_doubt(metrics)}{limit}report: {_report(model)}"
+    )
+
+
+def _doubt(metrics: Mapping[str, Any]) -> str:
+    """How many of the pictures that judged are almost certainly wrong, as a line; "" where none are."""
+    found = metrics.get("suspected")
+    if not found:
+        return ""
+    one = found["pictures"] == 1
+    return (
+        f"{found['pictures']} of these {metrics['n']} pictures {'is' if one else 'are'} almost certainly wrong "
+        f"{'itself' if one else 'themselves'}; without {'it' if one else 'them'} {found['without']['share']:.3f}\n"
     )
 
 

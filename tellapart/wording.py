@@ -2,21 +2,8 @@
 
 from collections.abc import Callable
 
-LEAST_PICTURES = 40  # to learn from when to say none of these: a threshold is set at their lowest 5 %
 _UNLIKELY = 1e-9
 _END, _BESIDE = 0.001, 0.0016  # what is beyond the one stands with a sign; the other is the first that does not
-
-
-def always_answers(pictures: int | None = None) -> str:
-    """That a classifier cannot say "none of these", and how many pictures it could have learned that from."""
-    were = "" if pictures is None or pictures >= LEAST_PICTURES else f"{pictures} held back from learning; "
-    return (
-        "It always answers one of its classes: there were too few pictures to learn when to say none of these "
-        f"({were}at least {LEAST_PICTURES} are needed)."
-    )
-
-
-ALWAYS_ANSWERS = always_answers()
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.head import Head
+from tellapart.none_of_these import LEAST_PICTURES
 from tellapart.rejection import NEAREST, Rejection, log_odds, unit
-from tellapart.wording import LEAST_PICTURES
 from training.forked import forked_map
 from training.head import fit_head
 from training.refits import Refits

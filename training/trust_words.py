@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tellapart.intervals import wilson
-from tellapart.wording import always_answers, percent
+from tellapart.none_of_these import always_answers
+from tellapart.wording import percent
 from training.refits import MORE
 
 FEW_JUDGED = 20  # pictures of a class below which its shares say little

@@ -6,7 +6,8 @@ from flask import Flask
 from markupsafe import Markup
 
 from tellapart.backbones import BACKBONES
-from tellapart.wording import ALWAYS_ANSWERS, confidence, counted, on_one_line, percent, sentence
+from tellapart.none_of_these import ALWAYS_ANSWERS
+from tellapart.wording import confidence, counted, on_one_line, percent, sentence
 from webui.jobs import State
 from webui.words import STATE_WORDS
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tellapart.bundle import BundleInfo
+from tellapart.none_of_these import ALWAYS_ANSWERS
 from tellapart.store import new_model
-from tellapart.wording import ALWAYS_ANSWERS
 from tests.cli.helpers import METRICS, Tell, refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +104,21 @@ def test_a_classifier_that_never_says_none_is_shown_so(
     assert "(39 held back from learning; at least 40 are needed)" in tell("models", "show", "counted").out
     assert ALWAYS_ANSWERS in tell("models", "show", "never").out
     assert ALWAYS_ANSWERS not in tell("models", "show", "sometimes").out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [(8, "8 of these 40 pictures are almost certainly wrong themselves; without them 0.900"),
+     (1, "1 of these 40 pictures is almost certainly wrong itself; without it 0.900")],
+)  # fmt: skip
+def test_pictures_that_judge_and_are_probably_wrong_stand_below_the_accuracy(
+    tell: Tell, isolated_home: Path, tiny_bundle: Callable[..., BundleInfo], pictures: int, said: str
+) -> None:
+    suspected = {"pictures": pictures, "right": 0, "without": {"share": 0.9}}
+    with new_model("doubtful") as (folder, _):
+        tiny_bundle(folder, metrics=METRICS | {"n": 40, "suspected": suspected})
+    lines = tell("models", "show", "doubtful").out.splitlines()
+    assert said == lines[next(i for i, line in enumerate(lines) if line.startswith("accuracy: ")) + 1]
 
 
 def test_where_no_screen_is_no_table_is_cut(tell: Tell, tiny_bundle: Callable[..., BundleInfo]) -> None:

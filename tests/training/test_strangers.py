@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tellapart.none_of_these import ALWAYS_ANSWERS, LEAST_PICTURES
 from tellapart.progress import silent
 from tellapart.rejection import unit
-from tellapart.wording import ALWAYS_ANSWERS, LEAST_PICTURES
 from tests.training.planted import NAMES, WIDTH, alone, as_features, planted
 from training.head import Choice, fit_head
 from training.honesty import gather_evidence

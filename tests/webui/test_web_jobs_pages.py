@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 
 from tellapart.dataset import Dataset
 from tellapart.manifest import Attempt
+from tellapart.none_of_these import ALWAYS_ANSWERS
 from tellapart.pictures import Reason, Status
 from tellapart.settings import Settings
-from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 from webui.claims import Claims, this_process
 from webui.client import ServiceClient

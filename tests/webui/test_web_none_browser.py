@@ -8,8 +8,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from tellapart.none_of_these import ALWAYS_ANSWERS
 from tellapart.settings import Settings
-from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 
 pytestmark = pytest.mark.browser

@@ -17,9 +17,9 @@ import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
+from tellapart.none_of_these import ALWAYS_ANSWERS
 from tellapart.settings import Settings
 from tellapart.wire import ModelSummary
-from tellapart.wording import ALWAYS_ANSWERS
 from webui.app import create_app
 from webui.catalog import Catalog
 from webui.client import ServiceClient, Unavailable
