@@ -113,11 +113,11 @@ def _count(dataset: Dataset, suspects: Sequence[Suspect]) -> tuple[int, int, str
 
 def _table(dataset: Dataset, title: str, action: str, suspects: Sequence[Suspect]) -> Table:
     table = Table("class", "picture", "why", "score", action, title=title)
-    names = _names(dataset)
+    names, called = _names(dataset), {c.slug: escape(c.name) for c in dataset.classes}
     for c in dataset.classes:
         mine = sorted((s for s in suspects if s.class_slug == c.slug), key=lambda s: (not s.confident, -s.score))
         for s in mine[:SHOWN]:
-            what = f"{s.action} to {s.suggested_slug}" if s.action == "move" else s.action
+            what = f"{s.action} to {called.get(s.suggested_slug, s.suggested_slug)}" if s.action == "move" else s.action
             table.add_row(
                 escape(c.name), escape(names[s.class_slug, s.sha256]), escape(s.reason), f"{s.score:.2f}", what
             )

@@ -1,10 +1,11 @@
 """What the command line says of suspects: how many, what may be done, and what was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from curation.telling import NONE, advice, applied_outcome, outcome
+from curation.telling import NONE, advice, applied_outcome, outcome, suspects_tables
 from tellapart.actions import apply, undo
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
@@ -81,3 +82,10 @@ def test_what_was_taken_out_and_what_is_left(suspects: list[Suspect]) -> None:
     assert "taken out; none left to look at. " in done(*["remove"] * 4)
     assert done() == ("nothing taken out: none may be without looking; 4 suspects left for a person to look at")
     assert applied_outcome("x", [], []) == f"nothing taken out: {NONE}"
+
+
+def test_a_class_to_move_to_is_called_by_its_name(dataset: Dataset, suspects: list[Suspect]) -> None:
+    named = replace(dataset, classes=(dataset.classes[0], replace(dataset.classes[1], name="Köter")))
+    moved = replace(suspects[0], action="move", suggested_slug="dog")
+    (table,) = suspects_tables(named, [moved])
+    assert list(table.columns[4].cells) == ["move to Köter"]
