@@ -36,6 +36,7 @@ _BACKBONE_HELP = (
 )
 _OPTIMIZER_HELP = "How fine-tuning steps."
 _RESUME_HELP = "Go on where a killed fine-tuning stopped, or begin anew."
+_SEED_HELP = "Makes a run on a CPU repeat exactly."
 _TUNE_HELP = "Search fine-tuning's settings in so many trials."
 
 
@@ -96,7 +97,7 @@ def training_options(command: Command) -> Command:
     return _with(
         command,
         click.option("--device", default="auto", type=_DEVICES, show_default=True, help=_DEVICE_HELP),
-        click.option("--seed", default=0, show_default=True, help="Makes a run on a CPU repeat exactly."),
+        click.option("--seed", default=0, type=WholeNumber(0, 2**31 - 1), show_default=True, help=_SEED_HELP),
         click.option("--weights", default="auto", metavar="auto|none|PATH", show_default=True, help=_WEIGHTS_HELP),
         click.option("--backbone", default="auto", type=_BACKBONES, show_default=True, help=_BACKBONE_HELP),
     )

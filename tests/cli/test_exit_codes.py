@@ -25,6 +25,7 @@ USAGE = [
     (("create", "pets", "cat", "dog", "--per-class", "1", "--yes"), ["'1' is not a whole number from 2 to"]),
     (("collect", "pets", "cat", "dog", "--since", "2026-13-01"), ["'2026-13-01' is no day written like", "See: tell"]),
     (("collect", "pets", "cat", "dog", "--since", "yesterday"), ["'yesterday' is no day written like 2026-01-31. S"]),
+    (("train", "pets", "--name", "x", "--seed", "-1"), ["'-1' is not a whole number from 0 to 2147483647. See: tell"]),
     (("train", "pets", "--name", "x", "--epochs", "few"), ["'few' is not a whole number from 1 to 10000. See: tell"]),
     (("create", "pets", "cat", "dog", "--since", "2999-01-01"), ["2999-01-01 is still to come", "tellapart create"]),
     (("collect", "pets", "cat", "dog", "--since", "2026-01-01"), ["'openverse' cannot be asked only", "inaturalist"]),
