@@ -88,13 +88,16 @@ def more_pictures(curves: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, st
 
 
 def with_intervals(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table by class: name, shares, "found" and "believable" (low, high), whether too few judged."""
+    """Rows of the table by class: name, shares, "found" and "believable" (low, high), whether too few judged.
+
+    "believable" is None for a class that was never answered.
+    """
     answered = [sum(column) for column in zip(*metrics["confusion"], strict=True)]
     return [
         {
             "name": name,
             "found": wilson(round(row["recall"] * row["support"]), row["support"]),
-            "believable": wilson(round(row["precision"] * times), times),
+            "believable": wilson(round(row["precision"] * times), times) if times else None,
             "few": row["support"] < FEW_JUDGED,
             **row,
         }
@@ -103,8 +106,10 @@ def with_intervals(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _gain(row: Mapping[str, Any]) -> str:
-    if not row["told"]:
+    if row["gain"] is None:
         return "cannot be told from so few pictures"
+    if not row["told"]:
+        return "no gain that can be told from chance"
     low, high = 100 * row["gain_low"], 100 * row["gain_high"]
     return f"{MORE} more: about +{100 * row['gain']:.0f} points (between +{low:.0f} and +{high:.0f})"
 

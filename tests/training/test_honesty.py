@@ -51,7 +51,7 @@ def test_a_class_that_still_improves_is_told_from_one_that_is_learned() -> None:
     assert rows[0]["gain"] < 0.01
     assert max(row["gain"] for row in rows[2:]) > 0.02
     assert any(row["told"] and row["gain_low"] <= row["gain"] <= row["gain_high"] for row in rows[2:])
-    assert "cannot be told" in dict(more_pictures(dict(zip(NAMES, rows, strict=True))))["a"]
+    assert "no gain that can be told" in dict(more_pictures(dict(zip(NAMES, rows, strict=True))))["a"]
 
 
 def test_a_handful_of_pictures_predicts_nothing() -> None:
@@ -67,6 +67,11 @@ def test_every_class_has_its_interval_and_few_pictures_are_said() -> None:
     assert a["found"] == pytest.approx((0.4902, 0.9433), abs=1e-4)  # 8 of 10
     assert a["believable"] == pytest.approx((0.6756, 1.0), abs=1e-4)  # 8 of 8
     assert (a["few"], b["few"]) == (True, False)
+
+
+def test_how_believable_a_class_is_that_is_never_answered_is_not_told() -> None:
+    metrics = summarize(np.array([0, 1, 1]), np.tile([0.1, 0.9], (3, 1)), ["a", "b"])
+    assert [row["believable"] is None for row in with_intervals(metrics)] == [True, False]
 
 
 def test_the_interval_of_balanced_accuracy_holds_its_value_and_narrows_with_pictures() -> None:
