@@ -68,7 +68,7 @@ class FeedbackBook:
             created=datetime.now(UTC),
         )
         self._keep(picture, entry.sha256)
-        with self._database.writing() as session:
+        with self._database.exclusive() as session:  # or two that add the same would each find it missing
             session.merge(said)
         if picture is None:
             self._drop_unwanted(entry.sha256)

@@ -59,7 +59,7 @@ class Staging:
 
     def stage(self, dataset: Dataset, actions: Iterable[Action]) -> None:
         """Add decisions; a later one about the same picture replaces the earlier."""
-        with self._database.writing() as session:
+        with self._database.exclusive() as session:  # or two that add the same would each find it missing
             for a in actions:
                 session.merge(
                     StagedDecision(

@@ -70,7 +70,7 @@ class Users:
         """
         check_user_name(name)
         hashed = _hashed(password)
-        with self._database.writing() as session:
+        with self._database.exclusive() as session:  # or two that add the same would each find it missing
             session.merge(User(name=name, password_hash=hashed, created=utc_now()))
             session.execute(delete(LoginSession).where(LoginSession.user == name))
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tellapart.dataset import Dataset
+from tellapart.decisions import Action
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.settings import Settings
+from tellapart.wire import Result
 from webui.database import Database
+from webui.feedback import FeedbackBook
 from webui.jobs import MOST_ACTIVE, AlreadyThere, Job, Jobs, Kind, Standing, State
+from webui.records import Entry
+from webui.staging import Staging
+from webui.users import Users
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"classes": ["cat", "dog"]}
@@ -156,6 +164,29 @@ def test_writers_wait_for_each_other(jobs: Jobs) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(enqueue, range(24)))) == 1
+
+
+@pytest.fixture
+def write_the_same(database: Database, tmp_path: Path) -> dict[str, Callable[[], object]]:
+    """Writing what another request writes just then, as from two tabs."""
+    dataset = Dataset(tmp_path / "datasets" / "pets", "pets", (), ())
+    staging, users, feedback = Staging(database, tmp_path), Users(database), FeedbackBook(database, tmp_path)
+    answer = {"model": "pets:1", "top": "cat", "confidence": 1, "none_of_these": False, "predictions": []}
+    result = Result.model_validate(answer | {"image": {"width": 1, "height": 1}, "time_ms": 1})
+    entry = Entry(name="a.jpg", sha256="a" * 64, id="same", result=result)
+    return {
+        "staging": lambda: staging.stage(dataset, [Action("remove", "cat", f"{n:064}") for n in range(20)]),
+        "users": lambda: users.add("ann", "a long password"),
+        "feedback": lambda: feedback.tell(entry, right=True),
+    }
+
+
+@pytest.mark.parametrize("what", ["staging", "users", "feedback"])
+def test_what_is_written_twice_at_once_is_there_once(
+    write_the_same: dict[str, Callable[[], object]], what: str
+) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: write_the_same[what](), range(24)))
 
 
 def test_a_newer_database_is_left_alone(settings: Settings) -> None:
