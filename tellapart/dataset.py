@@ -203,9 +203,7 @@ class Dataset:
     def digest(self) -> str:
         """Identity of what training sees: classes, pictures, splits and groups."""
         lines = [f"class {c.slug} {c.name}" for c in self.classes]
-        index = {c.slug: i for i, c in enumerate(self.classes)}
-        kept = (a for a in self.manifest.kept() if a.class_slug in index)
-        lines += sorted(f"{index[a.class_slug]} {a.sha256} {a.split} {a.group_id or a.sha256}" for a in kept)
+        lines += sorted(f"{s.class_index} {s.sha256} {s.split} {s.group_id}" for s in self.samples())
         lines += sorted(f"aside {a.class_slug} {a.sha256} {a.split} {a.group_id}" for a in self.set_aside())
         lines += sorted(f"stranger {s.sha256}" for s in self.strangers())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
