@@ -17,7 +17,7 @@ from tellapart.bundle import BundleInfo
 from tellapart.errors import DataError, MissingError, TellapartError, UsageError
 from tellapart.files import held, readable_disk_errors
 from tellapart.names import check_name
-from tellapart.stored import LABEL, read_ours
+from tellapart.stored import LABEL, models_folder, read_ours
 
 if TYPE_CHECKING:
     import bentoml
@@ -102,7 +102,7 @@ def new_model(name: str) -> Iterator[tuple[Path, str]]:
         with readable_disk_errors(waiting):
             waiting.mkdir(parents=True, exist_ok=True)
             folder = waiting / str(tag.version)
-            with FileLock(f"{waiting}.lock"):  # so that nobody sweeps a folder before its lock is held
+            with _store_lock():  # so that nobody sweeps a folder before its lock is held
                 _sweep(waiting)
                 folder.mkdir()
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -116,13 +116,28 @@ def _add(tag: "bentoml.Tag", folder: Path) -> None:
 
     context = bentoml.models.ModelContext(framework_name="tellapart", framework_versions={})
     try:
-        with bentoml.models.create(tag, labels=LABEL, context=context) as model:
-            for path in folder.iterdir():
-                shutil.move(path, model.path)
+        with _store_lock():
+            _sweep_copies(tag.name)
+            with bentoml.models.create(tag, labels=LABEL, context=context) as model:
+                for path in folder.iterdir():
+                    shutil.move(path, model.path)
     except (shutil.Error, OSError) as error:  # copytree packs what failed into an Error of its own
         raise TellapartError(
             f"{tag} cannot be written into the model store at {promotions.store_folder()}", "Make room on the disk"
         ) from error
+
+
+def _store_lock() -> FileLock:
+    """Who adds or deletes versions does so alone: BentoML reads all of a name as it does, and stumbles over a half."""
+    return FileLock(promotions.store_folder() / "tellapart-new.lock")
+
+
+def _sweep_copies(name: str) -> None:
+    """Take away versions whose copy into the store was cut off, which BentoML would stumble over."""
+    for folder in (models_folder() / name).glob("*/"):
+        said = folder / "model.yaml"
+        if not said.exists() or not said.stat().st_size:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(waiting: Path) -> None:
@@ -137,8 +152,8 @@ def promote(tag: str) -> StoredModel:
     Raises:
         MissingError: there is no such version.
     """
-    model = resolve(tag)
     with promotions.changing_pointer() as pointer:
+        model = resolve(tag)
         history = pointer.setdefault("promoted", {}).setdefault(model.name, [])
         if not history or history[-1] != model.version:
             history.append(model.version)
@@ -158,10 +173,10 @@ def rollback(name: str) -> StoredModel:
     Raises:
         DataError: there is no earlier one.
     """
-    versions = {m.version for m in list_models(name)}
-    if not versions:
-        raise _no_classifier(name, list_models())
     with promotions.changing_pointer() as pointer:
+        versions = {m.version for m in list_models(name)}
+        if not versions:
+            raise _no_classifier(name, list_models())
         history = promotions.history(pointer, name, versions)
         if len(history) < 2:
             raise DataError(f"no earlier version of {name} was promoted", f"See: tellapart models list {name}")
@@ -189,9 +204,10 @@ def delete(tag: str) -> StoredModel:
     """
     import bentoml
 
-    model = exact(tag)
-    bentoml.models.delete(model.tag)
-    with promotions.changing_pointer() as pointer:
+    with _store_lock(), promotions.changing_pointer() as pointer:
+        model = exact(tag)
+        _sweep_copies(model.name)
+        bentoml.models.delete(model.tag)
         history = pointer.get("promoted", {}).get(model.name, [])
         pointer.setdefault("promoted", {})[model.name] = [v for v in history if v != model.version]
     return model

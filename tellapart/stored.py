@@ -14,7 +14,7 @@ _REMEMBERED = 10_000  # versions, of some kB each
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
-def _models_folder() -> Path:
+def models_folder() -> Path:
     """The store BentoML works on: inside a container that is the Bento's own, not BENTOML_HOME's."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
@@ -40,7 +40,7 @@ def unreadable() -> list[str]:
 
 def _read_all() -> Iterator[tuple[Path, tuple[datetime, BundleInfo | None] | None]]:
     """Every model's folder with what `_read_stored` gives of it, None where it cannot be read."""
-    for path in _models_folder().glob("*/*/model.yaml"):
+    for path in models_folder().glob("*/*/model.yaml"):
         try:
             found = _read_stored(path.parent, _stamp(path.parent))
         except Exception:  # a damaged model.yaml may raise nearly anything

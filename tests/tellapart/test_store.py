@@ -1,4 +1,8 @@
 import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,6 +96,59 @@ def test_rollback_passes_over_deleted_versions(save):
         store.promote(tag)
     store.delete(second)
     assert store.rollback("pets").tag == first
+
+
+def test_what_a_killed_process_left_of_a_version_is_in_nobodys_way(save, isolated_home):
+    versions = isolated_home / "bentoml" / "models" / "pets"
+    first = save("pets")
+    (versions / "begun").mkdir()
+    (versions / "begun" / "head.safetensors").write_bytes(b"half")
+    store.delete(first)
+    (versions / "empty").mkdir(parents=True)
+    (versions / "latest").write_text("deleted")
+    (versions / "empty" / "model.yaml").touch()
+    second = save("pets")
+    assert [m.tag for m in store.list_models()] == [second]
+    assert {path.name for path in versions.iterdir()} == {second.partition(":")[2], "latest"}
+
+
+def test_nothing_is_deleted_while_a_version_is_copied_into_the_store(save, monkeypatch):
+    first, copytree = save("pets"), shutil.copytree
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(*given, **options):
+        begun.set()
+        assert gate.wait(90)
+        return copytree(*given, **options)
+
+    monkeypatch.setattr(shutil, "copytree", slow)
+    with ThreadPoolExecutor(2) as others:
+        second = others.submit(save, "pets")
+        assert begun.wait(90)
+        deleted = others.submit(store.delete, first)
+        with pytest.raises(TimeoutError):
+            deleted.result(0.3)
+        gate.set()
+        assert deleted.result(90).tag == first
+        assert [m.tag for m in store.list_models()] == [second.result(90)]
+
+
+def test_what_was_promoted_just_before_a_rollback_is_what_it_takes_back(save, monkeypatch):
+    first, second = save("pets"), save("pets")
+    store.promote(first)
+    store.promote(second)
+    changing, third = promotions.changing_pointer, []
+
+    @contextmanager
+    def late():
+        if not third:
+            third.append(save("pets"))
+            store.promote(third[0])
+        with changing() as pointer:
+            yield pointer
+
+    monkeypatch.setattr(promotions, "changing_pointer", late)
+    assert store.rollback("pets").tag == second
 
 
 @pytest.mark.parametrize("name", ["dogs", "", "No Such!", "../x"])
