@@ -142,7 +142,8 @@ class Claims:
     def take_back_lost(self) -> None:
         """Put the jobs that nobody works on back in the queue; what was about to stop is stopped."""
         with self._database.exclusive() as session:
-            for job in session.scalars(select(Job).where(Job.state.in_(_HELD))):
+            held = select(Job).where(Job.state.in_(_HELD)).with_for_update()  # a worker may be writing down an end
+            for job in session.scalars(held):
                 forgotten = job.worker == self._worker and job.id not in self._at_work
                 if forgotten or _is_lost(job):
                     _give_back(job)

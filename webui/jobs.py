@@ -221,7 +221,7 @@ class Jobs:
     def stop(self, job_id: str) -> None:
         """Let a job stop: one that waits at once, one that runs once its work is safe; others stay as they are."""
         with self._database.exclusive() as session:
-            job = session.get(Job, job_id)
+            job = session.get(Job, job_id, with_for_update=True)  # its worker may be writing down how it ended
             if job and job.state == State.QUEUED:
                 job.change(state=State.STOPPED, finished=utc_now())
             elif job and job.state == State.RUNNING:

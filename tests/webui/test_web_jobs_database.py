@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from tellapart.decisions import Action
 from tellapart.errors import DataError, TellapartError, UsageError
 from tellapart.settings import Settings
 from tellapart.wire import Result
+from webui.claims import Claims
 from webui.database import Database
 from webui.feedback import FeedbackBook
 from webui.jobs import MOST_ACTIVE, AlreadyThere, Job, Jobs, Kind, Standing, State
@@ -187,6 +188,24 @@ def test_what_is_written_twice_at_once_is_there_once(
 ) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: write_the_same[what](), range(24)))
+
+
+@pytest.mark.parametrize("late", ["stop", "take_back_lost"])
+def test_what_ended_meanwhile_stays_so(database: Database, jobs: Jobs, tmp_path: Path, late: str) -> None:
+    job = jobs.enqueue(Kind.CREATE, "pets", OPTIONS)
+    claims = Claims(database, tmp_path, "this one")
+    with database.writing() as session:
+        session.merge(job).change(state=State.RUNNING, worker="another one that is gone")
+    with ThreadPoolExecutor(1) as threads:
+        with database.writing() as session:
+            session.get_one(Job, job.id).change(state=State.DONE, worker="")
+            session.flush()
+            waiting = threads.submit({"stop": lambda: jobs.stop(job.id), "take_back_lost": claims.take_back_lost}[late])
+            wait([waiting], timeout=0.5)  # it looks at the job, or waits to
+        waiting.result(60)
+    ended = jobs.find(job.id)
+    assert ended
+    assert ended.state == State.DONE
 
 
 def test_a_newer_database_is_left_alone(settings: Settings) -> None:
