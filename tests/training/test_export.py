@@ -89,7 +89,7 @@ def run_script(folder: Path, *pictures: Path) -> list[Mapping[str, float]]:
     """What run.py prints, from another folder, without our packages in reach."""
     done = subprocess.run(
         [sys.executable, "-I", str(folder / "run.py"), *map(str, pictures)],
-        cwd=pictures[0].parent, capture_output=True, text=True, timeout=120, check=True,
+        cwd=pictures[0].parent, capture_output=True, text=True, timeout=480, check=True,
     )  # fmt: skip
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert [row[0] for row in rows] == [str(p) for p in pictures]
@@ -219,7 +219,7 @@ def refusal(code: str, folder: Path, picture: bytes | None) -> tuple[int, str, l
     if picture is not None:
         (folder / "picture.jpg").write_bytes(picture)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, timeout=480, check=False
     )
     return done.returncode, done.stdout, done.stderr.splitlines()
 

@@ -101,7 +101,7 @@ with stopping_on_sigterm():
 def test_a_process_that_is_ended_as_soon_as_it_is_there_says_nothing() -> None:
     """It has the handlers of the one that forked it at first."""
     command = [sys.executable, "-c", _ENDED_EARLY]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=480)
     assert (done.stdout, done.stderr) == ("[0, 1, 2, 3, 4, 5, 6, 7]\n", "")
 
 
