@@ -107,9 +107,10 @@ class RunnerLink:
                 if self._watch:
                     await self._watch.reader.read(1)  # nothing is ever sent: this ends when the Runner does
                 _log.warning("the Runner ended; another is started")
-            except (Closed, OSError, ServiceError) as error:
+            except Exception as error:  # without another try the service would be of no use any more
                 pause = min(2 * pause + 0.25, _LONGEST_PAUSE_S)
-                _log.warning("the Runner is not usable: %s", error)
+                foreseen = isinstance(error, Closed | OSError | ServiceError)
+                _log.warning("the Runner is not usable: %s", error, exc_info=not foreseen)
             finally:
                 self._set_ready(False)
                 self._close()

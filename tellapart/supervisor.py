@@ -151,8 +151,8 @@ def _begin() -> None:
 def _wait_ready(server: Server, running: Sequence[_Running], waiting: Callable[[str], None]) -> None:
     if not server.ready_url:
         return
-    began, told = time.monotonic(), _PATIENCE_SECONDS
     with httpx.Client(trust_env=False, timeout=2) as client:
+        began, told = time.monotonic(), _PATIENCE_SECONDS
         while (waited := time.monotonic() - began) < _READY_SECONDS:
             _keep_alive(running)
             with contextlib.suppress(httpx.HTTPError):

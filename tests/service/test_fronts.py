@@ -76,13 +76,16 @@ def test_a_runner_ends_where_nobody_comes(
     some.wait()
 
 
-def test_a_runner_ends_where_nobody_came_and_the_supervisor_has_ended(start: Start) -> None:
+def test_a_runner_ends_where_nobody_came_and_the_supervisor_has_ended(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fronts, "_NOBODY_CAME_S", 600.0)
     ended = start()
     waits = waiting(Fronts(ended.pid))
     waits.join(0.3)
     assert waits.is_alive()
     end(ended)
-    waits.join(30)  # a minute is what it would wait for a front
+    waits.join(90)
     assert not waits.is_alive()
 
 

@@ -40,7 +40,7 @@ class Engine:
             raise self.failures[folder]
         if folder == "slow":
             self.begun.set()
-            self.gate.wait(30)
+            self.gate.wait(90)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def path(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
+        connection.settimeout(90)
         connection.connect(str(path))
         yield connection
 
@@ -137,7 +137,7 @@ async def linked() -> RunnerLink:
 
     link = RunnerLink(0, LANES, prepare, lambda: None)
     await link.start()
-    await asyncio.wait_for(ready.wait(), 30)
+    await asyncio.wait_for(ready.wait(), 60)
     return link
 
 
@@ -159,7 +159,7 @@ def test_who_gives_up_before_it_is_their_turn_is_not_asked_for(
             asyncio.create_task(link.ask("aside", {"do": "load", "folder": folder}))
             for folder in ("slow", "given up", "wanted")
         )
-        await asyncio.to_thread(engine.begun.wait, 30)
+        await asyncio.to_thread(engine.begun.wait, 90)
         second.cancel()
         engine.gate.set()
         await asyncio.gather(first, third)
@@ -178,7 +178,7 @@ def test_a_question_given_up_on_under_way_leaves_the_connection_in_order(
     async def body() -> None:
         link = await linked()
         first = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "slow"}))
-        await asyncio.to_thread(engine.begun.wait, 30)
+        await asyncio.to_thread(engine.begun.wait, 90)
         first.cancel()
         second = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "bad"}))
         await asyncio.sleep(0)
@@ -228,7 +228,7 @@ def test_a_runner_that_hangs_is_ended_where_who_asked_has_given_up(
         asyncio.get_running_loop().set_exception_handler(lambda _, what: unread.append(what))
         link = await linked()
         first = asyncio.create_task(link.ask("aside", {"do": "load", "folder": "slow"}))
-        await asyncio.to_thread(engine.begun.wait, 30)
+        await asyncio.to_thread(engine.begun.wait, 90)
         first.cancel()
         async with asyncio.timeout(60):
             while not ended:
@@ -268,12 +268,32 @@ def test_a_runner_that_is_killed_again_and_again_is_connected_to_at_once(
         server = await asyncio.start_unix_server(die, tmp_path / "0.sock")
         link = RunnerLink(0, LANES, prepare, lambda: None)
         await link.start()
-        await asyncio.wait_for(enough.wait(), 25)
+        await asyncio.wait_for(enough.wait(), 60)
         await link.stop()
         server.close()
         await asyncio.gather(*dying, return_exceptions=True)
 
     asyncio.run(body())
+
+
+def test_what_nobody_foresaw_does_not_end_the_keeping_of_a_runner(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner_link, "socket_path", lambda _: path)
+    failures = [RuntimeError("the handler is closed")]
+
+    async def prepare(_: RunnerLink) -> None:
+        if failures:
+            raise failures.pop()
+
+    async def body() -> None:
+        link = RunnerLink(0, LANES, prepare, lambda: None)
+        await link.start()
+        await connected_again(link)
+        await link.stop()
+
+    asyncio.run(body())
+    assert "the Runner is not usable: the handler is closed" in caplog.text
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])

@@ -94,10 +94,10 @@ def test_what_ends_as_soon_as_it_starts_is_not_started_for_ever() -> None:
 
 def test_what_takes_long_to_start_is_told_of_and_at_last_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(supervisor, "_READY_SECONDS", 1.0)
+    monkeypatch.setattr(supervisor, "_READY_SECONDS", 3.0)
     port, told = free_port(), list[str]()
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    with pytest.raises(TellapartError, match=r"the page was not ready after 1 s \(load \d+ on \d+ cores?\). See"):
+    with pytest.raises(TellapartError, match=r"the page was not ready after 3 s \(load \d+ on \d+ cores?\). See"):
         run(
             [Server("page", command, "127.0.0.1", port, f"http://127.0.0.1:{port}/")], lambda: None, waiting=told.append
         )
