@@ -9,6 +9,7 @@ from tellapart.errors import DataError, UsageError
 from tellapart.names import MIN_CLASSES, ClassName, parse_class_name, refuse_same_slug
 from tellapart.wording import counted
 
+_LEFT_BY_MAC = "__MACOSX"  # stands beside what was in an archive that a Mac packed
 _SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
@@ -64,7 +65,8 @@ def _split_folders(folder: Path) -> list[tuple[str, Path]]:
 
 def _directories(folder: Path) -> list[Path]:
     try:
-        return sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+        inside = sorted(d for d in folder.iterdir() if d.is_dir())
+        return [d for d in inside if not d.name.startswith(".") and d.name != _LEFT_BY_MAC]
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}", "Check the folder and its permissions") from error
 

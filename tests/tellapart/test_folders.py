@@ -154,10 +154,12 @@ def test_no_more_of_a_file_is_read_than_shows_that_it_is_too_large(pets, scan, m
 def test_hidden_files_and_files_outside_class_folders_are_passed_over(pets, scan):
     for name in ("README.md", "LICENSE", ".hidden", "cat/.DS_Store", "dog/._3.png"):
         (pets / name).write_text("x")
-    (pets / ".git").mkdir()
-    (pets / "cat" / ".cache").mkdir()
+    for folder in (".git", "__MACOSX", "cat/.cache"):
+        (pets / folder).mkdir()
     (pets / "cat" / ".cache" / "x.png").write_text("x")
-    assert len(scan(pets).manifest.attempts()) == 4
+    dataset = scan(pets)
+    assert len(dataset.manifest.attempts()) == 4
+    assert [c.name for c in dataset.classes] == ["cat", "dog"]
 
 
 def test_pictures_in_folders_below_a_class_count(pets, scan, make_photo):
