@@ -121,9 +121,9 @@ def choose(features: Floats, targets: Targets, n_classes: int, folds: list[Fold]
 
 
 def _shares(targets: Targets, n_classes: int) -> NDArray[np.float64]:
-    """Of each class (C,) among class indices (N,); one without a picture counts as if it had one."""
-    counts = np.maximum(1, np.bincount(targets, minlength=n_classes))
-    result: NDArray[np.float64] = counts / counts.sum()
+    """Of each class (C,) among class indices (N,); 1 for one without a picture, which nothing may lift."""
+    counts = np.bincount(targets, minlength=n_classes)
+    result: NDArray[np.float64] = np.where(counts, counts / max(1, len(targets)), 1.0)
     return result
 
 

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tellapart.folds import grouped_folds
 from training.calibrate import fit_adjustment, fit_temperature, negative_log_likelihood
-from training.head import Learner, choose, fit_chosen, fit_head
+from training.head import Choice, Learner, choose, fit_chosen, fit_head
 
 
 def blobs(n: int, dim: int, classes: int, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +141,15 @@ def test_a_small_class_is_found_among_large_ones() -> None:
         for c in (choice, plain)
     )
     assert found > found_before + 0.1
+
+
+def test_a_class_without_a_picture_is_not_lifted() -> None:
+    features, targets = blobs(60, 8, 3)
+    targets[targets == 2] = 0
+    plain, adjusted = (
+        fit_chosen(features, targets, 3, Choice(0.1, 1.0, 0, adjustment=a)).probabilities(features) for a in (0.0, 1.0)
+    )
+    assert (adjusted[:, 2] <= plain[:, 2]).all()
 
 
 def test_few_easy_pictures_do_not_promise_certainty() -> None:
