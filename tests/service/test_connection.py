@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import selectors
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from uvicorn.server import ServerState
 from tellapart import bodies, connection
 from tellapart.bodies import CountedBody
 from tellapart.wire import ServiceError
+from tests.service.hasty import HastyLoop
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 KB = 1024
@@ -130,23 +130,6 @@ def test_a_head_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         assert await refusal(reader) == (408, "too_slow")
 
     talk(attack)
-
-
-class HastyLoop(asyncio.SelectorEventLoop):
-    """A loop in which waiting takes no time: its clock is put forward instead."""
-
-    def __init__(self) -> None:
-        selector = selectors.DefaultSelector()
-        super().__init__(selector)
-        self._now, self._look = 0.0, selector.select
-        selector.select = self._jump  # type: ignore[method-assign]
-
-    def time(self) -> float:
-        return self._now
-
-    def _jump(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self._now += timeout or 0.0
-        return self._look(0)
 
 
 def read(parts: list[bytes], pause_s: float = 0.0) -> int:

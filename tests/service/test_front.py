@@ -53,7 +53,7 @@ def test_what_waits_for_a_classifier_to_be_loaded_takes_room(front: Any, ask: As
         for _ in tasks:
             await waiting.acquire()
         with pytest.raises(ServiceError) as refused:
-            await asyncio.wait_for(ask(front), 5)
+            await asyncio.wait_for(ask(front), 60)
         assert refused.value.code == "overloaded"
         for task in tasks:
             task.cancel()

@@ -74,8 +74,8 @@ def test_what_is_in_flight_when_the_server_is_told_to_stop_is_answered_and_no_pr
         _, left = psutil.wait_procs(everything, 90)
     print(f"ended after {time.monotonic() - told:.2f} s under load")
     assert left == []
-    in_flight = [status for begun, status, _ in asked.answers if begun < told]
-    later = {status for begun, status, _ in asked.answers if begun >= told}
+    in_flight = [status for sent, status, _ in asked.answers if sent < told]
+    later = {status for sent, status, _ in asked.answers if sent >= told}
     assert in_flight == [200] * len(in_flight)
     assert later <= {200, 0}
     assert len(asked.answers) - len(in_flight) >= 16  # everybody was still asking
