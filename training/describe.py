@@ -13,6 +13,7 @@ from tellapart.dataset import Dataset, Role
 from tellapart.golden import golden_answers
 from tellapart.intervals import wilson
 from tellapart.manifest import now
+from tellapart.public import public_source
 from tellapart.weights import Weights
 from training.candidates import Candidate
 from training.features import Features, count_skipped, torch_threads
@@ -86,6 +87,8 @@ def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
 def _dataset_facts(run: Run) -> dict[str, Any]:
     used = [s for s in run.features.samples if s.role is not Role.JUDGE]
     counts = Counter(s.class_index for s in used)
+    digests = {s.sha256 for s in used}
+    attempts = [a for a in run.dataset.manifest.kept() if a.sha256 in digests]
     return {
         "name": run.dataset.name,
         "digest": run.dataset.digest(),
@@ -95,6 +98,8 @@ def _dataset_facts(run: Run) -> dict[str, Any]:
         "groups": len({s.group_id for s in used}),
         "skipped": count_skipped(run.features.skipped),
         "sources": list(run.dataset.sources),
+        "origins": dict(Counter(public_source(a.source) or "unknown" for a in attempts)),
+        "licenses": dict(Counter(a.license or "not stated" for a in attempts)),
     }
 
 

@@ -13,7 +13,6 @@ from flask import render_template
 
 from tellapart.backbones import BACKBONES
 from tellapart.dataset import Dataset
-from tellapart.manifest import Attempt
 from tellapart.public import public_source
 from tellapart.store import StoredModel
 
@@ -35,8 +34,9 @@ class Card:
 
     Attributes:
         accuracy, low, high, ece: fractions; None where they were not measured. n: pictures they were measured on.
-        sources, licenses: pictures of the data set by origin and by licence, the most frequent first; empty
-            where the data set is not on this machine.
+        sources, licenses: pictures it was trained and measured on by origin and by licence, the most frequent first;
+            of versions of before, which have no record of it, those of the data set as it is today, empty where that
+            is not on this machine.
     """
 
     tag: str
@@ -80,8 +80,8 @@ def make_card(model: StoredModel, dataset: Dataset | None) -> Card:
         low=metrics.get("accuracy_low"),
         high=metrics.get("accuracy_high"),
         ece=metrics.get("ece"),
-        sources=_counted([public_source(a.source) or "unknown" for a in kept]),
-        licenses=_counted([_license(a) for a in kept]),
+        sources=_counted(info.dataset.get("origins"), [public_source(a.source) or "unknown" for a in kept]),
+        licenses=_counted(info.dataset.get("licenses"), [a.license or "not stated" for a in kept]),
         packages=info.packages,
     )
 
@@ -102,9 +102,5 @@ def _figures(name: str, dataset: Mapping[str, Any], metrics: Mapping[str, Any]) 
     return ClassFigures(name, int((dataset.get("counts") or {}).get(name) or 0), row.get("recall"))
 
 
-def _license(attempt: Attempt) -> str:
-    return attempt.license or "not stated"
-
-
-def _counted(values: Sequence[str]) -> list[tuple[str, int]]:
-    return Counter(values).most_common(20)
+def _counted(recorded: Mapping[str, int] | None, today: Sequence[str]) -> list[tuple[str, int]]:
+    return (Counter(recorded) if recorded else Counter(today)).most_common(20)

@@ -84,6 +84,7 @@ def test_model_json_tells_how_it_was_made(trained: Any) -> None:
     assert (info.training["seed"], info.training["mode"], info.training["pictures"]) == (0, "head", 18)
     assert info.dataset["digest"] == trained.dataset.digest()
     assert info.dataset["counts"] == {"red disc": 9, "green box": 9, "blue cross": 9}
+    assert (info.dataset["licenses"], info.dataset["origins"]) == ({"CC0": 27}, {"folder": 27})
     assert info.packages["torch"]
     assert info.reject_threshold is None
 

@@ -32,7 +32,8 @@ METRICS = {
 def save(isolated_home: Path, tiny_bundle: Callable[..., Any], service: Any) -> Callable[..., str]:
     """Put a version into the store, and give its tag; the stand-in lists what the store has.
 
-    `save(mixed_up=[(sha256, "red", "blue")])` is one that took a picture for another class when it was measured.
+    `save(mixed_up=[(sha256, "red", "blue")])` is one that took a picture for another class when it was measured;
+    `save(licenses={"CC0": 3})` has that among the facts of its data set.
     """
     catalogue = Catalogue(lambda: 0.0)
 
@@ -40,9 +41,9 @@ def save(isolated_home: Path, tiny_bundle: Callable[..., Any], service: Any) -> 
         catalogue._seen = None
         service.models = catalogue.list().models
 
-    def make(mixed_up: Sequence[tuple[str, str, str]] = ()) -> str:
+    def make(mixed_up: Sequence[tuple[str, str, str]] = (), **recorded: dict[str, int]) -> str:
         with store.new_model("colours") as (folder, version):
-            facts = {"name": "colours", "pictures": 3, "counts": {"red": 2}}
+            facts = {"name": "colours", "pictures": 3, "counts": {"red": 2}} | recorded
             tiny_bundle(folder, NAMES, file=b"weights", metrics=METRICS, dataset=facts, training={"mode": "head"})
             (folder / "report").mkdir()
             (folder / "report" / "index.html").write_text("<p>A report")

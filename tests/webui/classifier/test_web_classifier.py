@@ -178,6 +178,16 @@ def test_the_card_says_what_it_is_for_and_where_it_fails(
     assert "green \\(dark\\)" in text
 
 
+def test_the_card_counts_what_it_was_trained_on_and_not_what_the_data_set_is_today(
+    web: FlaskClient, save: Callable[..., str], dataset: Dataset
+) -> None:
+    save(licenses={"CC0": 2, "not stated": 1}, origins={"flickr": 3})
+    for path in ("card", "card.md"):
+        card = web.get(f"/classifiers/colours/{path}").text
+        assert all(shown in card for shown in ("CC0", "not stated", "flickr"))
+        assert not any(shown in card for shown in ("CC BY", "openverse"))
+
+
 def test_the_card_names_no_folder_of_this_machine(web: FlaskClient, save: Callable[[], str], dataset: Dataset) -> None:
     save()
     row = dataset.manifest.kept()[0]
