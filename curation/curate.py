@@ -3,14 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from curation.duplicates import THUMBNAIL, Thumbnail, components, find_pairs, thumbnail
 from curation.origins import Joined, join_origins
 from curation.splits import SPLITS, Member, assign_splits
 from tellapart.actions import carry_out
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Dataset
 from tellapart.errors import DataError
-from tellapart.images import ImageError, decode
+from tellapart.images import decode
 from tellapart.manifest import Attempt
 from tellapart.pictures import REASON_TEXT, Reason, Status, in_words
 from tellapart.progress import Report, Stage, silent
@@ -126,7 +128,8 @@ def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt], aside: 
     for a in attempts:
         classes[a.sha256].add(a.class_slug)
     digests = sorted(one)
-    pairs = find_pairs([one[d].phash for d in digests], lambda i: _look(dataset, one[digests[i]]))
+    guard = CrashGuard(dataset.cache)
+    pairs = find_pairs([one[d].phash for d in digests], lambda i: _look(dataset.image_path(one[digests[i]]), guard))
     conflicts = {d for d in digests if len(classes[d]) > 1}
     for pair in pairs:
         first, second = digests[pair.first], digests[pair.second]
@@ -140,10 +143,12 @@ def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt], aside: 
     return _Groups(group_ids, frozenset(conflicts))
 
 
-def _look(dataset: Dataset, attempt: Attempt) -> Thumbnail | None:
+def _look(path: Path, guard: CrashGuard) -> Thumbnail | None:
     try:
-        return thumbnail(decode(dataset.image_path(attempt).read_bytes(), shorter_side=8 * THUMBNAIL))
-    except (OSError, ImageError):
+        data = path.read_bytes()
+        with guard.watching(data):
+            return thumbnail(decode(data, shorter_side=8 * THUMBNAIL))
+    except (OSError, DataError):
         return None
 
 

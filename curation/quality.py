@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tellapart.crashes import CrashGuard
 from tellapart.dataset import Sample
+from tellapart.errors import DataError
 from tellapart.files import write_json
 from tellapart.hardware import cpus
-from tellapart.images import ImageError, decode
+from tellapart.images import decode
 from tellapart.progress import Report, Stage, silent
 
 MIN_CONTRAST = 12.0
@@ -86,9 +88,9 @@ def measure_all(samples: Iterable[Sample], cache: Path, report: Report = silent)
     wanted = {s.sha256: s.path for s in samples}
     known = _read(cache)
     missing = [digest for digest in wanted if digest not in known]
-    workers = cpus()
+    workers, guard = cpus(), CrashGuard(cache.parent)
     with Stage(report, "quality", total=len(missing)) as stage, ThreadPoolExecutor(workers, "quality") as pool:
-        for digest, quality in zip(missing, pool.map(lambda d: _measure_file(wanted[d]), missing), strict=True):
+        for digest, quality in zip(missing, pool.map(lambda d: _measure_file(wanted[d], guard), missing), strict=True):
             if quality is not None:
                 known[digest] = quality
             stage.advance()
@@ -105,10 +107,12 @@ def _read(cache: Path) -> dict[str, Quality]:
         return {}
 
 
-def _measure_file(path: Path) -> Quality | None:
+def _measure_file(path: Path, guard: CrashGuard) -> Quality | None:
     try:
-        return measure(decode(path.read_bytes(), shorter_side=_SIDE))
-    except (OSError, ImageError):
+        data = path.read_bytes()
+        with guard.watching(data):
+            return measure(decode(data, shorter_side=_SIDE))
+    except (OSError, DataError):
         return None
 
 

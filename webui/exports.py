@@ -61,7 +61,8 @@ class Exports:
     def _make(self, tag: str, kind: str, made: Path) -> Path:
         part = made.with_suffix(UNFINISHED)
         shutil.rmtree(part, ignore_errors=True)
-        command = [sys.executable, "-m", "cli", "export", tag, "--format", kind, "--out", str(part)]
+        export = [sys.executable, "-m", "cli", "export", tag, "--format", kind, "--out", str(part)]
+        command = [sys.executable, "-m", "tellapart.stopping", str(os.getpid()), *export]  # else it outlives the lock
         environment = {**os.environ, "TELLAPART_HOME": str(self._settings.home)}
         try:
             done = subprocess.run(

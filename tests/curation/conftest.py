@@ -34,6 +34,21 @@ def add() -> Callable[..., None]:
     return add_pictures
 
 
+@pytest.fixture
+def died_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Dataset, str], Path]:
+    """`died_over(dataset, sha256)`: a process died over that picture, and the next that tries it out dies too."""
+
+    def leave_mark(dataset: Dataset, digest: str) -> Path:
+        (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.raise_signal(signal.SIGSEGV)")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        marks = dataset.cache / "decoding"
+        marks.mkdir(parents=True, exist_ok=True)
+        (marks / digest).touch()
+        return marks
+
+    return leave_mark
+
+
 def add_pictures(dataset: Dataset, pictures: list[tuple], start: int = 0) -> None:  # type: ignore[type-arg]
     rows = []
     for i, (slug, data, *given) in enumerate(pictures, start):

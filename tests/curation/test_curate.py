@@ -232,3 +232,15 @@ def test_who_waits_too_long_for_another_is_told(make_dataset, photos, monkeypatc
     with dataset.deciding(), pytest.raises(TellapartError, match="deciding about the pictures of pets"):
         curate(dataset)
     assert {a.split for a in dataset.manifest.kept()} == {""}
+
+
+def test_a_picture_that_crashes_its_decoder_is_known_by_its_hash_alone(
+    make_dataset, photos, make_photo, to_bytes, died_over
+):
+    without_colour = to_bytes(decode(make_photo(1)).convert("L"), "PNG")
+    dataset = make_dataset([*photos, ("cat", without_colour)])
+    assert curate(dataset).duplicate_groups == 0
+    bad = next(a.sha256 for a in dataset.manifest.kept() if a.url == "u/4")
+    marks = died_over(dataset, bad)
+    assert curate(dataset).duplicate_groups == 1
+    assert [mark.name for mark in marks.iterdir()] == [bad]

@@ -69,3 +69,19 @@ def test_pictures_are_measured_once_and_unreadable_ones_left_out(make_dataset, m
     assert measure_all(samples, cache) == found
     cache.write_text("{damaged")
     assert set(measure_all(samples, cache)) == {samples[1].sha256}
+
+
+def test_a_picture_that_crashes_its_decoder_is_left_out(make_dataset, make_photo, died_over, monkeypatch):
+    dataset = make_dataset([("cat", make_photo(i)) for i in range(2)])
+    bad, good = dataset.samples()
+    marks = died_over(dataset, bad.sha256)
+    marked = []
+
+    def look(data, shorter_side):
+        marked.extend(mark.name for mark in marks.iterdir())
+        return decode(data, shorter_side)
+
+    monkeypatch.setattr("curation.quality.decode", look)
+    assert set(measure_all([bad, good], dataset.cache / "quality.json")) == {good.sha256}
+    assert sorted(marked) == sorted([bad.sha256, good.sha256])
+    assert [mark.name for mark in marks.iterdir()] == [bad.sha256]
