@@ -21,8 +21,11 @@ from tellapart.names import parse_class_names
 from tellapart.network import serialize
 from tellapart.pictures import Reason, Status, inspect
 from tellapart.progress import Progress, silent
+from tellapart.store import StoredModel
 from tellapart.weights import load_weights
+from tests.training.exporting import stored
 from tests.training.finetuning import RECIPE, SMALL
+from training.export_data import check_pictures
 from training.finetune import Job
 from training.options import TrainingOptions
 from training.train import train
@@ -136,3 +139,25 @@ def job(tmp_path: Path, start: dict[str, torch.Tensor], make_shape: Callable[[in
     val = [sample(kind, seed) for seed in range(4, 6) for kind in range(3)]
     head = Head(np.zeros((3, 2240), np.float32), np.zeros(3, np.float32))
     return Job("efficientnet_lite0", start, head, train, val, SMALL, RECIPE, 0, True, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Callable[..., BundleInfo]) -> StoredModel:
+    """ResNet18 with random weights and a head that looks at the features; names that need quoting."""
+    folder = tmp_path_factory.mktemp("pets")
+    rng = np.random.default_rng(1)
+    head = Head(rng.normal(0, 0.02, (3, 512)).astype(np.float32), np.array([0.3, 0, -0.2], np.float32), 1.7)
+    tiny_bundle(folder, ("cat", "dog's & ear", "ワニ"), head=head, temperature=1.7)
+    return stored(folder)
+
+
+@pytest.fixture(scope="module")
+def shapes(trained: Trained) -> StoredModel:
+    """The embedded backbone, trained."""
+    return stored(trained.folder, "shapes")
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pictures are compared in place of 32, where the comparison is not what is tested."""
+    monkeypatch.setattr("training.export.check_pictures", lambda dataset: check_pictures(dataset, 2))
