@@ -237,8 +237,7 @@ def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Ca
     weights = contest.weights
     module = load_module(weights.backbone, load(tuned.backbone))
     source, backbone = FeatureSource.of_weights(replace(weights, module=module), contest.world.device)
-    with tempfile.TemporaryDirectory(dir=contest.dataset.cache) as folder:
-        features = extract(contest.features.samples, source, Path(folder), contest.report, "new features")
+    features = _new_features(contest, source) if tuned.best else contest.features
     used = {*parts.learn.samples, *parts.choose.samples}
     learning, unseen, judged = (
         _among(features, part) for part in (used, set(parts.choose.samples), set(parts.judge.samples))
@@ -258,6 +257,11 @@ def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Ca
         frozen=_among(contest.features, used),
     )
     return Candidate(Mode.FINETUNE, source, backbone, outcome)
+
+
+def _new_features(contest: Contest, source: FeatureSource) -> Features:
+    with tempfile.TemporaryDirectory(dir=contest.dataset.cache) as folder:
+        return extract(contest.features.samples, source, Path(folder), contest.report, "new features")
 
 
 def _among(features: Features, samples: Set[Sample]) -> Features:

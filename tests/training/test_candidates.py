@@ -280,7 +280,9 @@ def test_each_candidate_has_a_view_of_its_own(
     monkeypatch.setattr(training.candidates, "lead", lambda job, *_: unlearned(job))
     splits = ("train",) * 6 + ("val",) * 4 + ("test",) * 4
     dataset = make_dataset(tmp_path / "data", splits, draw=at_the_ends)
-    info = train(dataset, replace(TUNED, mode=mode), tmp_path / "bundle", silent)
+    seen: list[Progress] = []
+    info = train(dataset, replace(TUNED, mode=mode), tmp_path / "bundle", seen.append)
+    assert "new features" not in {p.stage for p in seen}  # it has those that it began with
     assert info.training["mode"] == ("head" if fit == "whole" else "finetune")
     assert (info.preprocessing.fit, info.metrics["n"]) == (fit, 12)
     sentence = info.training["fine_tuning"]["sentence"]
