@@ -44,7 +44,7 @@ _RATE = {"adamw": 2e-4, "sgd": 5e-3}
 _RATE_FROM_SCRATCH = 5.0  # times as much
 _EVIDENCE = 2.0  # what comes after the network, in times of fitting the head
 _REPORT = 8.0  # seconds, and to end a process that has torch
-_SLOWER = 1.5  # what the features of the network take at the end, in times of the first: the machine may be busier
+_SLOWER = 1.25  # what the features of the network take at the end, in times of the first: the machine may be busier
 _ENOUGH_MEASURED = 100  # pictures that went through the network, to know how long one takes
 _SEARCHING = 0.5  # of the time there is
 
