@@ -359,11 +359,12 @@ def _forget_empty_classes(root: Path, asked: Sequence[ClassName]) -> None:
     """Let classes go that never got a picture and are not asked for any more, such as a misspelt one."""
     if not (root / "dataset.json").exists():
         return
-    dataset = Dataset.open(root)
-    stay = {c.slug for c in (*asked, *_with_pictures(dataset))}
-    left = tuple(c for c in dataset.classes if c.slug in stay)
-    if left != dataset.classes:
-        replace(dataset, classes=left).save()
+    with Dataset.open(root).deciding():
+        dataset = Dataset.open(root)
+        stay = {c.slug for c in (*asked, *_with_pictures(dataset))}
+        left = tuple(c for c in dataset.classes if c.slug in stay)
+        if left != dataset.classes:
+            replace(dataset, classes=left).save()
 
 
 def _with_pictures(dataset: Dataset) -> list[ClassName]:

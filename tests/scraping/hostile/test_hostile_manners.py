@@ -58,7 +58,7 @@ def with_robots(hostile: HostileSite, name: str, photo: bytes) -> None:
 def test_robots_txt(name, hostile, stranger, photo):
     with_robots(hostile, name, photo)
     _, reason, status = ROBOTS[name]
-    limits = replace(LIMITS, robots_timeout=0.4) if name == "robots_hang" else LIMITS
+    limits = replace(LIMITS, robots_timeout=3) if name == "robots_hang" else LIMITS
     first, second = stranger.take(hostile.at(name), hostile.at(name, "/other.jpg"), limits=limits)
     assert (first.reason, first.status) == (reason, status), first.detail
     assert second.reason in (reason, Reason.DUPLICATE)
