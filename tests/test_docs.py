@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from cli import cli
+from cli.commands import cli
 from tellapart.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-import cli
+from cli.commands import cli
 
 MakePicture = Callable[..., bytes]
 Tell = Callable[..., "Told"]
@@ -56,4 +56,4 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple
             yield (*before, name), command
 
 
-COMMANDS = dict(commands(cli.cli))
+COMMANDS = dict(commands(cli))

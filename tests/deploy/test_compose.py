@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli import cli
+from cli.commands import cli
 from tellapart.openapi import describe
 from tellapart.settings import Settings
 from webui import worker
