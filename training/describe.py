@@ -18,7 +18,7 @@ from tellapart.weights import Weights
 from training.candidates import Candidate
 from training.features import Features, count_skipped, torch_threads
 from training.fingerprint import RECIPE, fingerprint
-from training.metrics import balanced_accuracy_interval, summarize
+from training.metrics import balanced_accuracy_interval, effective_number, summarize
 from training.options import TrainingOptions
 from training.protocol import Outcome
 from training.schedule import Budget
@@ -73,8 +73,10 @@ def describe(run: Run) -> BundleInfo:
 
 def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
     metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
-    low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
-    balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]))
+    n = effective_number(outcome.judged.groups)
+    low, high = wilson(metrics["accuracy"] * n, n)
+    worth = n / max(1, metrics["n"])
+    balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]), worth)
     return metrics | {
         "accuracy_low": low,
         "accuracy_high": high,

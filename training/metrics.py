@@ -47,12 +47,25 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
     return float((matrix.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
 
 
-def balanced_accuracy_interval(matrix: NDArray[np.int64]) -> tuple[float, float]:
+def effective_number(groups: NDArray[np.str_]) -> float:
+    """How many pictures that share nothing say as much as these of groups (N,) of near-copies.
+
+    Near-copies are answered alike, so each further one says nothing new (Kish 1965): N squared by the sum of the
+    squares of how many each group has, which is N where each picture is alone.
+    """
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(len(groups)) ** 2 / max(1, int((sizes**2).sum()))
+
+
+def balanced_accuracy_interval(matrix: NDArray[np.int64], worth: float = 1.0) -> tuple[float, float]:
     """95 % interval of the mean recall; (0, 1) where nothing was measured.
 
     Wilson's, of as many pictures as would give one share the variance of the mean: that of its classes' recalls,
     or where it is larger, that of one recall in every class, as a class that was always right has none of its own
     (effective sample size: Korn and Graubard 1998). Classes of equal size give the interval of the accuracy.
+
+    Args:
+        worth: of a picture; below 1 where there are near-copies, see `effective_number`.
     """
     support = matrix.sum(axis=1)
     n, hits = support[support > 0], matrix.diagonal()[support > 0]
@@ -60,7 +73,7 @@ def balanced_accuracy_interval(matrix: NDArray[np.int64]) -> tuple[float, float]
         return 0.0, 1.0
     mean, recalls = balanced_accuracy(matrix), hits / n
     variance = max((recalls * (1 - recalls) / n).sum(), mean * (1 - mean) * (1 / n).sum()) / len(n) ** 2
-    effective = mean * (1 - mean) / variance if variance else len(n) ** 2 / (1 / n).sum()
+    effective = worth * (mean * (1 - mean) / variance if variance else len(n) ** 2 / (1 / n).sum())
     return wilson(mean * effective, effective)
 
 

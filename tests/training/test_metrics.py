@@ -5,7 +5,15 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from tellapart.intervals import wilson
-from training.metrics import balanced_accuracy, confusion, expected_calibration_error, per_class, summarize
+from training.metrics import (
+    balanced_accuracy,
+    balanced_accuracy_interval,
+    confusion,
+    effective_number,
+    expected_calibration_error,
+    per_class,
+    summarize,
+)
 
 
 @pytest.fixture
@@ -56,3 +64,14 @@ def test_summary_has_the_promised_keys(answers: tuple[np.ndarray, np.ndarray]) -
     assert list(summary) == ["n", "accuracy", "balanced_accuracy", "ece", "per_class", "confusion"]
     assert summary["n"] == 300 == sum(map(sum, summary["confusion"]))
     assert summary["accuracy"] == pytest.approx((answers[1].argmax(1) == answers[0]).mean())
+
+
+def test_near_copies_make_nothing_surer() -> None:
+    """Each of twenty pictures three times: the interval is that of twenty."""
+    groups = np.repeat([str(i) for i in range(20)], 3)
+    assert effective_number(groups) == pytest.approx(20)
+    assert effective_number(groups[::3]) == 20
+    assert effective_number(np.array(["a", "a", "b"])) == pytest.approx(9 / 5)
+    assert effective_number(groups[:0]) == 0
+    tripled = balanced_accuracy_interval(np.array([[24, 6], [6, 24]]), worth=1 / 3)
+    assert tripled == pytest.approx(wilson(16, 20))
