@@ -3,7 +3,10 @@
 A perceptual hash sees shapes, not colours, so a pair it proposes is compared as two tiny colour
 pictures. The bounds were measured on 720 photographs and 771 drawings: a picture saved again at
 quality 30 or a quarter of its size differs by at most 2 bits and 2 levels, one with 2 % cut off all
-around mostly by at most 6 bits and 9 levels; different photographs differ by 10 bits or more.
+around mostly by at most 6 bits and 9 levels; different photographs differ by 10 bits or more. A
+picture that was only made lighter, darker or of other contrast is near too, once both are put in the
+same light: all of 150 photographs with 0.7 to 1.1 times the light or 0.8 to 1.2 times the contrast were,
+and no two different pictures of all came near by it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +26,7 @@ class Likeness:
 
     Attributes:
         bits: Hamming distance of the 64-bit perceptual hashes.
-        levels: mean absolute difference of the thumbnails, in [0, 255].
+        levels: mean absolute difference of the thumbnails, in [0, 255]; of near ones in the same light.
     """
 
     bits: int
@@ -33,6 +36,8 @@ class Likeness:
 NEAR = Likeness(bits=6, levels=10)
 SAME = Likeness(bits=2, levels=4)
 THUMBNAIL = 8
+_LIT = 1.6  # times the mean and the deviation of a thumbnail that another light may make
+_FLAT = 8.0  # levels of deviation below which a thumbnail shows too little to be put in another light
 
 Thumbnail = NDArray[np.float32]
 _EQUAL_BLOCKS = 3
@@ -74,10 +79,10 @@ def find_pairs(phashes: Sequence[str], look: Callable[[int], Thumbnail | None]) 
         for i in (first, second):
             if i not in looks:
                 looks[i] = look(i)
-        levels = _difference(looks[first], looks[second])
         bits = int(hashes[a] ^ hashes[b]).bit_count()
-        if levels <= NEAR.levels:
-            pairs.append(Pair(first, second, bits <= SAME.bits and levels <= SAME.levels))
+        as_they_are, lit_alike = _differences(looks[first], looks[second])
+        if lit_alike <= NEAR.levels:
+            pairs.append(Pair(first, second, bits <= SAME.bits and as_they_are <= SAME.levels))
     return pairs
 
 
@@ -215,6 +220,21 @@ def _says_something(phash: str) -> bool:
     return bool(phash) and abs(int(phash, 16).bit_count() - _USUAL_BITS) <= _TIED_BITS
 
 
-def _difference(a: Thumbnail | None, b: Thumbnail | None) -> float:
-    """Mean absolute difference in levels; 0 where a picture cannot be looked at, so that the hash decides."""
-    return 0.0 if a is None or b is None else float(np.abs(a - b).mean())
+def _differences(a: Thumbnail | None, b: Thumbnail | None) -> tuple[float, float]:
+    """Mean absolute difference in levels, as they are and at the least in the same light.
+
+    0 where a picture cannot be looked at, so that the hash decides.
+    """
+    if a is None or b is None:
+        return 0.0, 0.0
+    plain = float(np.abs(a - b).mean())
+    (light_a, light_b), (contrast_a, contrast_b) = (a.mean(), b.mean()), (a.std(), b.std())
+    if min(contrast_a, contrast_b) < _FLAT or not _alike(light_a, light_b) or not _alike(contrast_a, contrast_b):
+        return plain, plain
+    gap = (a - light_a) / contrast_a - (b - light_b) / contrast_b
+    return plain, min(plain, float(np.abs(gap).mean() * np.sqrt(contrast_a * contrast_b)))
+
+
+def _alike(a: float, b: float) -> bool:
+    """Whether another light may be all that makes two means or deviations of thumbnails differ."""
+    return max(a, b) <= _LIT * min(a, b)

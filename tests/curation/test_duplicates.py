@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from curation.duplicates import NEAR, components, find_pairs, near_pairs, thumbnail
 from tellapart.images import decode
@@ -70,6 +70,14 @@ def test_a_picture_saved_again_is_the_same_and_a_trimmed_one_is_near(make_photo,
     assert (0, 3, False) in pairs
     assert {i for pair in pairs for i in pair[:2]} == {0, 1, 3}
     assert asked == [0, 1, 3]
+
+
+@pytest.mark.parametrize("enhance", [ImageEnhance.Brightness, ImageEnhance.Contrast])
+@pytest.mark.parametrize("factor", [0.75, 1.1])
+def test_a_picture_in_another_light_is_near_and_not_the_same(make_photo, to_bytes, enhance, factor):
+    image = decode(make_photo(1))
+    lit = to_bytes(enhance(image).enhance(factor).resize((90, 70)), "JPEG", quality=70)
+    assert search([make_photo(1), make_photo(2), lit])[0] == [(0, 2, False)]
 
 
 def test_the_same_shape_in_another_colour_is_another_picture(make_photo, to_bytes):
