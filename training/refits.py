@@ -15,6 +15,7 @@ from tellapart.folds import Fold, few_folds
 from tellapart.head import Head
 from tellapart.intervals import wilson
 from training.head import Floats, Learner, Targets
+from training.metrics import effective_number
 
 MORE = 100  # pictures of a class
 _FRACTIONS = (0.25, 0.5, 1.0)
@@ -84,7 +85,7 @@ def random_split(refits: Refits) -> dict[str, Any] | None:
     if len(np.unique(refits.groups)) == len(refits.groups):
         return None
     alone = replace(refits, groups=np.arange(len(refits.groups)).astype(np.str_))
-    return {name: _accuracy(*found.judged) for name, found in (("grouped", refits), ("random", alone))}
+    return {name: _accuracy(*found.judged, refits.groups) for name, found in (("grouped", refits), ("random", alone))}
 
 
 def learning_curves(refits: Refits) -> list[dict[str, Any]]:
@@ -112,10 +113,11 @@ def _part(train: NDArray[np.int64], targets: Targets, fraction: float, seed: int
     return np.sort(np.concatenate([part[: max(1, round(fraction * len(part)))] for part in parts]))
 
 
-def _accuracy(right: Flags, judged: Flags) -> dict[str, Any]:
-    n, count = int(judged.sum()), int(right.sum())
-    low, high = wilson(count, n)
-    return {"n": n, "accuracy": count / max(1, n), "accuracy_low": low, "accuracy_high": high}
+def _accuracy(right: Flags, judged: Flags, groups: NDArray[np.str_]) -> dict[str, Any]:
+    n, effective = int(judged.sum()), effective_number(groups[judged])
+    accuracy = int(right.sum()) / max(1, n)
+    low, high = wilson(accuracy * effective, effective)
+    return {"n": n, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
 
 
 def _gain(right: Flags, n: int, share: float, seed: int) -> dict[str, Any]:
