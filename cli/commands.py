@@ -3,7 +3,6 @@
 import gc
 import io
 import os
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -69,7 +68,7 @@ def run(arguments: list[str] | None = None) -> int:
     except TellapartError as error:
         return _fail(error, str(error), error.exit_code, debug)
     except (click.exceptions.Abort, KeyboardInterrupt) as stop:
-        return _stopped(stop, ends=arguments is None)
+        return _stopped(stop)
     except click.ClickException as error:
         return _misused(error, debug)
     except Exception as error:
@@ -77,13 +76,8 @@ def run(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _stopped(stop: BaseException, ends: bool) -> int:
-    """Say what `telling` noted of an interrupt. Where the process `ends`, a second one must not cut that off.
-
-    It takes seconds where torch is loaded, and Python would die of the signal by then, without our exit code.
-    """
-    if ends:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _stopped(stop: BaseException) -> int:
+    """Say what `telling` noted of an interrupt."""
     notes = getattr(stop.__cause__ or stop, "__notes__", [])
     say("; ".join(["stopped (exit code 130)", *notes]))
     return 130

@@ -1,5 +1,6 @@
 """Ctrl-C: what is said, and the exit code, also where it comes again."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from cli.output import telling
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 @cli.command()
 def work():
@@ -30,6 +32,10 @@ def ask():
     atexit.register(interrupt)
     interrupt()
 
+@cli.command()
+def end():
+    atexit.register(interrupt)
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["tellapart", "{command}"]
 sys.exit(main())
@@ -39,37 +45,44 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("command", "form", "said"),
     [
+        ("end", "", ""),
         ("work", "bar", "stopped (exit code 130); what was done is kept, and the same command goes on there\n"),
         ("work", "json", "stopped (exit code 130); what was done is kept, and the same command goes on there\n"),
         ("ask", "", "stopped (exit code 130)\n"),
     ],
 )
-def test_ctrl_c_says_what_is_kept_and_a_second_one_changes_nothing(command: str, form: str, said: str) -> None:
+def test_a_signal_says_what_is_kept_and_one_that_comes_as_python_ends_changes_nothing(
+    command: str, form: str, said: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _COMMAND.format(command=command, form=form)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert (done.returncode, done.stderr.lstrip("\n")) == (130, said)
+    assert (done.returncode, done.stderr.lstrip("\n")) == (130 if said else 0, said)
     assert done.stdout == ('{"event": "stopped"}\n' if form == "json" else "")
 
 
 # As where Ctrl-C comes while modules are still being loaded.
 _LOADING = """
-import sys
+import os, signal, sys
 import cli
 
 class Interrupting:
     def find_spec(self, name, *_):
         if name == "tellapart.names":
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), {number})
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupting())
-sys.exit(cli.main(["--version"]))
+sys.argv = ["tellapart", "--version"]
+sys.exit(cli.main())
 """
 
 
-def test_ctrl_c_at_the_very_beginning_is_a_line_too() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_very_beginning_is_a_line_too(number: signal.Signals) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _LOADING], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+        [sys.executable, "-c", _LOADING.format(number=int(number))],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
     assert (done.returncode, done.stderr, done.stdout) == (130, "stopped (exit code 130)\n", "")
