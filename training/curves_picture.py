@@ -33,7 +33,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """Charts of accuracy and loss by epoch; none where there are fewer than two epochs to join."""
     if len(rows) < 2:
         return []
-    accuracy = _chart("Share of validation pictures answered rightly", rows, {"validation": "val_accuracy"}, "{:.0%}")
+    accuracy = _chart("Validation pictures answered rightly", rows, {"validation": "val_accuracy"}, "{:.0%}")
     loss = _chart("Loss (lower is better)", rows, {"validation": "val_loss", "training": "train_loss"}, "{:.2f}")
     return [accuracy, loss]
 
