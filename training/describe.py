@@ -73,7 +73,8 @@ def describe(run: Run) -> BundleInfo:
 
 def _metrics(outcome: Outcome, class_names: list[str]) -> dict[str, Any]:
     metrics = summarize(outcome.judged.targets, outcome.probabilities, class_names)
-    n = effective_number(outcome.judged.groups)
+    judged = outcome.judged
+    n = effective_number(outcome.probabilities.argmax(axis=1) == judged.targets, judged.groups)
     low, high = wilson(metrics["accuracy"] * n, n)
     worth = n / max(1, metrics["n"])
     balanced_low, balanced_high = balanced_accuracy_interval(np.array(metrics["confusion"]), worth)

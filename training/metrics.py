@@ -47,14 +47,21 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
     return float((matrix.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
 
 
-def effective_number(groups: NDArray[np.str_]) -> float:
-    """How many pictures that share nothing say as much as these of groups (N,) of near-copies.
+def effective_number(right: NDArray[np.bool_], groups: NDArray[np.str_]) -> float:
+    """How many pictures that share nothing tell the share of right answers (N,) as surely as these, in groups (N,).
 
-    Near-copies are answered alike, so each further one says nothing new (Kish 1965): N squared by the sum of the
-    squares of how many each group has, which is N where each picture is alone.
+    Near-copies are answered alike, pictures of one author perhaps not, so it is taken from the answers: as many as give
+    the variance that whole groups have (effective sample size: Korn and Graubard 1998). It is N where each picture
+    is alone, and at the least N squared by the sum of the squares of the groups' sizes (Kish 1965): all answered alike.
     """
-    sizes = np.unique(groups, return_counts=True)[1]
-    return float(len(groups)) ** 2 / max(1, int((sizes**2).sum()))
+    n = len(groups)
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    least = n**2 / max(1, int((sizes**2).sum()))
+    share = float(right.mean()) if n else 0.0
+    if share in (0.0, 1.0):
+        return least
+    squares = float((np.bincount(place, weights=right - share) ** 2).sum())
+    return max(least, n**2 * share * (1 - share) / max(squares, n * share * (1 - share)))
 
 
 def balanced_accuracy_interval(matrix: NDArray[np.int64], worth: float = 1.0) -> tuple[float, float]:

@@ -114,7 +114,7 @@ def _part(train: NDArray[np.int64], targets: Targets, fraction: float, seed: int
 
 
 def _accuracy(right: Flags, judged: Flags, groups: NDArray[np.str_]) -> dict[str, Any]:
-    n, effective = int(judged.sum()), effective_number(groups[judged])
+    n, effective = int(judged.sum()), effective_number(right[judged], groups[judged])
     accuracy = int(right.sum()) / max(1, n)
     low, high = wilson(accuracy * effective, effective)
     return {"n": n, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}

@@ -67,11 +67,26 @@ def test_summary_has_the_promised_keys(answers: tuple[np.ndarray, np.ndarray]) -
 
 
 def test_near_copies_make_nothing_surer() -> None:
-    """Each of twenty pictures three times: the interval is that of twenty."""
+    """Each of twenty pictures three times, answered alike: the interval is that of twenty."""
     groups = np.repeat([str(i) for i in range(20)], 3)
-    assert effective_number(groups) == pytest.approx(20)
-    assert effective_number(groups[::3]) == 20
-    assert effective_number(np.array(["a", "a", "b"])) == pytest.approx(9 / 5)
-    assert effective_number(groups[:0]) == 0
+    alike = np.repeat(np.arange(20) % 5 > 0, 3)
+    assert effective_number(alike, groups) == pytest.approx(20)
+    assert effective_number(np.ones(60, dtype=np.bool_), groups) == pytest.approx(20)
     tripled = balanced_accuracy_interval(np.array([[24, 6], [6, 24]]), worth=1 / 3)
     assert tripled == pytest.approx(wilson(16, 20))
+
+
+def test_pictures_of_one_group_that_are_answered_apart_count_each() -> None:
+    groups = np.repeat(["a", "b", "c", "d"], 10)
+    apart = np.arange(40) % 5 > 0  # eight of the ten of each
+    assert effective_number(apart, groups) == 40
+    assert effective_number(np.ones(40, dtype=np.bool_), groups) == 4  # nothing tells
+    alone = np.arange(40).astype(str)
+    assert effective_number(apart, alone) == pytest.approx(40)
+    assert effective_number(apart[:0], alone[:0]) == 0
+
+
+def test_pictures_of_one_group_that_are_answered_nearly_alike_count_little() -> None:
+    """Two groups of three, one right throughout, one once: squared sums (3 - 2)^2 + (1 - 2)^2 beside 6 x 2/9."""
+    right = np.array([True, True, True, True, False, False])
+    assert effective_number(right, np.repeat(["a", "b"], 3)) == pytest.approx(36 * (2 / 9) / 2)
