@@ -87,6 +87,7 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
     """Say how many pictures of each class are right, from a person's yes or no to a sample.
 
     In a terminal it asks. Elsewhere, --json writes the sample, and --answers takes it back with "right" filled in.
+    Where the data set has changed in between, what still applies is taken, and the exit code is 3 if anything was not.
 
     \b
     tellapart audit pets
@@ -100,9 +101,9 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
     with Terminal() as terminal:
         opened = open_dataset(dataset, load_settings(), terminal.report)
     sample = auditing.draw_samples(opened, per_class)
-    if answers:
-        taken = auditing.take_answers(opened, sample, given, answers)
-        say(f"{counted(taken, 'answer')} taken from {answers}")
+    taken = auditing.take_answers(opened, given, answers) if answers else None
+    if taken:
+        say(f"{counted(taken.stored, 'answer')} taken from {answers}")
     elif not json_out and sys.stdin.isatty():
         auditing.ask_person(opened, sample, _ask, show)
     elif not json_out:
@@ -114,6 +115,8 @@ def audit(dataset: str, per_class: int, answers: str | None, json_out: str | Non
         say(_next_step(f"{quote(dataset)}{size}", json_out, len(asked), sum(item.right is None for item in asked)))
     else:
         show(auditing.purity_table(opened))
+    if taken:
+        taken.refuse_rest(str(answers))
 
 
 def _read(answers: str) -> bytes:

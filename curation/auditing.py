@@ -1,8 +1,9 @@
 """`tellapart audit`: asking a person about a sample of each class, and telling how many pictures are right."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -14,10 +15,12 @@ from tellapart.dataset import Dataset
 from tellapart.decisions import AuditItem
 from tellapart.errors import DataError
 from tellapart.purity import SAMPLE, Purity, answer, draw_sample, estimate
-from tellapart.wording import percent
+from tellapart.wording import counted, percent
 
 Answer = Literal["yes", "no", "skip", "stop"]
 _RIGHT = {"yes": True, "no": False}
+_GONE, _UNASKED = "not in the class now", "not in the sample now"
+_NAMED = 3
 
 
 class _Given(BaseModel):
@@ -54,26 +57,47 @@ def ask_person(
             answer(dataset, item.class_slug, item.sha256, _RIGHT[given])
 
 
-def take_answers(dataset: Dataset, sample: Iterable[AuditItem], text: bytes, origin: str) -> int:
+@dataclass(frozen=True)
+class Taken:
+    """What came of answers: how many were stored, and the pictures whose answers were not, by the reason."""
+
+    stored: int
+    left: Mapping[str, Sequence[str]]
+
+    def refuse_rest(self, origin: str) -> None:
+        """Let a script know that answers were not taken; the others are stored all the same.
+
+        Raises:
+            DataError: there are such; it names some.
+        """
+        left = sum(map(len, self.left.values()))
+        if not left:
+            return
+        total = left + self.stored
+        whys = "; ".join(f"{counted(len(found), 'picture')} {why} ({_some(found)})" for why, found in self.left.items())
+        what = f"{origin}: {left} of {counted(total, 'answer')} not taken: {whys}"
+        raise DataError(what, "See what is asked now with: tellapart audit DATASET --json FILE")
+
+
+def take_answers(dataset: Dataset, text: bytes, origin: str) -> Taken:
     """Store the answers of a JSON text: what `to_json` gives with `right` filled in, or only its list `sample`.
 
-    Returns:
-        how many answers were stored; those that are null are passed over.
+    Answers that are null are passed over. Those to pictures that are in no sample now, as their class has
+    changed since they were asked about, are not stored.
 
     Raises:
-        DataError: it is no such text, or answers about a picture that is not in the sample; nothing is stored.
+        DataError: it is no such text; nothing is stored.
     """
-    asked = {(item.class_slug, item.sha256) for item in sample}
     given = [row for row in _read(text, origin) if row.right is not None]
+    kept = {(a.class_slug, a.sha256) for a in dataset.manifest.kept()}
+    left: defaultdict[str, list[str]] = defaultdict(list)
     for row in given:
-        if (row.class_slug, row.sha256) not in asked:
-            raise DataError(
-                f"{origin}: the picture {row.sha256[:12]} is not in the sample of {row.class_slug!r}",
-                "Print the sample with: tellapart audit DATASET --json",
-            )
-    for row in given:
-        answer(dataset, row.class_slug, row.sha256, row.right)
-    return len(given)
+        try:
+            answer(dataset, row.class_slug, row.sha256, row.right)
+        except DataError:
+            why = _UNASKED if (row.class_slug, row.sha256) in kept else _GONE
+            left[why].append(f"{row.class_slug!r} {row.sha256[:12]}")
+    return Taken(len(given) - sum(map(len, left.values())), left)
 
 
 def to_json(dataset: Dataset, sample: Iterable[AuditItem]) -> dict[str, Any]:
@@ -101,6 +125,11 @@ def purity_table(dataset: Dataset) -> Table:
         known = ("", "not enough answers") if purity.share is None else _shares(purity.share, purity)
         table.add_row(escape(c.name), str(purity.pictures), f"{purity.answered} of {purity.asked}", *known)
     return table
+
+
+def _some(pictures: Sequence[str]) -> str:
+    more = f" and {len(pictures) - _NAMED} more" if len(pictures) > _NAMED else ""
+    return ", ".join(pictures[:_NAMED]) + more
 
 
 def _shares(share: float, purity: Purity) -> tuple[str, str]:

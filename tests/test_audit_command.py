@@ -1,10 +1,13 @@
 """`tellapart audit`: the sample goes out, a person's answers come back, and the share of right pictures is told."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import cli
+from tellapart.actions import apply
+from tellapart.decisions import Action, Decisions
 from tellapart.folders import open_folder
 from tellapart.purity import estimate
 from tellapart.settings import load_settings
@@ -79,6 +82,25 @@ def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, mon
     assert [row["right"] for row in printed(capsys, pets, "--per-class", 4)["sample"][:4]] == [True, False, None, None]
 
 
+def test_answers_that_still_apply_are_taken_where_the_data_set_changed_in_between(pets, tmp_path, capsys):
+    """Of 16 answers, one is about a picture taken out and one about a picture of a sample drawn anew without it."""
+    document = printed(capsys, pets)
+    answers = filled_in(document, tmp_path / "answers.json", lambda _row: True)
+    dataset = open_folder(pets, load_settings().home)
+    (gone, *_), dogs = ([r["sha256"] for r in document["sample"] if r["class_slug"] == c] for c in ("cat", "dog"))
+    apply(dataset, [Action("remove", "cat", gone)])
+    decisions = Decisions(dataset.manifest)
+    decisions.draw("dog", [replace(item, stratum_size=8) for item in decisions.audit("dog")[:7]])
+
+    assert cli.main(["audit", str(pets), "--per-class", "7", "--answers", str(answers)]) == 3
+    told = capsys.readouterr()
+    assert "14 answers taken from" in told.err
+    assert "2 of 16 answers not taken" in told.err.splitlines()[-1]
+    assert f"1 picture not in the class now ('cat' {gone[:12]})" in told.err
+    assert f"1 picture not in the sample now ('dog' {dogs[7][:12]})" in told.err
+    assert told.out.count("7 of 7") == 2, "the result is told all the same"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -93,7 +115,10 @@ def test_in_a_terminal_it_asks_and_each_answer_is_kept_at_once(pets, capsys, mon
             '[{"class_slug": "cat", "sha256": "a", "right": "perhaps"}]',
             "'right' of row 1 is neither true, false nor null",
         ),
-        ('[{"class_slug": "cat", "sha256": "abc", "right": true}]', "the picture abc is not in the sample of 'cat'"),
+        (
+            '[{"class_slug": "cat", "sha256": "abc", "right": true}]',
+            "1 of 1 answer not taken: 1 picture not in the class now ('cat' abc)",
+        ),
         ('[{"class_slug": "cat", "sha256": 7, "right": true}]', "'sha256' of row 1 is no text"),
         (b"\xff\xfe\xff", "holds no answers: it is not JSON"),
     ],

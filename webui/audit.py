@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from tellapart.dataset import Dataset
@@ -66,7 +66,7 @@ def show(name: str) -> str:
 
 @blueprint.post("/<class_slug>")
 def reply(name: str, class_slug: str) -> AnyResponse:
-    """Store one answer, "yes" or "no"; "undo" takes it back."""
+    """Store one answer, "yes" or "no"; "undo" takes it back. The class may have changed since it was asked."""
     dataset = find_dataset(name, parts().settings)
     given = request.form.get("answer", "")
     if given not in _ANSWERS:
@@ -74,7 +74,7 @@ def reply(name: str, class_slug: str) -> AnyResponse:
     try:
         answer(dataset, class_slug, request.form.get("picture", ""), _ANSWERS[given])
     except DataError:
-        abort(404)
+        flash("That answer was not taken: the pictures of this class have changed since it was asked.")
     where: dict[str, Any] = {"class": class_slug}
     return redirect(url_for("audit.show", name=name, **where), 303)
 
