@@ -83,7 +83,9 @@ def _ends(process: int) -> bool:
 
 
 def has_ended(process: int) -> bool:
-    """Whether a process is no more, reaped or not."""
+    """Whether a process is no more, reaped or not. Of 0, one outside of this container, nobody can tell."""
+    if not process:
+        return False
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:

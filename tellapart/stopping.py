@@ -81,6 +81,7 @@ def end_with_parent() -> None:
 
 def main(arguments: list[str]) -> None:
     """Become the command of `PARENT COMMAND...`, which is told to stop when the process PARENT is gone."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who ignores it hands that down
     end_with_parent()
     if os.getppid() == int(arguments[0]):
         os.execvp(arguments[1], arguments[1:])

@@ -162,8 +162,9 @@ def test_sigterm_stops_with_everything_kept(
 
 
 def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
-    """The middle process starts one that would sleep, says its number, and is killed outright."""
-    middle = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-m', 'tellapart.stopping', "
+    """The middle process, which ignores SIGTERM, starts one that would sleep, and is killed outright."""
+    middle = "import os, signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    middle += "subprocess.Popen([sys.executable, '-m', 'tellapart.stopping', "
     middle += "str(os.getpid()), 'sleep', '600'], stdout=1); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", middle], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     import psutil

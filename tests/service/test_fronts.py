@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -74,6 +75,13 @@ def test_a_runner_ends_where_nobody_comes(
     some.came()
     some.gone(1, killed=False)
     some.wait()
+
+
+def test_a_runner_waits_for_a_front_whose_supervisor_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fronts, "_NOBODY_CAME_S", 0.2)
+    began = time.monotonic()
+    Fronts(0).wait()
+    assert time.monotonic() - began >= 0.2
 
 
 def test_a_runner_ends_where_nobody_came_and_the_supervisor_has_ended(
