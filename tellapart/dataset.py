@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from tellapart.decisions import Decisions, in_force
-from tellapart.errors import DataError, NoDataError, TellapartError
+from tellapart.errors import Busy, DataError, NoDataError, TellapartError
 from tellapart.files import held, readable_disk_errors, write_bytes, write_json
 from tellapart.manifest import Attempt, Manifest, now
 from tellapart.names import ClassName
@@ -133,14 +133,15 @@ class Dataset:
         Collecting goes on beside it. Who decides must not ask again, and must not take long.
 
         Raises:
-            TellapartError: another program takes longer, or the folder is gone.
+            Busy: another program takes longer.
+            TellapartError: the folder is gone.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self.root, PATIENCE))
             except BlockingIOError:
                 what = f"another program is deciding about the pictures of {self.name}"
-                raise TellapartError(what, "Try again") from None
+                raise Busy(what, "Try again in a moment") from None
             except OSError as error:
                 raise TellapartError(f"{self.root} cannot be used: {error.strerror}", "Check the folder") from error
             yield

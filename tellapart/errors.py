@@ -1,6 +1,7 @@
 """The exception tree. Each kind of error has one exit code of the command line.
 
 TellapartError          1   a failure of ours or of this machine: a folder or disk that cannot be written
+  Busy                  1   others are at work on it
   UsageError            2   wrong usage
   DataError             3   bad input or data set
     ImageError          3   one picture that cannot be used (see `images`)
@@ -23,6 +24,10 @@ class TellapartError(Exception):
         self.what = " ".join(what.split())
         self.fix = " ".join(fix.split())
         super().__init__(f"{self.what}. {self.fix}" if self.fix else self.what)
+
+
+class Busy(TellapartError):
+    """Others are at work on it, and take longer than one waits; a moment later it can be done."""
 
 
 class UsageError(TellapartError):

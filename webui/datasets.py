@@ -61,7 +61,7 @@ def changing(dataset: Dataset) -> Iterator[None]:
 
     Raises:
         NoDataError: it was deleted.
-        Unavailable: it takes others long.
+        Busy: it takes others long.
     """
     with parts().staging.turn(dataset):
         refuse_deleted(dataset)

@@ -8,7 +8,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.wrappers import Response as AnyResponse
 
-from tellapart.errors import DataError, MissingError, TellapartError, UsageError
+from tellapart.errors import Busy, DataError, MissingError, TellapartError, UsageError
 from tellapart.wire import ServiceError
 from tellapart.wording import sentence
 from webui.client import Unavailable
@@ -70,6 +70,7 @@ def register(app: Flask) -> None:
         (ServiceError, _on_service_error),
         (Unavailable, _on_unavailable),
         (UsageError, _on_refusal),
+        (Busy, _on_busy),
         (MissingError, _on_missing),
         (DataError, _on_unreadable),
         (TellapartError, _on_failure),
@@ -115,6 +116,10 @@ def _on_service_error(error: ServiceError) -> Response:
 
 def _on_refusal(error: UsageError) -> Response:
     return answer(Trouble(409, "That cannot be done", sentence(str(error)), "refused"))
+
+
+def _on_busy(error: Busy) -> Response:
+    return answer(Trouble(409, "One moment", sentence(str(error)), "busy"))
 
 
 def _on_missing(error: MissingError) -> Response:

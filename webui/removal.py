@@ -48,7 +48,7 @@ def _delete(name: str, dataset: Dataset, settings: Settings) -> None:
     Raises:
         UsageError: a job uses it.
         NoDataError: somebody else has deleted it.
-        Unavailable: decisions about it are being carried out.
+        Busy: decisions about it are being carried out.
     """
     away = deleted_folder(settings) / secrets.token_urlsafe(12)
     with changing(dataset):

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tellapart.dataset import Dataset
 from tellapart.decisions import Action
+from tellapart.errors import Busy
 from tellapart.files import readable_disk_errors
-from webui.client import Unavailable
 from webui.database import Base, Database
 
 MAX_STAGED = 20_000  # at once; in all there is one at most for each picture of a data set
@@ -46,7 +46,7 @@ class Staging:
         """Carry out decisions about a data set alone: whoever else would waits, and then finds them carried out.
 
         Raises:
-            Unavailable: it takes others long.
+            Busy: it takes others long.
         """
         path = self._folder / f"decisions-{hashlib.sha256(_key(dataset).encode()).hexdigest()[:16]}"
         with readable_disk_errors(path):
@@ -55,7 +55,8 @@ class Staging:
             with FileLock(path, timeout=_TURN_SECONDS):
                 yield
         except Timeout:
-            raise Unavailable("other decisions about these pictures are being carried out", retry_after=5) from None
+            what = "other decisions about these pictures are being carried out"
+            raise Busy(what, "Try again in a moment") from None
 
     def stage(self, dataset: Dataset, actions: Iterable[Action]) -> None:
         """Add decisions; a later one about the same picture replaces the earlier."""

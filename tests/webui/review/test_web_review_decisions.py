@@ -48,6 +48,21 @@ def test_the_last_decision_about_a_picture_counts(
     assert kept(dataset) == {"cat": 3, "dog": 3}
 
 
+def test_one_waits_a_moment_for_others_that_decide_and_is_told_so(
+    web: FlaskClient, app: Flask, dataset: Dataset, stage: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program curates, another request carries decisions out; what is marked stays."""
+    monkeypatch.setattr("tellapart.dataset.PATIENCE", 0.1)
+    monkeypatch.setattr("webui.staging._TURN_SECONDS", 0.1)
+    stage("remove", keys(dataset, 0))
+    for others in (dataset.deciding(), app.extensions["tellapart"].staging.turn(dataset)):
+        with others:
+            refused = web.post("/datasets/pets/apply", headers=JSON)
+        assert (refused.status_code, refused.json["error"]["code"]) == (409, "busy")  # type: ignore[index]
+    assert web.post("/datasets/pets/apply", headers=JSON).status_code == 200
+    assert kept(dataset) == {"cat": 2, "dog": 3}
+
+
 def test_a_kept_suspect_is_none_any_more(web: FlaskClient, dataset: Dataset, stage: Callable[..., Any]) -> None:
     stage("keep", keys(dataset, 4))
     web.post("/datasets/pets/apply")
