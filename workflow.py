@@ -256,13 +256,14 @@ def train(
         return there
     _say_loading(report)
     _tell_suspects(dataset, options, settings, report)
-    from training.candidates import forget_checkpoint
+    from tellapart.network import pick_device
+    from training.candidates import forget_checkpoint, may_fine_tune
     from training.train import train as train_classifier
 
     circumstances = Circumstances(settings.home / "runs" / name, name, resume, world, began)
     with new_model(name) as (folder, version):
-        info = train_classifier(dataset, options, folder, report, circumstances)
-    if "fine_tuning" in info.training:
+        train_classifier(dataset, options, folder, report, circumstances)
+    if may_fine_tune(options, pick_device(options.device)):
         forget_checkpoint(dataset)
     return promote(f"{name}:{version}")
 

@@ -1,11 +1,16 @@
 """The time that a training has taken, as its next process finds it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import cli
+from tellapart.files import write_bytes
+from tellapart.folders import open_folder
 from tellapart.progress import Progress
+from training.candidates import spent_file
 from training.schedule import Budget
 from training.spent import noting_time, spent_before
 
@@ -46,3 +51,19 @@ def test_where_it_cannot_be_noted_training_goes_on(tmp_path: Path) -> None:
     seen: list[Progress] = []
     noting_time(seen.append, Budget(None), tmp_path / "file" / "spent.json", "pets")(Progress("features"))
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize(("mode", "left"), [("finetune", False), ("head", True)])
+def test_only_a_training_that_fine_tuning_was_asked_of_ends_the_count(
+    tmp_path: Path, isolated_home: Path, make_photo: Callable[[int], bytes], mode: str, left: bool
+) -> None:
+    """Two pictures a class are too few to fine-tune, so that a head learns; what it took is not counted once more."""
+    for number in range(4):
+        folder = tmp_path / "pets" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(make_photo(number))
+    killed = spent_file(open_folder(tmp_path / "pets", isolated_home / "home"))
+    write_bytes(killed, b"{}")
+    named = ["--name", mode, "--mode", mode, "--backbone", "efficientnet_lite0", "--device", "cpu"]
+    assert cli.main(["train", str(tmp_path / "pets"), *named]) == 0
+    assert killed.exists() == left
