@@ -115,7 +115,7 @@ def run(
     """
     check_ports(servers)
     running: list[_Running] = []
-    with _signals(), contextlib.suppress(_Stop):
+    with contextlib.suppress(_Stop), _signals():
         try:
             for server in servers:
                 with signals_held():  # what is started is also noted
@@ -235,8 +235,10 @@ def _signals() -> Iterator[None]:
         _ignore_signals()
         raise _Stop
 
-    before = [signal.signal(number, stop) for number in STOP_SIGNALS]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     try:
+        for number in STOP_SIGNALS:
+            signal.signal(number, stop)
         yield
     finally:
         for number, handler in zip(STOP_SIGNALS, before, strict=True):

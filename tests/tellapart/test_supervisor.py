@@ -158,3 +158,16 @@ def test_a_signal_that_comes_while_a_server_is_started_leaves_none_behind(monkey
     run([Server("first", command), Server("second", command)], lambda: None)
     (first,) = made
     assert first.poll() == -signal.SIGTERM
+
+
+def test_a_signal_that_comes_before_anything_is_started_is_an_end_like_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, before = signal.signal, signal.getsignal(signal.SIGINT)
+
+    def at_once(number: int, handler: Any) -> None:
+        real(number, handler)
+        if number == signal.SIGINT and handler not in (before, signal.SIG_IGN):
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(signal, "signal", at_once)
+    run([Server("never", ["false"])], lambda: pytest.fail("it is ready"))
+    assert signal.getsignal(signal.SIGINT) is before
