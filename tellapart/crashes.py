@@ -22,12 +22,12 @@ from tellapart.files import readable_disk_errors
 from tellapart.images import ImageError, decode, sha256
 from tellapart.metadata import preview
 from tellapart.pictures import Picture, Reason, Rejected, inspect
+from tellapart.stopping import STOP_SIGNALS
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 60  # seconds of processor time for a picture that is decoded apart
 _SIZE, _SIDE = 8, 4  # bytes that say how many bytes a picture has, and how large its preview may be, 0 for none
 _IN_COLOUR = 720  # pixels on the shorter side
-_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # no picture does that: people and machines that shut down do
 
 
 class Stopped(TellapartError):
@@ -144,7 +144,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _ended_by(code: int) -> TellapartError:
-    if code >= 0 or -code in _STOPS:
+    if code >= 0 or -code in STOP_SIGNALS:  # no picture sends these: people and machines that shut down do
         return Stopped("the process that decodes pictures was stopped", "Try again")
     return Rejected(Reason.TRUNCATED, f"decoding the picture ends the program ({signal.Signals(-code).name})")
 

@@ -14,12 +14,11 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from tellapart.hardware import cpus
-from tellapart.stopping import end_with_parent
+from tellapart.stopping import end_with_parent, let_signals_come, signals_held
 
 T = TypeVar("T")
 R = TypeVar("R")
 _PAYS = 0.2  # seconds that are left to do
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def forked_map(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -61,13 +60,11 @@ def _process(work: Callable[[T], R], items: Sequence[T]) -> Iterator[Connection]
     """What a process that does `work` on `items` sends, one result after the other."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the process has handlers of its own
-    process = context.Process(target=_send_results, args=(work, items, theirs, mask), daemon=True)
+    process = context.Process(target=_send_results, args=(work, items, theirs), daemon=True)
     try:
-        with suppress(OSError):  # there may be no more processes
+        with signals_held(), suppress(OSError):  # until it has handlers of its own; there may be no more processes
             process.start()
         theirs.close()  # so that the end of the process is an end of what is received
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with ours:
             yield ours
     finally:
@@ -76,10 +73,10 @@ def _process(work: Callable[[T], R], items: Sequence[T]) -> Iterator[Connection]
             process.join()
 
 
-def _send_results(work: Callable[[T], R], items: Sequence[T], to: Connection, mask: set[signal.Signals]) -> None:
+def _send_results(work: Callable[[T], R], items: Sequence[T], to: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    let_signals_come()
     end_with_parent()
     gc.freeze()  # what was garbage before, on a GPU perhaps, is for the process that made it
     with suppress(Exception):
