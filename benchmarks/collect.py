@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from benchmarks.machine import machine
 from curation.duplicates import NEAR, find_pairs, near_pairs, thumbnail
@@ -104,10 +104,12 @@ def measure_recall(folder: Path) -> None:
     originals = [decode(path.read_bytes()) for path in files[:MOST_PHOTOGRAPHS]]
     half = [encode(image.resize((image.width // 2, image.height // 2)), 95) for image in originals]
     low = [encode(image, 60) for image in originals]
+    mirrored = [encode(ImageOps.mirror(image), 70) for image in originals]
     first = [encode(image, 95) for image in originals]
     count = len(first)
     unlike = pairs_of(first)
-    for name, copies in (("resized to half", half), ("JPEG quality 60", low)):
+    changed = (("resized to half", half), ("JPEG quality 60", low), ("mirrored, JPEG quality 70", mirrored))
+    for name, copies in changed:
         found = pairs_of([*first, *copies])
         recall = sum((i, count + i) in found for i in range(count)) / count
         row(f"recall, {name} ({count} photographs)", f"{recall:.4f}")

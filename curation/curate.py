@@ -129,7 +129,9 @@ def _groups_and_conflicts(dataset: Dataset, attempts: Sequence[Attempt], aside: 
         classes[a.sha256].add(a.class_slug)
     digests = sorted(one)
     guard = CrashGuard(dataset.cache)
-    pairs = find_pairs([one[d].phash for d in digests], lambda i: _look(dataset.image_path(one[digests[i]]), guard))
+    near = find_pairs([one[d].phash for d in digests], lambda i: _look(dataset.image_path(one[digests[i]]), guard))
+    slugs = [one[d].class_slug for d in digests]
+    pairs = [p for p in near if not p.mirrored or slugs[p.first] == slugs[p.second]]  # else it may be what classes mean
     conflicts = {d for d in digests if len(classes[d]) > 1}
     for pair in pairs:
         first, second = digests[pair.first], digests[pair.second]

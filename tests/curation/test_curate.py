@@ -3,7 +3,7 @@ import sys
 from threading import Thread
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from curation import curate
 from tellapart.errors import DataError, TellapartError
@@ -23,6 +23,12 @@ def photos(make_photo):
 def again(make_photo, to_bytes):
     """A photo of that seed, saved again smaller."""
     return lambda seed: to_bytes(decode(make_photo(seed)).resize((80, 80)), "JPEG", quality=60)
+
+
+@pytest.fixture
+def mirrored(make_photo, to_bytes):
+    """A photo of that seed turned left to right."""
+    return lambda seed: to_bytes(ImageOps.mirror(decode(make_photo(seed))), "JPEG", quality=70)
 
 
 @pytest.fixture
@@ -80,6 +86,16 @@ def test_a_trimmed_copy_in_another_class_is_grouped_and_not_taken_out(make_datas
     assert rows["u/0"].group_id == rows["u/4"].group_id
 
 
+def test_a_mirrored_copy_is_grouped_in_its_class_alone_as_left_and_right_may_be_what_classes_are(
+    make_dataset, photos, mirrored
+):
+    dataset = make_dataset([*photos, ("cat", mirrored(1)), ("dog", mirrored(2))])
+    curate(dataset)
+    rows = {a.url: a for a in dataset.manifest.kept()}
+    assert rows["u/0"].group_id == rows["u/4"].group_id
+    assert rows["u/1"].group_id != rows["u/5"].group_id
+
+
 def test_the_same_shape_in_two_colours_may_be_two_classes(make_dataset, make_photo, to_bytes):
     def tinted(seed, band):
         shape = decode(make_photo(seed)).convert("L")
@@ -96,12 +112,12 @@ def test_flat_pictures_are_no_conflict(make_dataset, make_picture):
     assert curate(dataset).splits["train"] == 6
 
 
-@pytest.mark.parametrize("how", ["exact", "saved again", "trimmed"])
+@pytest.mark.parametrize("how", ["exact", "saved again", "trimmed", "mirrored"])
 @pytest.mark.parametrize("held_out", ["val", "test"])
 def test_a_training_copy_of_a_held_out_picture_is_a_leak(
-    make_dataset, photos, make_photo, again, trimmed, how, held_out
+    make_dataset, photos, make_photo, again, trimmed, mirrored, how, held_out
 ):
-    copy = {"exact": make_photo, "saved again": again, "trimmed": trimmed}[how](1)
+    copy = {"exact": make_photo, "saved again": again, "trimmed": trimmed, "mirrored": mirrored}[how](1)
     given = [(slug, data, "train") for slug, data in photos]
     dataset = make_dataset([*given, ("cat", make_photo(8), "train"), ("cat", copy, held_out)])
     summary = curate(dataset)

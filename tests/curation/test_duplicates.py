@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from curation.duplicates import NEAR, components, find_pairs, near_pairs, thumbnail
 from tellapart.images import decode
@@ -78,6 +78,48 @@ def test_a_picture_in_another_light_is_near_and_not_the_same(make_photo, to_byte
     image = decode(make_photo(1))
     lit = to_bytes(enhance(image).enhance(factor).resize((90, 70)), "JPEG", quality=70)
     assert search([make_photo(1), make_photo(2), lit])[0] == [(0, 2, False)]
+
+
+@pytest.mark.parametrize("mirrored_first", [False, True])
+def test_a_mirrored_copy_is_near_and_never_the_same(make_photo, to_bytes, mirrored_first):
+    image = decode(make_photo(1, size=(400, 300)))
+    mirrored = to_bytes(ImageOps.mirror(image).resize((200, 150)), "JPEG", quality=70)
+    pictures = [make_photo(1, size=(400, 300)), mirrored]
+    assert search([make_photo(2), *(pictures[::-1] if mirrored_first else pictures)])[0] == [(1, 2, False)]
+
+
+def test_a_mirrored_shape_of_another_size_is_another_picture(to_bytes):
+    """Crosses of 36 and 28 pixels an arm: mirrored, the hashes differ by 4 bits and the thumbnails by 6.1 levels."""
+
+    def cross(x, arm):
+        image = Image.fromarray(np.random.default_rng(arm).integers(170, 255, (128, 128, 3), dtype=np.uint8))
+        image.paste("navy", (x - arm, 61, x + arm, 75))
+        image.paste("navy", (x - 7, 68 - arm, x + 7, 68 + arm))
+        return to_bytes(image, "PNG")
+
+    assert search([cross(56, 36), cross(72, 36)])[0] == [(0, 1, False)]
+    assert search([cross(56, 36), cross(72, 28)])[0] == []
+
+
+def test_a_symmetrical_picture_is_its_own_mirror_image_and_stays_as_it_is(make_photo, to_bytes):
+    def symmetrical(seed):
+        image = decode(make_photo(seed))
+        mirrored = image.copy()
+        mirrored.paste(ImageOps.mirror(image.crop((0, 0, 48, 96))), (48, 0))
+        return Image.blend(mirrored, image, 0.1)  # but for what no photograph is without
+
+    saved_again = to_bytes(symmetrical(1), "JPEG", quality=60)
+    pictures = [to_bytes(symmetrical(1), "PNG"), to_bytes(symmetrical(2), "PNG"), saved_again]
+    assert search(pictures)[0] == [(0, 2, True)]
+
+
+@pytest.mark.parametrize(
+    ("hexadecimal", "near"), [("a5" * 8, True), ("9a" + "a5" * 7, True), ("9aa4" + "a5" * 6, False)]
+)
+def test_mirroring_flips_the_bits_of_odd_horizontal_frequencies(hexadecimal, near):
+    """f0 flipped by 55 is a5; 9a is 6 bits from that, as many as may differ, and 9aa4 is 7."""
+    found = find_pairs(["f0" * 8, hexadecimal], dict.fromkeys(range(2)).get)
+    assert [(p.first, p.second, p.same, p.mirrored) for p in found] == [(0, 1, False, True)] * near
 
 
 def test_the_same_shape_in_another_colour_is_another_picture(make_photo, to_bytes):
