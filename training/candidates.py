@@ -153,8 +153,7 @@ def _compete(head: Candidate, contest: Contest, resume: bool) -> Candidate:
     except DivergedError as error:
         return _keep_head(head, contest, str(error), facts)
     if tuned is None:
-        said = in_words(contest.options.budget or 0)
-        return _keep_head(head, contest, f"a budget of {said} is too short to fine-tune, so a head learned", facts)
+        return _keep_head(head, contest, _too_short(contest.budget), facts)
     fine = _measure(contest, parts, tuned, choice)
     kept, sentence = _judge(contest.options.mode, fine, tuned.best, rival, seen.choose.view(rivals.view))
     contest.report(Progress("fine-tuning", note=sentence, finished=True))
@@ -230,6 +229,11 @@ def _log(log: RunLog, row: Epoch) -> bool:
 def _keep_head(head: Candidate, contest: Contest, sentence: str, facts: dict[str, Any]) -> Candidate:
     contest.report(Progress("fine-tuning", note=sentence, finished=True))
     return replace(head, facts=facts | {"fine_tuning": {"kept": False, "sentence": sentence}})
+
+
+def _too_short(budget: Budget) -> str:
+    killed = f", of which killed runs spent {in_words(budget.used_before)}," if budget.used_before else ""
+    return f"a budget of {in_words(budget.seconds or 0)}{killed} is too short to fine-tune, so a head learned"
 
 
 def _measure(contest: Contest, parts: Parts, tuned: Tuned, choice: Choice) -> Candidate:

@@ -353,6 +353,10 @@ def test_what_killed_processes_spent_is_part_of_the_same_training_alone(
         spent_file(dataset).write_text(after)
         info = train(dataset, replace(TUNED, seed=seed, budget=9000.0), tmp_path / str(number), silent)
         assert (info.training["seconds"] > 5000) == counts
+    spent_file(dataset).write_text(after)
+    info = train(dataset, replace(TUNED, budget=5000.0), tmp_path / "late", silent)
+    both = "a budget of 1 h 23 min, of which killed runs spent 1 h 23 min, is too short to fine-tune, so"
+    assert info.training["fine_tuning"]["sentence"].startswith(both)
 
 
 def test_time_counts_from_when_the_command_began(make_dataset: MakeDataset, tmp_path: Path) -> None:
