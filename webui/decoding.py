@@ -39,7 +39,7 @@ class Decoders:
         ends = ExitStack()
         for _ in range(min(AT_ONCE, cpus())):
             self._free.put(ends.enter_context(Apart()))
-        weakref.finalize(self, ends.close)
+        self.close = weakref.finalize(self, ends.close)  # by itself when the program ends, if not before
 
     @contextmanager
     def one(self) -> Iterator[Apart]:

@@ -86,8 +86,10 @@ def service_client(service: FakeService) -> ServiceClient:
 
 
 @pytest.fixture
-def app(settings: Settings, service_client: ServiceClient) -> Flask:
-    return create_app(settings, client=service_client, WTF_CSRF_ENABLED=False)
+def app(settings: Settings, service_client: ServiceClient) -> Iterator[Flask]:
+    app = create_app(settings, client=service_client, WTF_CSRF_ENABLED=False)
+    yield app
+    app.extensions["tellapart"].decoders.close()
 
 
 @pytest.fixture
