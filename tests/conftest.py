@@ -207,7 +207,7 @@ def postgres_url() -> Iterator[str]:
     import psycopg
 
     _sweep_killed(Path(_TEMPORARY))
-    with tempfile.TemporaryDirectory(prefix=_POSTGRES, dir=_TEMPORARY) as folder, held(Path(folder)):
+    with tempfile.TemporaryDirectory(prefix=_POSTGRES, dir=_TEMPORARY) as folder, held(Path(folder), 60):
         user = _give_away(Path(folder)) if os.geteuid() == 0 else None  # it refuses to run as root
         how: Any = {"user": user, "group": user, "cwd": folder}
         options = ["-U", "tellapart", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
