@@ -66,7 +66,7 @@ class CurationSummary:
         split = f" ({', '.join(sizes)})" if len(sizes) > 1 else ""
         groups = self.duplicate_groups
         near = f"{counted(groups, 'group')} of near-copies" if groups else "no near-copies"
-        parts = [f"kept: {counted(kept, 'picture')} in {len(self.classes)} classes{split}", near]
+        parts = [f"kept: {counted(kept, 'picture')} in {len(self.classes)} classes{split}", f"{near} among them"]
         parts += [f"{count} taken out because {REASON_TEXT[reason]}" for reason, count in self.quarantined.items()]
         if self.large_origins:
             parts.append(f"{counted(self.large_origins, *_LARGE)} too much of a class to be kept in one split")

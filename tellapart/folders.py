@@ -33,6 +33,7 @@ from tellapart.settings import Settings
 
 SOURCE = "folder"
 _BATCH = 256
+_WHAT_TO_GIVE = "Give a data set's name, its folder, or a folder of class folders"
 
 
 def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dataset:
@@ -51,10 +52,12 @@ def open_dataset(where: str, settings: Settings, report: Report = silent) -> Dat
             return open_folder(path, settings.home, report)
     except OSError as error:
         raise NoDataError(f"{where[:200]!r} cannot be opened: {error.strerror}", "Check the path") from error
+    if path.is_file():
+        raise NoDataError(f"{where[:200]!r} is a file and no data set", _WHAT_TO_GIVE)
     places = " and at ".join(str(p) for p in (path.absolute(), *named))
     raise NoDataError(
         f"there is no data set {where[:200]!r}; looked for at {places}",
-        "Give a data set's name, its folder, or a folder of class folders",
+        _WHAT_TO_GIVE,
     )
 
 

@@ -27,7 +27,7 @@ from training.features import Features, FeatureSource, extract
 from training.finetune import Job, Tuned, lead
 from training.head import Choice
 from training.logs import RunLog
-from training.options import Mode, TrainingOptions
+from training.options import Mode, TrainingOptions, asked
 from training.protocol import Outcome, Parts, cut, learn
 from training.protocol_names import Protocol
 from training.schedule import Budget
@@ -107,9 +107,10 @@ def contend(head: Candidate, contest: Contest, resume: bool) -> Candidate:
     reason = why_not(contest.options, contest.world.device, contest.features)
     if not reason:
         return _compete(head, contest, resume)
-    wanted = contest.options.tune or contest.options.epochs
-    if wanted or may_fine_tune(contest.options, contest.world.device):
-        contest.report(Progress("fine-tuning", note=reason, finished=True))
+    given = asked(contest.options)
+    if given or may_fine_tune(contest.options, contest.world.device):
+        note = f"{reason}; {' and '.join(given)} changed nothing" if given else reason
+        contest.report(Progress("fine-tuning", note=note, finished=True))
     return head
 
 

@@ -81,7 +81,11 @@ def check(options: TrainingOptions) -> None:
     Raises:
         UsageError: fine-tuning's settings without fine-tuning.
     """
-    asked = {"--tune": options.tune, "--epochs": options.epochs}
-    given = [name for name, value in asked.items() if value]
+    given = asked(options)
     if options.mode is Mode.HEAD and given:
         raise UsageError(f"{given[0]} with --mode head, where nothing is fine-tuned", "Take one of them away")
+
+
+def asked(options: TrainingOptions) -> list[str]:
+    """The options given that only fine-tuning heeds."""
+    return [name for name, value in {"--tune": options.tune, "--epochs": options.epochs}.items() if value]

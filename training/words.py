@@ -145,10 +145,22 @@ def _amount_advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> li
 
 
 def _care_advice(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if metrics["ece"] > _POOR_CALIBRATION:
-        lines.append("Its confidence is off by more than ten points on average: do not decide by confidence alone.")
+    lines = _confidence_advice(metrics)
     skipped = sum(dataset["skipped"].values())
     if skipped:
         lines.append(f"{counted(skipped, 'picture')} could not be read when training began; see below for why.")
     return lines
+
+
+def _confidence_advice(metrics: Mapping[str, Any]) -> list[str]:
+    """Where chance does not explain it: confidence below the interval of the accuracy does not mislead as others do."""
+    calibration, accuracy = metrics["calibration"], metrics["accuracy"]
+    sure = sum(row["n"] * row["confidence"] for row in calibration["bins"]) / max(1, calibration["n"])
+    if calibration["after"] > calibration["by_chance_high"] and sure < metrics["accuracy_low"]:
+        return [
+            f"It is less sure than it is right: {percent(sure, 0)} sure on average, and right for "
+            f"{percent(accuracy, 0)}. A low confidence alone does not make an answer wrong."
+        ]
+    if metrics["ece"] > _POOR_CALIBRATION:
+        return ["Its confidence is off by more than ten points on average: do not decide by confidence alone."]
+    return []

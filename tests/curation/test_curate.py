@@ -47,7 +47,7 @@ def test_a_clean_data_set_keeps_all_for_training(make_dataset, photos):
     assert {a.split for a in dataset.manifest.kept()} == {"train"}
     assert len({a.group_id for a in dataset.manifest.kept()}) == 4
     assert summary.splits == {"train": 4, "val": 0, "test": 0}
-    assert summary.text == "kept: 4 pictures in 2 classes; no near-copies"
+    assert summary.text == "kept: 4 pictures in 2 classes; no near-copies among them"
 
 
 def test_near_duplicates_share_a_group_named_after_the_smallest_digest(make_dataset, photos, again):

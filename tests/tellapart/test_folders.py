@@ -347,3 +347,10 @@ def test_a_data_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, whe
     assert "\n" not in str(caught.value)
     if where == "nothing":
         assert str(tmp_path / "datasets" / "nothing") in str(caught.value)
+
+
+def test_a_file_is_said_to_be_no_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "afile").write_text("cat")
+    with pytest.raises(MissingError, match=r"^'afile' is a file and no data set\. Give a data set's name, its folder"):
+        open_dataset("afile", Settings(home=tmp_path))

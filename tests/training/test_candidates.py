@@ -105,6 +105,17 @@ def test_when_the_whole_network_learns(mode: str, device: torch.device, splits: 
     assert bool(reason) == bool(words)
 
 
+def test_settings_of_what_is_not_done_are_said_to_have_changed_nothing(
+    make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("test",) * 2)
+    train(dataset, replace(TUNED, mode=Mode.AUTO, device="cpu", tune=3), tmp_path / "bundle", seen.append)
+    (note,) = [p.note for p in seen if p.stage == "fine-tuning"]
+    assert note.startswith("without a GPU a head on fixed features learns; ")
+    assert note.endswith("; --tune and --epochs changed nothing")
+
+
 @pytest.mark.parametrize("options", [{"tune": 3}, {"epochs": 2}])
 def test_settings_of_what_is_not_done_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match=r"--(tune|epochs) with --mode head"):
@@ -318,6 +329,16 @@ def test_a_head_that_sees_what_the_network_sees_is_fitted_once(
     dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
     train(dataset, TUNED, tmp_path / "bundle", silent)
     assert len(heads) == fitted
+
+
+def test_the_report_says_why_what_began_by_chance_is_not_the_best(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.candidates, "lead", lambda job, *_: replace(unlearned(job), best=1))
+    dataset = make_dataset(tmp_path / "data", ("train",) * 4 + ("val",) * 2 + ("test",) * 2)
+    train(dataset, replace(TUNED, weights="none"), tmp_path / "bundle", silent)
+    page = (tmp_path / "bundle" / "report" / "index.html").read_text()
+    assert "epoch 1; epoch 0 does not count, as there the network still had random weights." in page
 
 
 def unlearned(job: Job) -> Tuned:

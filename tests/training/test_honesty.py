@@ -16,7 +16,7 @@ from training.metrics import balanced_accuracy_interval, summarize
 from training.protocol import learn_and_judge
 from training.refits import Refits, learning_curves, random_split
 from training.trust_words import more_pictures, set_aside_words, split_words, suspected_words, with_intervals
-from training.words import Baseline, largest_class
+from training.words import Baseline, advice, largest_class
 
 
 def test_a_leaking_duplicate_flatters_the_random_split_only() -> None:
@@ -147,3 +147,32 @@ def test_curves_by_hand() -> None:
 def test_the_accuracy_stands_beside_what_the_largest_class_would_get() -> None:
     metrics = summarize(np.repeat([0, 1], [10, 30]), np.eye(2)[np.repeat([0, 1], [10, 30])], ["a", "b"])
     assert largest_class(metrics) == Baseline("b", 0.75)
+
+
+@pytest.mark.parametrize(
+    ("sure", "error", "words"),
+    [
+        (0.7, 0.2, "It is less sure than it is right: 70 % sure on average, and right for 90 %."),
+        (0.86, 0.2, "Its confidence is off by more than ten points on average: do not decide by confidence alone."),
+        (0.99, 0.2, "Its confidence is off by more than ten points on average: do not decide by confidence alone."),
+        (0.84, 0.04, "Nothing stands out."),
+    ],
+)
+def test_confidence_below_the_interval_of_the_accuracy_is_told_from_confidence_that_misleads(
+    sure: float, error: float, words: str
+) -> None:
+    """180 of 200 are right, between 85 and 94 %; perfect confidence shows up to 5 points by chance."""
+    bins = [{"n": 100, "confidence": sure - 0.01}, {"n": 100, "confidence": sure + 0.01}]
+    metrics = {
+        "accuracy": 0.9,
+        "accuracy_low": 0.85,
+        "accuracy_high": 0.94,
+        "n": 200,
+        "ece": error,
+        "calibration": {"n": 200, "after": error, "by_chance_high": 0.05, "bins": bins},
+        "suspected": None,
+        "per_class": {"cat": {"recall": 0.9, "support": 200}},
+        "confusion": [[200]],
+    }
+    (line,) = advice(metrics, {"counts": {"cat": 200}, "skipped": {}})
+    assert line.startswith(words)
