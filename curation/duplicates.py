@@ -9,10 +9,10 @@ same light: all of 150 photographs with 0.7 to 1.1 times the light or 0.8 to 1.2
 and no two different pictures of all came near by it.
 
 A mirrored picture has the cosine coefficients of the picture itself, with the sign of those of odd
-horizontal frequency changed, so their bits flip, but for those next to the median: of the same pictures
-mirrored and saved again at quality 70, the hashes flipped so differ by at most 6 bits in 94 %. The thumbnails
-may differ as little as those of the same picture, or simple shapes would be one another's mirrored copies. No
-two of the photographs came near by it, and of the drawings only such as are mirrored copies.
+horizontal frequency changed, so their bits flip, but for those next to the median: mirrored and saved
+again at quality 70, 94 % of the photographs and 87 % of the drawings are found. The thumbnails may differ as
+little as those of the same picture, or simple shapes would be one another's mirrored copies. No two of the
+photographs came near by it, and of the drawings only mirrored ones (b and d, < and >), or of one near already.
 """
 
 from collections.abc import Callable, Iterator, Sequence
