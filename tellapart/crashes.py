@@ -75,6 +75,8 @@ class Apart:
 
     def _ask(self, data: bytes, longest_side: int) -> dict[str, Any] | None:
         """What the process answers, None where it ended."""
+        if self._process and self._process.poll() is not None:  # while it waited, which is no fault of this picture
+            self._end()
         self._process = self._process or _start()
         pictures, answers = self._process.stdin, self._process.stdout
         assert pictures

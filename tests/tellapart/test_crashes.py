@@ -159,6 +159,14 @@ def test_apart_a_picture_ends_nothing_but_its_own_process(fragile, make_photo):
     assert process.poll() is not None
 
 
+def test_apart_a_process_that_was_killed_between_two_pictures_is_started_anew(make_photo):
+    with Apart() as apart:
+        apart.inspect(make_photo(1))
+        apart._process.kill()
+        apart._process.wait()
+        assert apart.inspect(make_photo(2)) == inspect(make_photo(2))
+
+
 def test_apart_has_no_verdict_where_it_was_stopped(tmp_path, make_photo, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
