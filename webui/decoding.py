@@ -7,7 +7,7 @@ from queue import Empty, LifoQueue
 from threading import BoundedSemaphore
 
 from tellapart.crashes import Apart
-from tellapart.errors import UsageError
+from tellapart.errors import Busy
 from tellapart.hardware import cpus
 
 AT_ONCE = 4  # uploads that decode at once in each worker of the page
@@ -20,10 +20,10 @@ def decoding() -> Iterator[Apart]:
     """A process to decode pictures in, once it is one's turn.
 
     Raises:
-        UsageError: the uploads of others took too long.
+        Busy: the uploads of others took too long.
     """
     if not _places.acquire(timeout=_WAIT):
-        raise UsageError("pictures of others are being taken in", "Try again in a minute")
+        raise Busy("pictures of others are being taken in", "Try again in a minute")
     try:
         with Apart() as apart:
             yield apart
@@ -46,12 +46,12 @@ class Decoders:
         """A process to decode a picture in, once one is free.
 
         Raises:
-            UsageError: the pictures of others took too long.
+            Busy: the pictures of others took too long.
         """
         try:
             apart = self._free.get(timeout=_WAIT)
         except Empty:
-            raise UsageError("many pictures are being looked at", "Try again in a minute") from None
+            raise Busy("many pictures are being looked at", "Try again in a minute") from None
         try:
             yield apart
         finally:

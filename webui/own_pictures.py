@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from tellapart.archives import ArchiveError, open_archive
 from tellapart.crashes import Apart, Stopped
 from tellapart.dataset import Dataset
-from tellapart.errors import UsageError
+from tellapart.errors import Busy, UsageError
 from tellapart.images import sha256
 from tellapart.listing import Wanted, count
 from tellapart.manifest import Attempt, Manifest, now
@@ -82,7 +82,7 @@ def add(name: str) -> AnyResponse:
         refuse_at_work(name, dataset)
         with _sent() as (sent, total), decoding() as apart:
             tally = _add_all(name, dataset, wanted, sent, total, apart)
-    except (ServiceError, UsageError) as error:
+    except (ServiceError, UsageError, Busy) as error:
         if wants_json():
             raise
         flash(f"No picture was added: {error}.")
@@ -165,7 +165,7 @@ def _add_all(name: str, dataset: Dataset, wanted: ClassName, sent: Sent, total: 
                 added = door.add(data)
             except (ArchiveError, Rejected) as error:
                 tally.refused.append((file, error.what))
-            except (UsageError, Stopped) as error:
+            except (UsageError, Busy, Stopped) as error:
                 tally.left, tally.why_left = total - number, str(error)
                 break
             else:

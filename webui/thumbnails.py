@@ -18,7 +18,7 @@ def thumbnail(dataset: Dataset, attempt: Attempt, size: str = "small") -> Path:
     Raises:
         MissingError: its file is gone, or its data set was deleted.
         Rejected: the file is no usable picture any more, or ends the process that decodes it.
-        Stopped, UsageError: it was not its turn.
+        Stopped, Busy: it was not its turn.
     """
     path = dataset.cache / "thumbnails" / size / attempt.sha256[:2] / f"{attempt.sha256}.jpg"
     if not path.is_file():

@@ -1,7 +1,8 @@
 """Pictures of one's own while others put theirs in, decide, or a job works, and where it takes long."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import count
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -76,7 +77,8 @@ def test_only_so_many_uploads_decode_at_once(
     monkeypatch.setattr(Apart, "inspect", while_another_comes)
     assert send(("a.png", make_photo(90))).json["added"] == 1
     assert [answer.status_code for answer in answers] == [409]
-    assert "Pictures of others are being taken in" in answers[0].json["error"]["message"]
+    error = answers[0].json["error"]
+    assert (error["code"], error["message"].split(".")[0]) == ("busy", "Pictures of others are being taken in")
     monkeypatch.setattr(Apart, "inspect", lambda _, data: inspect(data))
     assert send(("other.png", make_photo(91))).json["added"] == 1
 
@@ -95,6 +97,28 @@ def test_others_decide_about_the_data_set_while_a_picture_is_decoded(
     monkeypatch.setattr(Apart, "inspect", while_others_have_their_turn)
     monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
     assert send(("a.png", make_photo(90))).json["added"] == 1
+
+
+def test_what_was_added_is_told_where_others_then_take_too_long(
+    app: Flask,
+    dataset: Dataset,
+    send: Callable[..., Any],
+    make_photo: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others, number = ExitStack(), count()
+
+    def while_others_take_their_turn(_: Apart, data: bytes) -> Any:
+        if next(number) == 1:
+            others.enter_context(app.extensions["tellapart"].staging.turn(dataset))
+        return inspect(data)
+
+    monkeypatch.setattr(Apart, "inspect", while_others_take_their_turn)
+    monkeypatch.setattr(staging, "_TURN_SECONDS", 0.2)
+    with others:
+        told = send(*((f"{n}.png", make_photo(90 + n)) for n in range(3))).json
+    assert (told["added"], told["left"]) == (1, 2)
+    assert kept(dataset)["cat"] == 4
 
 
 def test_a_job_that_begins_meanwhile_stops_what_is_left(
